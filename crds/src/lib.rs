@@ -1,0 +1,32 @@
+//! API types of obstack: [`ObservabilityStack`] and [`DecisionRecord`], group `obstack.io`, version `v1alpha1`.
+//!
+//! The types serve the operator and anyone who authors stacks in Rust. The YAML beside this crate is
+//! generated from them by `obstack crds`.
+
+pub mod component;
+pub mod record;
+mod schema;
+pub mod stack;
+pub mod status;
+pub mod workload;
+
+pub use component::Component;
+pub use record::{DecisionRecord, DecisionRecordSpec, DecisionRecordStatus};
+pub use stack::{ObservabilityStack, ObservabilityStackSpec};
+pub use status::ObservabilityStackStatus;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+/// API group of every kind in this crate.
+pub const GROUP: &str = "obstack.io";
+/// API version of every kind in this crate.
+pub const VERSION: &str = "v1alpha1";
+/// Longest name of a stack, in characters. The longest child is a StatefulSet, whose name plus the hash
+/// of its revision (11 characters) must fit a label value of 63.
+pub const MAX_STACK_NAME: usize = 36;
+
+/// All custom resource definitions, in the order in which they are installed.
+pub fn all() -> Vec<CustomResourceDefinition> {
+    vec![ObservabilityStack::crd(), DecisionRecord::crd()]
+}

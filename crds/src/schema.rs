@@ -1,0 +1,58 @@
+//! Schemas of values that schemars cannot bound by itself. Every list, map and string of the CRDs has a
+//! bound: the API server prices each CEL rule by it.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// An object of Kubernetes' own, taken as it is and read by the operator: affinity, pod templates.
+/// Its own schema would put hundreds of kilobytes into the CRD.
+pub(crate) fn opaque(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}
+
+/// A list of objects of Kubernetes' own.
+pub(crate) fn opaque_list(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 32,
+        "items": { "type": "object", "x-kubernetes-preserve-unknown-fields": true }
+    })
+}
+
+/// Labels, annotations and selectors: at most 64 entries of at most 1,024 characters.
+pub(crate) fn string_map(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 64,
+        "additionalProperties": { "type": "string", "maxLength": 1024 }
+    })
+}
+
+/// Requests and limits by resource name.
+pub(crate) fn resources(_: &mut SchemaGenerator) -> Schema {
+    let quantities = serde_json::json!({
+        "type": "object", "maxProperties": 8,
+        "additionalProperties": { "x-kubernetes-int-or-string": true }
+    });
+    json_schema!({
+        "type": "object",
+        "properties": { "requests": quantities, "limits": quantities }
+    })
+}
+
+/// Conditions as the Kubernetes API conventions define them.
+pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 16,
+        "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+            "properties": {
+                "type": { "type": "string", "maxLength": 64 },
+                "status": { "type": "string", "enum": ["True", "False", "Unknown"] },
+                "observedGeneration": { "type": "integer", "format": "int64", "minimum": 0 },
+                "lastTransitionTime": { "type": "string", "format": "date-time" },
+                "reason": { "type": "string", "maxLength": 64, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$" },
+                "message": { "type": "string", "maxLength": 4096 }
+            }
+        }
+    })
+}

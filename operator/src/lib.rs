@@ -1,0 +1,14 @@
+//! obstack: one `ObservabilityStack` becomes a running metrics stack, and every choice in it carries a record.
+//!
+//! Dependencies run one way: `crds <- decide <- desired <- reconcile`. Only `observe`, `apply`, `controller`,
+//! `http`, `reloader` and `main` may name a Kubernetes client or an HTTP client; a test holds that.
+
+pub mod decide;
+pub mod desired;
+pub mod endpoint;
+pub mod error;
+pub mod names;
+pub mod observe;
+pub mod running;
+pub mod units;
+pub mod validate;

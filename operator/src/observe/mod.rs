@@ -1,0 +1,71 @@
+//! Reads only: the cluster and the engines become [`Facts`]. A failed read is an Unavailable fact, never an
+//! error: what is not known changes nothing.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::DynamicObject;
+use obstack_crds::DecisionRecord;
+use obstack_crds::workload::SecretKey;
+
+use crate::names::Role;
+
+/// Something that was read, or why it could not be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact<T> {
+    /// It was read.
+    Known(T),
+    /// It could not be read, for this reason. The last known outcome stays.
+    Unavailable(String),
+}
+
+impl<T> Fact<T> {
+    /// The value, where it is known.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unavailable(_) => None,
+        }
+    }
+}
+
+/// What was observed of the cluster and of the running stack.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Which of the APIs that the catalog asks for the cluster serves.
+    pub cluster: Fact<ClusterFacts>,
+    /// Every object that carries this stack's owner reference or UID label, by kind. A kind whose list
+    /// could not be read is Unavailable, and nothing of that kind is pruned.
+    pub owned: BTreeMap<String, Fact<Vec<DynamicObject>>>,
+    /// Pods of each role.
+    pub pods: Fact<BTreeMap<Role, Vec<Pod>>>,
+    /// Contents of the Secrets that the stack refers to; `Known(None)` is a Secret or a key that is missing.
+    pub secrets: BTreeMap<SecretKey, Fact<Option<Vec<u8>>>>,
+    /// Every record of this stack's name, whichever stack of that name it was made for.
+    pub records: Fact<Vec<DecisionRecord>>,
+    /// What each replica's engine says of itself, by role, then by pod.
+    pub engines: BTreeMap<Role, BTreeMap<String, Fact<EngineFact>>>,
+}
+
+/// What the cluster can do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClusterFacts {
+    /// HTTPRoute of the Gateway API is served.
+    pub http_route: bool,
+    /// The resources of prometheus-operator are served.
+    pub prometheus_operator: bool,
+    /// Name of the default StorageClass.
+    pub default_storage_class: Option<String>,
+}
+
+/// What an engine says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineFact {
+    /// Digest of the generation that it runs, from the place in its configuration where it repeats it; none
+    /// where its configuration names none.
+    pub generation: Option<String>,
+    /// Its flags, where it tells them.
+    pub flags: Option<BTreeMap<String, String>>,
+    /// Its version, without a leading `v`.
+    pub version: String,
+}
