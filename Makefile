@@ -1,0 +1,48 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+export OBSTACK_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/obstack
+BIN := target/debug
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+.PHONY: parts
+parts: ## install what the sandbox runs: Prometheus, Alertmanager, their tools and bubblewrap
+	@scripts/parts prometheus alertmanager bubblewrap
+
+.PHONY: build
+build: ## build every binary
+	@echo "build: operator, sandbox and example application (the first time takes some minutes)"
+	cargo build --workspace --bins
+
+.PHONY: demo
+demo: parts build ## run a whole stack on this machine, until Ctrl-C
+	@eval "$$(scripts/parts --env)"
+	exec $(BIN)/obstack-sandbox up --demo -f crds -f deploy/install.yaml -f deploy/examples/quickstart.yaml
+
+.PHONY: test
+test: parts ## run all tests that judge behaviour
+	@scripts/test
+
+.PHONY: soak
+soak: parts build ## watch a stack at rest for 10 minutes: no write may happen
+	@eval "$$(scripts/parts --env)"
+	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-600} cargo test -p obstack-tests --test at_rest -- --nocapture
+
+.PHONY: generate
+generate: ## write the generated files anew: CRDs and golden files
+	cargo run -q --bin obstack -- crds --output crds
+	UPDATE_GOLDEN=1 cargo test -q -p obstack-tests --test golden
+
+.PHONY: fmt
+fmt: ## format the code
+	cargo fmt --all
+
+.PHONY: deny
+deny: ## check dependencies: bans, licences, sources
+	@scripts/deny
