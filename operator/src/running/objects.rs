@@ -1,0 +1,69 @@
+//! The objects that carry a generation: Secrets for its parts, and one for the pointer.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::{Generation, PackError, Pointer, Slot, Which};
+use crate::names::{Role, StackId};
+
+/// Key of a part in its Secret.
+pub const PART_KEY: &str = "part.json.gz";
+/// Key of a pointer in its Secret, and file of the candidate's pointer in a mounted slot.
+pub const POINTER_KEY: &str = "pointer.json";
+/// File of the proven pointer in a mounted slot.
+pub const PROVEN_FILE: &str = "proven.json";
+
+/// File of a part in a mounted slot: `part-3.json.gz`.
+pub fn part_file(index: usize) -> String {
+    format!("part-{index}.json.gz")
+}
+
+/// Name of the Secret of a part: `main-metrics-a-3`; with `live`, of a slot that is read over the API only:
+/// `main-metrics-live-a-3`.
+pub fn part_secret(stack: &StackId, role: Role, live: bool, slot: Slot, index: usize) -> String {
+    let live = if live { "live-" } else { "" };
+    stack.child_with(role, &format!("{live}{}-{index}", slot.as_str()))
+}
+
+/// Name of the Secret of a pointer: `main-metrics-candidate`.
+pub fn pointer_secret_name(stack: &StackId, role: Role, which: Which) -> String {
+    stack.child_with(role, which.as_str())
+}
+
+/// The Secrets of a generation's parts in a slot.
+pub fn secrets(stack: &StackId, role: Role, slot: Slot, generation: &Generation) -> Vec<Secret> {
+    let secret = |part: &super::Part| {
+        opaque(stack, role, part_secret(stack, role, false, slot, part.index), PART_KEY, part.gzip.clone())
+    };
+    generation.parts.iter().map(secret).collect()
+}
+
+/// The Secret of a pointer to a generation in a slot.
+pub fn pointer_secret(
+    stack: &StackId,
+    role: Role,
+    which: Which,
+    slot: Slot,
+    generation: &Generation,
+) -> Result<Secret, PackError> {
+    let pointer = Pointer::to(generation, slot, |index| part_secret(stack, role, false, slot, index));
+    let json = serde_json::to_vec(&pointer).map_err(|e| PackError::Encoding(e.to_string()))?;
+    Ok(opaque(stack, role, pointer_secret_name(stack, role, which), POINTER_KEY, json))
+}
+
+fn opaque(stack: &StackId, role: Role, name: String, key: &str, bytes: Vec<u8>) -> Secret {
+    Secret {
+        metadata: ObjectMeta {
+            name: Some(name),
+            namespace: Some(stack.namespace.clone()),
+            labels: Some(stack.role_labels(role)),
+            ..Default::default()
+        },
+        data: Some(BTreeMap::from([(key.to_owned(), ByteString(bytes))])),
+        type_: Some("Opaque".to_owned()),
+        ..Default::default()
+    }
+}

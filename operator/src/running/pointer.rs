@@ -1,0 +1,262 @@
+//! The pointer: which parts make the generation. Reading it back trusts nothing.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use serde::{Deserialize, Serialize};
+
+use super::generation::{generation_digest, substitute};
+use super::{Engine, MAX_PART_BYTES, MAX_PARTS, MAX_POINTER_BYTES, digest, is_digest, is_safe_path};
+
+/// Version of the pointer's form.
+const VERSION: u32 = 1;
+
+/// Which parts make the generation that is wanted, or the one that is proven.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pointer {
+    /// Version of this form: 1.
+    pub version: u32,
+    /// Whose configuration it is.
+    pub engine: Engine,
+    /// SHA-256 over the digests of the parts, in hexadecimal.
+    pub generation: String,
+    /// The slot that the parts are in.
+    pub slot: Slot,
+    /// The parts, by index: a power of two of them, at most [`MAX_PARTS`].
+    pub parts: Vec<PartRef>,
+}
+
+/// One of two places that parts are written to: the one that is not in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Slot {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+impl Slot {
+    /// Both slots.
+    pub const ALL: [Self; 2] = [Self::A, Self::B];
+
+    /// The slot as part of a name and of a path.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+}
+
+/// Which of the two pointers of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Which {
+    /// The generation that is wanted.
+    Candidate,
+    /// The last generation that every replica has run.
+    Proven,
+}
+
+impl Which {
+    /// Both pointers.
+    pub const ALL: [Self; 2] = [Self::Candidate, Self::Proven];
+
+    /// The pointer as part of a name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Candidate => "candidate",
+            Self::Proven => "proven",
+        }
+    }
+}
+
+/// One part as the pointer names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartRef {
+    /// Place in the generation, from 0.
+    pub index: usize,
+    /// Name of the Secret that holds it, in the stack's namespace.
+    pub secret: String,
+    /// SHA-256 of the part before compression, in hexadecimal.
+    pub digest: String,
+    /// Bytes before compression.
+    pub size: usize,
+}
+
+/// A part before compression.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartFile {
+    /// Its fragments, by key.
+    pub fragments: Vec<Entry>,
+}
+
+/// A fragment in a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Stable key of the source.
+    pub key: String,
+    /// Path below `current/`.
+    pub path: String,
+    /// The content.
+    pub content: String,
+}
+
+/// Why a pointer or its parts cannot be read. A part that is missing or has another digest is usual while a
+/// volume is being synced: a reader waits. No variant carries content.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// It is larger than it can be.
+    #[error("{what} has more than {limit} bytes")]
+    TooLarge {
+        /// What was read.
+        what: String,
+        /// The bound, in bytes.
+        limit: usize,
+    },
+    /// It is not what it should be.
+    #[error("{what} is malformed: {why}")]
+    Malformed {
+        /// What was read.
+        what: String,
+        /// Why.
+        why: String,
+    },
+    /// A part is not there, or not yet.
+    #[error("part {0} is missing")]
+    Missing(usize),
+    /// A part is not the one that the pointer names, or not yet.
+    #[error("part {index} has digest {found}, and the pointer names {wanted}")]
+    Digest {
+        /// Place of the part.
+        index: usize,
+        /// Digest in the pointer.
+        wanted: String,
+        /// Digest of what was read.
+        found: String,
+    },
+}
+
+impl ReadError {
+    /// Whether waiting can help: the set is not yet complete.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Missing(_) | Self::Digest { .. })
+    }
+}
+
+fn malformed(what: impl Into<String>, why: impl Into<String>) -> ReadError {
+    ReadError::Malformed { what: what.into(), why: why.into() }
+}
+
+impl Pointer {
+    /// The pointer to a generation in a slot.
+    pub fn to(generation: &super::Generation, slot: Slot, secret: impl Fn(usize) -> String) -> Self {
+        let part = |p: &super::Part| PartRef {
+            index: p.index,
+            secret: secret(p.index),
+            digest: p.digest.clone(),
+            size: p.size,
+        };
+        Self {
+            version: VERSION,
+            engine: generation.engine,
+            generation: generation.digest.clone(),
+            slot,
+            parts: generation.parts.iter().map(part).collect(),
+        }
+    }
+
+    /// Reads a pointer and holds it against its bounds and against itself.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ReadError> {
+        if bytes.len() > MAX_POINTER_BYTES {
+            return Err(ReadError::TooLarge { what: "the pointer".into(), limit: MAX_POINTER_BYTES });
+        }
+        let pointer: Self =
+            serde_json::from_slice(bytes).map_err(|e| malformed("the pointer", e.to_string()))?;
+        pointer.check().map_err(|why| malformed("the pointer", why))?;
+        Ok(pointer)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.version != VERSION {
+            return Err(format!("version {} is not known, {VERSION} is", self.version));
+        }
+        let count = self.parts.len();
+        if !count.is_power_of_two() || count > MAX_PARTS {
+            return Err(format!("{count} parts are not a power of two up to {MAX_PARTS}"));
+        }
+        for (place, part) in self.parts.iter().enumerate() {
+            if part.index != place {
+                return Err(format!("part {place} has index {}", part.index));
+            }
+            if !is_digest(&part.digest) {
+                return Err(format!("the digest of part {place} is no SHA-256"));
+            }
+            if part.size > MAX_PART_BYTES {
+                return Err(format!("part {place} has more than {MAX_PART_BYTES} bytes"));
+            }
+            let name = &part.secret;
+            if name.is_empty()
+                || name.len() > 253
+                || !name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+            {
+                return Err(format!("part {place} names no Secret"));
+            }
+        }
+        if self.generation != generation_digest(self.parts.iter().map(|p| p.digest.as_str())) {
+            return Err("its generation is not the digest of its parts".into());
+        }
+        Ok(())
+    }
+
+    /// The files of the generation, by path below `current/`, with the digest written into the main file.
+    /// `part` gives the compressed bytes of a part, where they are there. Every part is held against the
+    /// pointer before anything of it is used.
+    pub fn files(
+        &self,
+        mut part: impl FnMut(&PartRef) -> Option<Vec<u8>>,
+    ) -> Result<BTreeMap<String, String>, ReadError> {
+        let mut files = BTreeMap::new();
+        for wanted in &self.parts {
+            let gzip = part(wanted).ok_or(ReadError::Missing(wanted.index))?;
+            for entry in wanted.read(&gzip)?.fragments {
+                let what = || format!("part {}", wanted.index);
+                if !is_safe_path(&entry.path) {
+                    return Err(malformed(what(), "a path leaves its folder"));
+                }
+                let text = substitute(self.engine, &entry.path, entry.content, &self.generation);
+                if files.insert(entry.path, text).is_some() {
+                    return Err(malformed(what(), "two fragments share a path"));
+                }
+            }
+        }
+        if !files.contains_key(self.engine.main_file()) {
+            return Err(malformed("the generation", format!("it has no {}", self.engine.main_file())));
+        }
+        Ok(files)
+    }
+}
+
+impl PartRef {
+    /// Unpacks a part and verifies that it is the one that the pointer names.
+    pub fn read(&self, gzip: &[u8]) -> Result<PartFile, ReadError> {
+        let what = || format!("part {}", self.index);
+        // One byte more than the pointer promises is enough to know that it is another part.
+        let mut json = Vec::with_capacity(self.size.min(MAX_PART_BYTES));
+        let bound = self.size.min(MAX_PART_BYTES) as u64 + 1;
+        let unpacked = GzDecoder::new(gzip).take(bound).read_to_end(&mut json);
+        let found = digest(&json);
+        if unpacked.is_err() || found != self.digest {
+            return Err(ReadError::Digest { index: self.index, wanted: self.digest.clone(), found });
+        }
+        // The message of serde_json can repeat content, and content can be secret.
+        serde_json::from_slice(&json).map_err(|_| malformed(what(), "it is not the JSON of a part"))
+    }
+}
