@@ -1,1 +1,7 @@
-//! stub
+//! What the end-to-end tests share: bounded waiting, an operator as a process of its own, a receiver in
+//! Slack's shape, and short ways to ask Prometheus and Alertmanager.
+
+pub mod ask;
+pub mod process;
+pub mod receiver;
+pub mod wait;

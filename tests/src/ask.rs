@@ -1,0 +1,52 @@
+//! Short ways to ask Prometheus and Alertmanager what they see.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// GET of a JSON document, within 5 seconds.
+///
+/// # Errors
+/// The request's, as text.
+pub async fn json(url: &str) -> Result<Value, String> {
+    let client = client()?;
+    let answer = client.get(url).send().await.map_err(|e| e.to_string())?;
+    let answer = answer.error_for_status().map_err(|e| e.to_string())?;
+    answer.json().await.map_err(|e| e.to_string())
+}
+
+/// GET of a text, within 5 seconds.
+///
+/// # Errors
+/// The request's, as text.
+pub async fn text(url: &str) -> Result<String, String> {
+    let client = client()?;
+    let answer = client.get(url).send().await.map_err(|e| e.to_string())?;
+    let answer = answer.error_for_status().map_err(|e| e.to_string())?;
+    answer.text().await.map_err(|e| e.to_string())
+}
+
+fn client() -> Result<reqwest::Client, String> {
+    reqwest::Client::builder().timeout(Duration::from_secs(5)).build().map_err(|e| e.to_string())
+}
+
+/// The result of an instant query at a Prometheus, as the list of its samples.
+///
+/// # Errors
+/// The request's, as text.
+pub async fn query(prometheus: &str, expr: &str) -> Result<Vec<Value>, String> {
+    let url = reqwest::Url::parse_with_params(&format!("{prometheus}/api/v1/query"), [("query", expr)])
+        .map_err(|e| e.to_string())?;
+    let answer = json(url.as_str()).await?;
+    Ok(answer["data"]["result"].as_array().cloned().unwrap_or_default())
+}
+
+/// The alerts of a Prometheus with this name.
+///
+/// # Errors
+/// The request's, as text.
+pub async fn alerts(prometheus: &str, name: &str) -> Result<Vec<Value>, String> {
+    let answer = json(&format!("{prometheus}/api/v1/alerts")).await?;
+    let all = answer["data"]["alerts"].as_array().cloned().unwrap_or_default();
+    Ok(all.into_iter().filter(|alert| alert["labels"]["alertname"] == name).collect())
+}
