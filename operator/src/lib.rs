@@ -10,5 +10,6 @@ pub mod error;
 pub mod names;
 pub mod observe;
 pub mod running;
+pub mod text;
 pub mod units;
 pub mod validate;
