@@ -3,6 +3,7 @@
 //! Dependencies run one way: `crds <- decide <- desired <- reconcile`. Only `observe`, `apply`, `controller`,
 //! `http`, `reloader` and `main` may name a Kubernetes client or an HTTP client; a test holds that.
 
+pub mod cli;
 pub mod decide;
 pub mod desired;
 pub mod endpoint;

@@ -1,2 +1,7 @@
-//! stub
-fn main() {}
+//! The one binary of obstack; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    obstack::cli::main()
+}

@@ -1,0 +1,117 @@
+//! The command line: what each command takes, and what its exit code means.
+//!
+//! A command is a module with `struct XArgs: clap::Args` and `fn run(args, &Output) -> Result<(), CliError>`,
+//! and one line each in [`Command`] and [`dispatch`].
+
+mod completion;
+mod crds;
+pub mod input;
+mod output;
+pub mod yaml;
+
+use std::process::ExitCode;
+
+use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
+
+pub use output::{CliError, Output, Style};
+
+const ABOUT: &str = "One ObservabilityStack becomes a running metrics stack, and every choice in it carries a \
+                     record of why it was made";
+
+const AFTER_HELP: &str = "\
+Examples:
+  obstack check -f stack.yaml               every fault at once, with file and line
+  obstack decide -f stack.yaml              what would be chosen, and why
+  obstack render -f stack.yaml              the manifests that the operator would apply
+  obstack crds | kubectl apply -f -         install the API types
+  obstack operator                          run the operator
+
+Exit codes: 0 done, 1 the input is at fault, 2 usage, 3 something outside is missing.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "obstack", version, about = ABOUT, after_help = AFTER_HELP, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// When to use colour; NO_COLOR turns it off too.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the custom resource definitions.
+    Crds(crds::CrdsArgs),
+    /// Print the completion script of a shell.
+    Completion(completion::CompletionArgs),
+}
+
+fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
+    match command {
+        Command::Crds(args) => crds::run(args, output),
+        Command::Completion(args) => completion::run(args, output),
+    }
+}
+
+/// The definition of the command line, for completion and for the documentation.
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    // It fails only where a provider is set already, and then there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; clap picks the stream. A closed stream changes nothing.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let output = Output::stdio(cli.color);
+    match dispatch(cli.command, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if let Some(message) = error.message() {
+                output.note(&format!("{}: {message}", output.paint(Style::Bad, "error")));
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// A runtime for commands that talk to others. One thread is enough where little happens at once.
+///
+/// # Errors
+/// [`CliError::Outside`] where the system gives no threads or descriptors.
+pub fn runtime(threads: usize) -> Result<tokio::runtime::Runtime, CliError> {
+    let mut builder = match threads {
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if threads > 1 {
+        builder.worker_threads(threads);
+    }
+    builder.enable_all().build().map_err(|e| CliError::Outside(format!("no runtime can be started: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        definition().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in definition().get_subcommands().filter(|c| !c.is_hide_set()) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example"), "{} has no example in its help", command.get_name());
+        }
+    }
+}
