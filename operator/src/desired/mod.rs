@@ -1,8 +1,36 @@
 //! Pure: a valid stack, its plan and its configuration become the objects that are wanted, in the order in
 //! which they are applied.
 
+mod alertmanager;
+mod config_volumes;
+mod engine;
+mod grafana;
+mod images;
+mod object;
+mod patch;
+mod prometheus;
+mod rbac;
+mod reloader;
+mod security;
+mod service;
+mod sizing;
+mod workload;
+
+use std::collections::BTreeMap;
+
 use obstack_crds::Component;
 use serde_json::Value;
+
+use crate::decide::Plan;
+use crate::error::Class;
+use crate::names::Role;
+use crate::running::PackError;
+use crate::scrape::{Configs, deployed_roles};
+use crate::validate::Valid;
+
+pub use images::{default_image, wanted_version};
+pub use object::OWNED_KINDS;
+pub use reloader::INSTALL_CONTAINER;
 
 /// An object that is wanted, without what only the cluster knows: [`crate::apply`] adds the owner.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,4 +51,88 @@ pub enum Policy {
     /// Created once with a random value under each key of the annotation `obstack.io/generate` (a comma
     /// list), then left alone: a generated password.
     CreateOnce,
+}
+
+/// Annotation that lists the keys of a Secret for which a random value is made, separated by commas.
+pub const ANNOTATION_GENERATE: &str = "obstack.io/generate";
+
+/// What the operator knows of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Image that the reloader is taken from: `ghcr.io/obstack/obstack:0.1.0`. Where a stack runs already,
+    /// the caller gives the image that it has, so that an upgrade of the operator restarts no engine.
+    pub operator_image: String,
+    /// Namespace of the operator's own pods; none where it is not known or must not be looked into.
+    pub operator_namespace: Option<String>,
+}
+
+/// The objects of a stack.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    /// The objects, in the order in which they are applied: what others need comes first.
+    pub objects: Vec<WantedObject>,
+}
+
+/// Why the objects of a stack cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DesiredError {
+    /// The patch on a pod template cannot be merged, or leaves no pod template.
+    #[error("{path}: {reason}")]
+    PodTemplate {
+        /// Path under `spec`.
+        path: String,
+        /// What is wrong, and what to write instead.
+        reason: String,
+    },
+    /// A role is deployed and has no configuration.
+    #[error("no configuration was built for {0}")]
+    NoConfiguration(&'static str),
+    /// A configuration cannot be packed.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// An object cannot be written as JSON.
+    #[error("writing an object: {0}")]
+    Encoding(String),
+}
+
+impl DesiredError {
+    /// What the error does to the queue.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::PodTemplate { .. } | Self::Pack(_) => Class::Invalid,
+            Self::NoConfiguration(_) | Self::Encoding(_) => Class::Bug,
+        }
+    }
+}
+
+/// The objects that a stack wants. Nothing is built for a component whose choice is `None` or one that this
+/// operator cannot deploy.
+///
+/// # Errors
+/// See [`DesiredError`].
+pub fn desired(
+    valid: &Valid,
+    plan: &Plan,
+    context: &Context,
+    configs: &Configs,
+) -> Result<Wanted, DesiredError> {
+    let roles = deployed_roles(plan);
+    let mut list = object::List::default();
+    for role in &roles {
+        match role {
+            Role::Metrics => prometheus::build(valid, plan, context, configs, &mut list)?,
+            Role::Alerting => alertmanager::build(valid, plan, context, configs, &mut list)?,
+            Role::Dashboards => grafana::build(valid, plan, &roles, &mut list)?,
+        }
+    }
+    Ok(list.into_wanted())
+}
+
+/// The flags that a role's engine is to have, by name, as it tells them itself; listen addresses are left
+/// out. Empty for an engine that tells none.
+pub fn wanted_flags(valid: &Valid, plan: &Plan, role: Role) -> BTreeMap<String, String> {
+    match role {
+        Role::Metrics => prometheus::wanted_flags(valid, plan),
+        Role::Alerting | Role::Dashboards => BTreeMap::new(),
+    }
 }

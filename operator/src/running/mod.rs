@@ -111,12 +111,11 @@ fn is_digest(text: &str) -> bool {
 }
 
 /// Whether a path stays below the folder that it is joined to: letters, digits, `.`, `_`, `-` and `/`, and no
-/// step that is empty or starts with a dot.
+/// step that is empty, `.` or `..`.
 fn is_safe_path(path: &str) -> bool {
     path.len() <= 512
         && path.split('/').all(|step| {
-            !step.is_empty()
-                && !step.starts_with('.')
+            !matches!(step, "" | "." | "..")
                 && step.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
         })
 }

@@ -55,7 +55,7 @@ fn what_is_packed_is_read_back_with_the_digest_in_the_main_file_only() {
 #[test]
 fn the_bytes_are_those_of_every_other_process() {
     let generation = build(vec![main_file("global: {}\n"), fragment("a", "groups: []\n")]);
-    assert_eq!(generation.digest, "DIGEST");
+    assert_eq!(generation.digest, "9c7fa82e903d1a21452298751494e1643958fea341c74460a6367aff6849b1b4");
     assert_eq!(digest(&generation.parts[0].gzip), "GZIP");
 }
 
@@ -96,7 +96,7 @@ fn sources_that_collide_or_escape_are_refused() {
     assert_eq!(refuse(vec![fragment("a", "1"), fragment("a", "2")]), PackError::Twice("a".into()));
     let same_path = Fragment { key: "b".into(), ..fragment("a", "") };
     assert_eq!(refuse(vec![fragment("a", ""), same_path]), PackError::Twice("rules/a.yaml".into()));
-    for path in ["../x", "/etc/passwd", "a//b", "a/./b", "", "rules/.hidden", "a b", "a/"] {
+    for path in ["../x", "/etc/passwd", "a//b", "a/./b", "", "a/../b", "a b", "a/"] {
         let escape = Fragment { path: path.into(), ..fragment("a", "") };
         assert_eq!(refuse(vec![escape]), PackError::Path(path.into()));
     }

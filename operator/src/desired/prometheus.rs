@@ -1,0 +1,113 @@
+//! The metrics store, filled by Prometheus.
+
+use std::collections::BTreeMap;
+
+use super::engine::{EngineParts, add_configuration, build_service_account, build_stateful_set};
+use super::object::List;
+use super::service::{build_disruption_budget, build_headless, build_service, port};
+use super::sizing::volume;
+use super::{Context, DesiredError, rbac, reloader};
+use crate::decide::Plan;
+use crate::endpoint::Endpoint;
+use crate::names::Role;
+use crate::running::{CURRENT, Engine};
+use crate::scrape::Configs;
+use crate::units::Bytes;
+use crate::validate::Valid;
+
+const ROLE: Role = Role::Metrics;
+/// Folder of the volume, as in the engine's image.
+const DATA_PATH: &str = "/prometheus";
+/// Share of the volume that blocks may take, in percent: the write-ahead log, and a compaction that holds old
+/// and new blocks at once, take the rest (Prometheus' documentation asks for at most 80 to 85).
+const RETENTION_PERCENT: u64 = 80;
+/// Seconds that a start may take at least: the write-ahead log is read again.
+const LEAST_STARTUP_SECONDS: u64 = 1_800;
+
+pub(super) fn build(
+    valid: &Valid,
+    plan: &Plan,
+    context: &Context,
+    configs: &Configs,
+    list: &mut List,
+) -> Result<(), DesiredError> {
+    let stack = &valid.id;
+    list.add(ROLE, &build_service_account(stack, ROLE))?;
+    rbac::add_reloader(stack, ROLE, list)?;
+    rbac::add_discovery(valid, context.operator_namespace.as_deref(), list)?;
+    add_configuration(stack, ROLE, configs, list)?;
+    list.add(ROLE, &build_service(stack, ROLE, valid.metrics_replicas() > 1))?;
+    let ports = vec![port(reloader::PORT_NAME, reloader::PORT, "TCP")];
+    list.add(ROLE, &build_headless(stack, ROLE, ports))?;
+    list.add(ROLE, &build_disruption_budget(stack, ROLE))?;
+    let recovery = valid.requirements.recovery_time.as_secs_f64() as u64;
+    let parts = EngineParts {
+        role: ROLE,
+        engine: Engine::Prometheus,
+        args: args(valid, plan),
+        more_ports: Vec::new(),
+        data_path: DATA_PATH,
+        storage: &valid.spec.metrics.storage,
+        startup_seconds: (2 * recovery).max(LEAST_STARTUP_SECONDS),
+        // A clean end writes the head's chunks, which spares the next start the replay.
+        grace_seconds: 300,
+    };
+    list.add(ROLE, &build_stateful_set(valid, plan, context, parts)?)
+}
+
+/// Flags by name, as they are given.
+fn flags(valid: &Valid, plan: &Plan) -> BTreeMap<&'static str, String> {
+    let endpoint = Endpoint::of(&valid.id, ROLE);
+    BTreeMap::from([
+        ("config.file", format!("{CURRENT}/{}", Engine::Prometheus.main_file())),
+        // Permanently on since 3.0; older versions leave `${POD_NAME}` in the external labels without it.
+        ("enable-feature", "expand-external-labels".to_owned()),
+        ("rules.alert.resend-delay", valid.alert_resend_delay().to_string()),
+        ("storage.tsdb.path", DATA_PATH.to_owned()),
+        ("storage.tsdb.retention.size", base2(retention_size(volume(valid, plan, ROLE)))),
+        ("storage.tsdb.retention.time", valid.requirements.retention.to_string()),
+        ("web.external-url", endpoint.url()),
+        ("web.listen-address", format!(":{}", endpoint.port)),
+        ("web.route-prefix", endpoint.prefix.to_owned()),
+    ])
+}
+
+fn args(valid: &Valid, plan: &Plan) -> Vec<String> {
+    let mut args: Vec<String> =
+        flags(valid, plan).iter().map(|(name, value)| format!("--{name}={value}")).collect();
+    args.push("--web.enable-lifecycle".to_owned());
+    args
+}
+
+/// The flags as `/api/v1/status/flags` tells them, listen addresses left out.
+pub(super) fn wanted_flags(valid: &Valid, plan: &Plan) -> BTreeMap<String, String> {
+    let mut flags: BTreeMap<String, String> = flags(valid, plan)
+        .into_iter()
+        .filter(|(name, _)| *name != "web.listen-address")
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    flags.insert("web.enable-lifecycle".to_owned(), "true".to_owned());
+    flags
+}
+
+/// Bytes that blocks may take on a volume, in whole MiB.
+fn retention_size(volume: Bytes) -> Bytes {
+    let bytes = volume.0 / 100 * RETENTION_PERCENT;
+    Bytes(((bytes >> 20) << 20).max(1 << 20))
+}
+
+/// Bytes as Prometheus prints and reads them: each unit once, the largest first (`1GiB512MiB`).
+fn base2(bytes: Bytes) -> String {
+    let mut left = bytes.0;
+    let mut text = String::new();
+    for (shift, unit) in
+        [(60, "EiB"), (50, "PiB"), (40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB"), (0, "B")]
+    {
+        let count = left >> shift;
+        if count > 0 {
+            text.push_str(&format!("{count}{unit}"));
+            left -= count << shift;
+        }
+    }
+    text
+}

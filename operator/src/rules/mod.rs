@@ -1,0 +1,151 @@
+//! Rules as data: the library that every stack gets, and the groups of the stack itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use obstack_crds::stack;
+use serde::{Deserialize, Serialize};
+
+use crate::names::Role;
+use crate::running::{Fragment, digest};
+use crate::scrape::ConfigError;
+use crate::validate::Valid;
+use crate::yaml::emit;
+
+/// A file of the library: its name, its text, and the role without which it says nothing.
+struct Library {
+    name: &'static str,
+    text: &'static str,
+    needs: Role,
+}
+
+const LIBRARY: [Library; 3] = [
+    Library { name: "general", text: include_str!("../../rules/general.yaml"), needs: Role::Metrics },
+    Library { name: "metrics", text: include_str!("../../rules/metrics.yaml"), needs: Role::Metrics },
+    Library { name: "alerting", text: include_str!("../../rules/alerting.yaml"), needs: Role::Alerting },
+];
+
+/// A rule file as Prometheus reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleFile {
+    /// Groups, each evaluated by itself.
+    pub groups: Vec<Group>,
+}
+
+/// Rules that are evaluated one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Name, unique in its file.
+    pub name: String,
+    /// Time between two evaluations, a Prometheus duration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// The rules.
+    pub rules: Vec<Rule>,
+}
+
+/// One alert or one recording rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Name of the alert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<String>,
+    /// Name of the series that is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// PromQL.
+    pub expr: String,
+    /// How long the expression must hold before the alert fires, a Prometheus duration.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub for_: Option<String>,
+    /// How long the alert goes on after the expression stopped holding, a Prometheus duration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_firing_for: Option<String>,
+    /// Labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl From<&stack::RuleGroup> for Group {
+    fn from(group: &stack::RuleGroup) -> Self {
+        let rule = |rule: &stack::Rule| Rule {
+            alert: rule.alert.clone(),
+            record: rule.record.clone(),
+            expr: rule.expr.clone(),
+            for_: rule.for_.clone(),
+            keep_firing_for: rule.keep_firing_for.clone(),
+            labels: rule.labels.clone(),
+            annotations: rule.annotations.clone(),
+        };
+        Self {
+            name: group.name.clone(),
+            interval: group.interval.clone(),
+            rules: group.rules.iter().map(rule).collect(),
+        }
+    }
+}
+
+/// Names of the alerts of the library: what `spec.rules.disabled` can name.
+///
+/// # Errors
+/// A file of the library that cannot be read: a fault of this build, which a test excludes.
+pub fn library_alerts() -> Result<BTreeSet<String>, ConfigError> {
+    let mut names = BTreeSet::new();
+    for library in &LIBRARY {
+        let groups = read(library)?.groups;
+        names.extend(groups.into_iter().flat_map(|g| g.rules).filter_map(|rule| rule.alert));
+    }
+    Ok(names)
+}
+
+/// One file per library and one per group of the stack, so that a refusal names its culprit.
+///
+/// # Errors
+/// As [`library_alerts`].
+pub fn fragments(valid: &Valid, roles: &BTreeSet<Role>) -> Result<Vec<Fragment>, ConfigError> {
+    let rules = &valid.spec.rules;
+    let disabled: BTreeSet<&str> = rules.disabled.iter().map(String::as_str).collect();
+    let mut fragments = Vec::new();
+    for library in LIBRARY.iter().filter(|library| roles.contains(&library.needs)) {
+        let mut file = read(library)?;
+        for group in &mut file.groups {
+            group.rules.retain(|rule| rule.alert.as_deref().is_none_or(|name| !disabled.contains(name)));
+        }
+        file.groups.retain(|group| !group.rules.is_empty());
+        if !file.groups.is_empty() {
+            fragments.push(fragment(format!("library.{}", library.name), &file)?);
+        }
+    }
+    for group in &rules.groups {
+        let file = RuleFile { groups: vec![Group::from(group)] };
+        fragments.push(fragment(format!("group.{}", file_name(&group.name)), &file)?);
+    }
+    Ok(fragments)
+}
+
+fn read(library: &Library) -> Result<RuleFile, ConfigError> {
+    serde_saphyr::from_str(library.text)
+        .map_err(|error| ConfigError::Library(format!("{}: {error}", library.name)))
+}
+
+fn fragment(name: String, file: &RuleFile) -> Result<Fragment, ConfigError> {
+    let bytes = emit(file)?.into_bytes();
+    Ok(Fragment { key: format!("rules/{name}"), path: format!("rules/{name}.yaml"), bytes })
+}
+
+/// A group's name as part of a path. Names can hold any character, so a hash keeps apart what looks alike.
+fn file_name(group: &str) -> String {
+    let plain: String = group
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
+        .take(64)
+        .collect();
+    let mut hash = digest(group.as_bytes());
+    hash.truncate(8);
+    format!("{plain}-{hash}")
+}

@@ -1,0 +1,211 @@
+//! Alertmanager's configuration: the routes and receivers of a stack.
+
+use std::collections::BTreeMap;
+
+use obstack_crds::stack::{Alerting, Grouping, Receiver, Slack, Webhook};
+use obstack_crds::status::Rejected;
+use obstack_crds::workload::SecretKey;
+use serde_json::{Map, Value, json};
+
+use super::file;
+use crate::running::{CURRENT, Fragment, generation_glob};
+use crate::validate::Valid;
+use crate::yaml::EmitError;
+
+/// The title of a message: state, how many, and which.
+const SLACK_TITLE: &str = concat!(
+    r#"[{{ .Status | toUpper }}{{ if eq .Status "firing" }}:{{ .Alerts.Firing | len }}{{ end }}] "#,
+    r#"{{ if .CommonLabels.alertname }}{{ .CommonLabels.alertname }}{{ else }}{{ .GroupLabels.SortedPairs.Values | join " " }}{{ end }}"#,
+    r#"{{ if .CommonLabels.namespace }} in {{ .CommonLabels.namespace }}{{ end }}"#
+);
+/// The text: for each alert what it says, what to do, and where to look.
+const SLACK_TEXT: &str = concat!(
+    "{{ range .Alerts }}",
+    "*{{ if .Annotations.summary }}{{ .Annotations.summary }}{{ else }}{{ .Labels.alertname }}{{ end }}*",
+    "{{ if .Labels.severity }} ({{ .Labels.severity }}){{ end }}\n",
+    "{{ if .Annotations.description }}{{ .Annotations.description }}\n{{ end }}",
+    "{{ if .Annotations.runbook_url }}<{{ .Annotations.runbook_url }}|Runbook> {{ end }}",
+    "{{ if .GeneratorURL }}<{{ .GeneratorURL }}|Query>{{ end }}\n",
+    "{{ end }}"
+);
+const SLACK_COLOR: &str = concat!(
+    r#"{{ if ne .Status "firing" }}good"#,
+    r#"{{ else if eq .CommonLabels.severity "critical" }}danger{{ else }}warning{{ end }}"#
+);
+/// How alerts are grouped where a stack says nothing: one message per kind of trouble and namespace.
+const GROUP_BY: [&str; 2] = ["alertname", "namespace"];
+const GROUP_WAIT: &str = "30s";
+const GROUP_INTERVAL: &str = "5m";
+const REPEAT_INTERVAL: &str = "12h";
+
+/// The fragments, and what was kept out of them.
+pub(super) fn fragments(
+    valid: &Valid,
+    secrets: &BTreeMap<SecretKey, Vec<u8>>,
+) -> Result<(Vec<Fragment>, Vec<Rejected>), EmitError> {
+    let mut urls = Urls { secrets, used: BTreeMap::new(), rejected: Vec::new() };
+    let config = build_config(&valid.spec.alerting, &mut urls);
+    let mut fragments = vec![file("main", "alertmanager.yaml", &config)?];
+    fragments.extend(urls.used.into_iter().map(|(key, bytes)| Fragment {
+        key: format!("secret/{}/{}", key.name, key.key),
+        path: secret_path(&key),
+        bytes,
+    }));
+    Ok((fragments, urls.rejected))
+}
+
+/// Where the content of a Secret's key is put, below `current/`.
+fn secret_path(key: &SecretKey) -> String {
+    format!("secrets/{}/key.{}", key.name, key.key)
+}
+
+/// The URLs that are secret: each is a file of its own, so that the configuration's text holds none.
+struct Urls<'a> {
+    secrets: &'a BTreeMap<SecretKey, Vec<u8>>,
+    used: BTreeMap<SecretKey, Vec<u8>>,
+    rejected: Vec<Rejected>,
+}
+
+impl Urls<'_> {
+    /// The path of a file with the URL, or none and a reason. No reason repeats content.
+    fn file(&mut self, key: &SecretKey, path: &str) -> Option<String> {
+        let SecretKey { name, key: entry } = key;
+        let reason = match self.secrets.get(key).map(|bytes| std::str::from_utf8(bytes).map(str::trim)) {
+            Some(Ok(url)) if url.starts_with("http://") || url.starts_with("https://") => {
+                self.used.insert(key.clone(), url.as_bytes().to_vec());
+                return Some(format!("{CURRENT}/{}", secret_path(key)));
+            }
+            Some(_) => format!(
+                "key {entry} of Secret {name} holds no URL; store one that starts with https:// or http://"
+            ),
+            None => format!(
+                "key {entry} of Secret {name} does not exist; create it with the URL: kubectl create secret generic {name} --from-literal={entry}=URL"
+            ),
+        };
+        self.rejected.push(Rejected { object: path.to_owned(), reason });
+        None
+    }
+}
+
+fn build_config(alerting: &Alerting, urls: &mut Urls<'_>) -> Value {
+    let nobody = nobody(alerting);
+    let mut receivers: Vec<Value> = alerting
+        .receivers
+        .iter()
+        .enumerate()
+        .map(|(index, receiver)| build_receiver(receiver, &format!("spec.alerting.receivers[{index}]"), urls))
+        .collect();
+    receivers.push(json!({ "name": nobody }));
+    json!({
+        "route": build_route(alerting, nobody),
+        "receivers": receivers,
+        // The worse alert stands for the lesser one of the same name.
+        "inhibit_rules": [{
+            "source_matchers": ["severity=\"critical\""],
+            "target_matchers": ["severity=~\"warning|info\""],
+            "equal": ["alertname", "namespace"],
+        }],
+        "templates": [generation_glob()],
+    })
+}
+
+/// Name of the receiver that tells nobody; another one where a person took it.
+fn nobody(alerting: &Alerting) -> &'static str {
+    let taken = alerting.receivers.iter().any(|r| r.name == "null");
+    if taken { "obstack-null" } else { "null" }
+}
+
+fn build_route(alerting: &Alerting, nobody: &str) -> Value {
+    let top = alerting.route.clone().unwrap_or_default();
+    let receiver = if alerting.route.is_some() { top.receiver.as_str() } else { nobody };
+    let mut route = Map::from_iter([
+        ("receiver".to_owned(), json!(receiver)),
+        ("group_by".to_owned(), json!(GROUP_BY)),
+        ("group_wait".to_owned(), json!(GROUP_WAIT)),
+        ("group_interval".to_owned(), json!(GROUP_INTERVAL)),
+        ("repeat_interval".to_owned(), json!(REPEAT_INTERVAL)),
+    ]);
+    route.extend(grouping(&top.grouping));
+    let mut routes: Vec<Value> = top
+        .routes
+        .iter()
+        .map(|child| {
+            let mut route = grouping(&child.grouping);
+            route.insert("receiver".into(), json!(child.receiver));
+            route.insert("matchers".into(), json!(child.matchers));
+            if child.continue_ {
+                route.insert("continue".into(), json!(true));
+            }
+            Value::Object(route)
+        })
+        .collect();
+    // It always fires, for whoever watches from outside; a child route that takes it says who that is.
+    routes.push(json!({ "receiver": nobody, "matchers": ["alertname=\"Watchdog\""] }));
+    route.insert("routes".into(), Value::Array(routes));
+    Value::Object(route)
+}
+
+fn grouping(grouping: &Grouping) -> Map<String, Value> {
+    let mut map = Map::new();
+    if !grouping.group_by.is_empty() {
+        map.insert("group_by".into(), json!(grouping.group_by));
+    }
+    for (name, value) in [
+        ("group_wait", &grouping.group_wait),
+        ("group_interval", &grouping.group_interval),
+        ("repeat_interval", &grouping.repeat_interval),
+    ] {
+        if let Some(value) = value {
+            map.insert(name.into(), json!(value));
+        }
+    }
+    map
+}
+
+fn build_receiver(receiver: &Receiver, path: &str, urls: &mut Urls<'_>) -> Value {
+    let slack: Vec<Value> = receiver
+        .slack
+        .iter()
+        .enumerate()
+        .filter_map(|(index, slack)| build_slack(slack, &format!("{path}.slack[{index}]"), urls))
+        .collect();
+    let webhook: Vec<Value> = receiver
+        .webhook
+        .iter()
+        .enumerate()
+        .filter_map(|(index, webhook)| build_webhook(webhook, &format!("{path}.webhook[{index}]"), urls))
+        .collect();
+    let mut built = json!({ "name": receiver.name });
+    if !slack.is_empty() {
+        built["slack_configs"] = slack.into();
+    }
+    if !webhook.is_empty() {
+        built["webhook_configs"] = webhook.into();
+    }
+    built
+}
+
+fn build_slack(slack: &Slack, path: &str, urls: &mut Urls<'_>) -> Option<Value> {
+    let url = urls.file(&slack.api_url, &format!("{path}.apiUrl"))?;
+    let mut built = json!({
+        "api_url_file": url,
+        "send_resolved": slack.send_resolved.unwrap_or(true),
+        "title": SLACK_TITLE,
+        "text": SLACK_TEXT,
+        "color": SLACK_COLOR,
+    });
+    if let Some(channel) = &slack.channel {
+        built["channel"] = json!(channel);
+    }
+    Some(built)
+}
+
+fn build_webhook(webhook: &Webhook, path: &str, urls: &mut Urls<'_>) -> Option<Value> {
+    let mut built = json!({ "send_resolved": webhook.send_resolved.unwrap_or(true) });
+    match (&webhook.url_secret, &webhook.url) {
+        (Some(key), _) => built["url_file"] = json!(urls.file(key, &format!("{path}.urlSecret"))?),
+        (None, Some(url)) => built["url"] = json!(url),
+        (None, None) => return None,
+    }
+    Some(built)
+}

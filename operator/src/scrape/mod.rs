@@ -1,0 +1,94 @@
+//! Pure: a valid stack becomes the configuration of its engines, as fragments.
+
+mod alertmanager;
+mod discovery;
+mod prometheus;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use obstack_crds::Component;
+use obstack_crds::status::Rejected;
+use obstack_crds::workload::SecretKey;
+use serde_json::Value;
+
+use crate::decide::Plan;
+use crate::names::Role;
+use crate::running::{Engine, Fragment, Generation, PackError};
+use crate::validate::Valid;
+use crate::yaml::{EmitError, emit};
+
+pub use discovery::{DISCOVERED_EVERYWHERE, discovered_namespaces};
+
+/// The configuration of every engine of a stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configs {
+    /// What each role is to run. A role that is not deployed, or whose engine is not configured by files, has
+    /// none.
+    pub generations: BTreeMap<Role, Generation>,
+    /// What was kept out, each with its reason. The others go on.
+    pub rejected: Vec<Rejected>,
+}
+
+/// Why no configuration can be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be packed.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// It cannot be written.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// A file of the rule library cannot be read: a fault of this build.
+    #[error("rule library: {0}")]
+    Library(String),
+}
+
+/// The configuration of every engine that is deployed.
+///
+/// `secrets` has the contents of the Secrets that receivers refer to; one that is missing costs its receiver
+/// an integration and is named in [`Configs::rejected`]. `operator_namespace` is where the operator's own
+/// pods are, where that is known.
+///
+/// # Errors
+/// A configuration that is too large to be packed.
+pub fn configs(
+    valid: &Valid,
+    plan: &Plan,
+    secrets: &BTreeMap<SecretKey, Vec<u8>>,
+    operator_namespace: Option<&str>,
+) -> Result<Configs, ConfigError> {
+    let roles = deployed_roles(plan);
+    let mut done = Configs::default();
+    if roles.contains(&Role::Metrics) {
+        let mut fragments = prometheus::fragments(valid, &roles, operator_namespace)?;
+        fragments.extend(crate::rules::fragments(valid, &roles)?);
+        done.generations.insert(Role::Metrics, Generation::build(Engine::Prometheus, fragments)?);
+    }
+    if roles.contains(&Role::Alerting) {
+        let (fragments, rejected) = alertmanager::fragments(valid, secrets)?;
+        done.rejected.extend(rejected);
+        done.generations.insert(Role::Alerting, Generation::build(Engine::Alertmanager, fragments)?);
+    }
+    Ok(done)
+}
+
+/// The option by which this operator fills each role.
+pub fn option_of(role: Role) -> &'static str {
+    match role {
+        Role::Metrics => "Prometheus",
+        Role::Alerting => "Alertmanager",
+        Role::Dashboards => "Grafana",
+    }
+}
+
+/// The roles that a plan has deployed. A choice that the operator cannot deploy has no role, and is never
+/// replaced by another one.
+pub fn deployed_roles(plan: &Plan) -> BTreeSet<Role> {
+    let is = |component: Component, option: &str| plan.deployed(component) == Some(option);
+    Role::ALL.into_iter().filter(|role| is(role.component(), option_of(*role))).collect()
+}
+
+/// A file of YAML as a fragment.
+fn file(key: &str, path: &str, content: &Value) -> Result<Fragment, EmitError> {
+    Ok(Fragment { key: key.to_owned(), path: path.to_owned(), bytes: emit(content)?.into_bytes() })
+}
