@@ -1,0 +1,188 @@
+//! What an option needs: sums of terms, each a figure times its driver, as ranges.
+
+use obstack_crds::record::Range;
+use obstack_crds::stack::Availability;
+
+use super::catalog::{Catalog, Driver, Models, Term};
+use super::numbers;
+use crate::validate::{Requirements, Valid};
+
+/// Seconds of samples that a write-ahead log holds.
+const WAL_SECONDS: f64 = 7_200.0;
+/// Seconds in a month of 30.4 days.
+const MONTH_SECONDS: f64 = 2_628_000.0;
+pub(super) const GIB: f64 = 1_073_741_824.0;
+
+pub(super) fn point(value: f64) -> Range {
+    Range { low: value, high: value }
+}
+
+pub(super) fn add(a: Range, b: Range) -> Range {
+    Range { low: a.low + b.low, high: a.high + b.high }
+}
+
+pub(super) fn times(a: Range, factor: f64) -> Range {
+    Range { low: a.low * factor, high: a.high * factor }
+}
+
+pub(super) fn middle(a: Range) -> f64 {
+    (a.low + a.high) / 2.0
+}
+
+/// What a stack puts on its store.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Load {
+    pub(super) series: f64,
+    pub(super) samples_per_second: f64,
+    pub(super) retention_seconds: f64,
+    pub(super) replicated: bool,
+}
+
+impl Load {
+    pub(super) fn of(requirements: &Requirements) -> Self {
+        let series = requirements.active_series.as_f64();
+        Self {
+            series,
+            samples_per_second: series / requirements.scrape_interval.as_secs_f64(),
+            retention_seconds: requirements.retention.as_secs_f64(),
+            replicated: requirements.availability == Availability::Replicated,
+        }
+    }
+
+    fn amount(&self, driver: Driver) -> f64 {
+        match driver {
+            Driver::Series => self.series,
+            Driver::SamplesPerSecond => self.samples_per_second,
+            Driver::RetainedSample => self.samples_per_second * self.retention_seconds,
+            Driver::WalSample => self.samples_per_second * WAL_SECONDS.min(self.retention_seconds),
+            Driver::SamplePerMonth => self.samples_per_second * MONTH_SECONDS,
+            Driver::Replica => 1.0,
+        }
+    }
+}
+
+/// What an option needs, all copies together; `recovery` is of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Needs {
+    pub(super) memory: Range,
+    pub(super) storage: Range,
+    pub(super) cpu: Range,
+    pub(super) monthly_cost: Range,
+    pub(super) recovery: Range,
+    pub(super) storage_per_copy: Range,
+}
+
+impl Needs {
+    pub(super) fn of(models: &Models, load: &Load, copies: f64) -> Self {
+        Self {
+            memory: sum(&models.memory, load, copies),
+            storage: sum(&models.storage, load, copies),
+            cpu: sum(&models.cpu, load, copies),
+            monthly_cost: sum(&models.monthly_cost, load, copies),
+            recovery: sum(&models.recovery, load, 1.0),
+            storage_per_copy: sum(&models.storage, load, 1.0),
+        }
+    }
+
+    /// USD per month: machines at the middle of the catalog's prices, and bills.
+    pub(super) fn cost(&self, catalog: &Catalog) -> Range {
+        let price = |figure: &super::catalog::Figure| (figure.low * figure.high).sqrt();
+        let machines = add(
+            add(
+                times(self.memory, price(&catalog.prices.memory) / GIB),
+                times(self.storage, price(&catalog.prices.storage) / GIB),
+            ),
+            times(self.cpu, price(&catalog.prices.cpu)),
+        );
+        add(machines, self.monthly_cost)
+    }
+}
+
+fn sum(terms: &[Term], load: &Load, copies: f64) -> Range {
+    terms.iter().fold(Range::default(), |total, term| {
+        let factor = load.amount(term.per) * if term.once { 1.0 } else { copies };
+        add(total, times(Range { low: term.low, high: term.high }, factor))
+    })
+}
+
+/// The arithmetic of a model, for a reader to follow: `2 x (800k series x 2k to 8k bytes) = 3Gi to 12Gi`.
+pub(super) fn arithmetic(terms: &[Term], load: &Load, copies: u32) -> String {
+    if terms.is_empty() {
+        return "nothing".to_owned();
+    }
+    let write = |term: &Term| {
+        let each = each(term);
+        let amount = numbers::count(load.amount(term.per));
+        match term.per {
+            Driver::Replica => format!("{each} of its own"),
+            Driver::Series => format!("{amount} series x {each}"),
+            Driver::SamplesPerSecond => format!("{amount} samples/s x {each}"),
+            Driver::RetainedSample => format!(
+                "{} samples/s x {} x {each}",
+                numbers::count(load.samples_per_second),
+                numbers::seconds(load.retention_seconds)
+            ),
+            Driver::WalSample => format!("{amount} samples in a log x {each}"),
+            Driver::SamplePerMonth => format!("{amount} samples a month x {each}"),
+        }
+    };
+    let join =
+        |once: bool| terms.iter().filter(|t| t.once == once).map(write).collect::<Vec<_>>().join(" + ");
+    let (each, once) = (join(false), join(true));
+    let parts: Vec<String> = [
+        (!each.is_empty()).then(|| if copies == 1 { each.clone() } else { format!("{copies} x ({each})") }),
+        (!once.is_empty()).then_some(once),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let unit = terms.first().map_or("", |t| t.unit.as_str());
+    let total = sum(terms, load, f64::from(copies));
+    format!("{} = {}", parts.join(" + "), numbers::range_in(total, unit))
+}
+
+/// A figure of the catalog with its unit; very small ones in millionths or billionths.
+fn each(term: &Term) -> String {
+    let (factor, small) = match term.high {
+        high if high < 1e-6 => (1e9, "billionths of "),
+        high if high < 1e-3 => (1e6, "millionths of "),
+        _ => (1.0, ""),
+    };
+    let range = times(Range { low: term.low, high: term.high }, factor);
+    format!("{} {small}{}", numbers::range(range, numbers::count), term.unit)
+}
+
+/// The requirements in force by path under `spec.requirements`, as a record keeps them.
+pub fn requirements(valid: &Valid) -> std::collections::BTreeMap<String, String> {
+    let r = &valid.requirements;
+    let mut map = std::collections::BTreeMap::from([
+        ("activeSeries".to_owned(), r.active_series.to_string()),
+        ("scrapeInterval".to_owned(), r.scrape_interval.to_string()),
+        ("retention".to_owned(), r.retention.to_string()),
+        ("availability".to_owned(), r.availability.as_str().to_owned()),
+        ("recoveryTime".to_owned(), r.recovery_time.to_string()),
+    ]);
+    if !r.licences_deny.is_empty() {
+        let deny: Vec<_> = r.licences_deny.iter().map(String::as_str).collect();
+        map.insert("licences.deny".to_owned(), deny.join(", "));
+    }
+    if let Some(memory) = r.budget_memory {
+        map.insert("budget.memory".to_owned(), memory.to_string());
+    }
+    if let Some(storage) = r.budget_storage {
+        map.insert("budget.storage".to_owned(), storage.to_string());
+    }
+    if let Some(cents) = r.budget_monthly_cents {
+        map.insert("budget.monthlyCost".to_owned(), dollars(cents));
+    }
+    map
+}
+
+/// US cents as dollars: `250` or `12.50`.
+pub(super) fn dollars(cents: u64) -> String {
+    if cents.is_multiple_of(100) {
+        (cents / 100).to_string()
+    } else {
+        format!("{}.{:02}", cents / 100, cents % 100)
+    }
+}
