@@ -4,6 +4,8 @@
 mod alertmanager;
 mod config_volumes;
 mod engine;
+#[cfg(test)]
+pub(crate) mod fixtures;
 mod grafana;
 mod images;
 mod object;
@@ -14,6 +16,8 @@ mod reloader;
 mod security;
 mod service;
 mod sizing;
+#[cfg(test)]
+mod tests;
 mod workload;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,8 @@
 //! Rules as data: the library that every stack gets, and the groups of the stack itself.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use obstack_crds::stack;

@@ -3,6 +3,8 @@
 mod alertmanager;
 mod discovery;
 mod prometheus;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,0 +1,55 @@
+//! Stacks and plans for the tests of the pure steps.
+
+use obstack_crds::Component;
+use obstack_crds::record::ChosenBy;
+use obstack_crds::stack::ObservabilityStackSpec;
+
+use super::Context;
+use crate::decide::{Decision, Plan};
+use crate::names::Role;
+use crate::names::StackId;
+use crate::scrape::option_of;
+use crate::validate::{Valid, validate};
+
+/// A stack `monitoring/main` with a spec in YAML.
+pub(crate) fn valid(spec: &str) -> Valid {
+    let spec: ObservabilityStackSpec = serde_saphyr::from_str(spec).unwrap();
+    let id = StackId { namespace: "monitoring".into(), name: "main".into() };
+    validate(id, &spec, None).unwrap()
+}
+
+/// A plan that deploys these roles and nothing else.
+pub(crate) fn plan(roles: &[Role]) -> Plan {
+    let decision = |component: Component| {
+        let role = roles.iter().find(|role| role.component() == component);
+        let option = role.map_or("None", |role| option_of(*role)).to_owned();
+        Decision {
+            component,
+            chosen: Some(option.clone()),
+            chosen_by: ChosenBy::Engine,
+            because: None,
+            engine_would_choose: None,
+            in_force: Some(option),
+            deployable: true,
+            violates: vec![],
+            eliminated: vec![],
+            ranking: vec![],
+            tie: None,
+            relaxations: vec![],
+            sizing: vec![],
+            tradeoffs: vec![],
+            flip_points: vec![],
+            tripwires: vec![],
+            statement: String::new(),
+        }
+    };
+    Plan { catalog: "test".into(), decisions: Component::ALL.map(decision).to_vec() }
+}
+
+/// An operator that knows where it is.
+pub(crate) fn context() -> Context {
+    Context {
+        operator_image: "ghcr.io/obstack/obstack:0.1.0".into(),
+        operator_namespace: Some("obstack-system".into()),
+    }
+}
