@@ -552,3 +552,22 @@ pub fn licence_denied(licence: &str, denied: &str) -> bool {
 pub(crate) fn duration(text: &str) -> Option<PromDuration> {
     text.parse().ok()
 }
+
+#[cfg(test)]
+impl Catalog {
+    /// Gives an option a limit that nothing keeps.
+    pub(crate) fn forbid(&mut self, component: Component, option: &str) {
+        for entry in self.options.entry(component).or_default().iter_mut().filter(|o| o.id == option) {
+            entry.limits.push(Limit {
+                of: LimitOf::ActiveSeries,
+                requirement: "requirements.activeSeries".into(),
+                text: "series".into(),
+                low: 0.0,
+                high: 0.0,
+                unit: "series".into(),
+                source: "ours".into(),
+                quote: "none".into(),
+            });
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod engine;
 mod explain;
 mod model;
 pub mod numbers;
+pub mod records;
 mod resources;
 #[cfg(test)]
 pub(crate) mod testing;

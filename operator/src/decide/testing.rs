@@ -8,6 +8,12 @@ use obstack_crds::stack::{Availability, Environment};
 use crate::names::StackId;
 use crate::validate::{DEFAULTS_VERSION, Quality, Requirements, Valid};
 
+/// The embedded catalog, read once.
+pub(crate) fn catalog() -> super::Catalog {
+    static CATALOG: std::sync::OnceLock<super::Catalog> = std::sync::OnceLock::new();
+    CATALOG.get_or_init(|| super::Catalog::embedded().unwrap()).clone()
+}
+
 /// A stack of 50k series with every weight at 3.
 pub(crate) fn valid() -> Valid {
     Valid {

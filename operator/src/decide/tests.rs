@@ -1,11 +1,7 @@
 use obstack_crds::Component;
 
-use super::testing::{valid, with};
+use super::testing::{catalog, valid, with};
 use super::*;
-
-fn catalog() -> Catalog {
-    Catalog::embedded().unwrap()
-}
 
 fn plan(valid: &Valid) -> Plan {
     decide(valid, &DecideFacts::offline(), &Previous::default(), &catalog())

@@ -1,0 +1,215 @@
+use obstack_crds::stack::Override;
+
+use super::*;
+use crate::decide::testing::{catalog, valid, with};
+use crate::decide::{Catalog, DecideFacts, Previous, decide};
+use crate::observe::{ClusterFacts, Fact};
+
+fn facts() -> DecideFacts {
+    DecideFacts { cluster: Fact::Known(ClusterFacts::default()) }
+}
+
+fn now() -> Timestamp {
+    "2026-11-21T12:00:00Z".parse().unwrap()
+}
+
+/// One reconcile: decides with what the records say, and makes the first `writes` writes.
+fn step_with(
+    valid: &Valid,
+    facts: &DecideFacts,
+    catalog: &Catalog,
+    records: &[DecisionRecord],
+    writes: usize,
+) -> Vec<DecisionRecord> {
+    let plan = decide(valid, facts, &Previous::of_records(records), catalog);
+    let actions = next(&plan, valid, records, now());
+    after(records, &actions[..actions.len().min(writes)])
+}
+
+fn settle(valid: &Valid, records: &[DecisionRecord]) -> Vec<DecisionRecord> {
+    let records = step_with(valid, &facts(), &catalog(), records, usize::MAX);
+    let again = step_with(valid, &facts(), &catalog(), &records, usize::MAX);
+    assert_eq!(again, records, "the second run has nothing to write");
+    records
+}
+
+fn store(records: &[DecisionRecord]) -> Vec<(u32, Option<&str>, Phase, bool)> {
+    let of = records.iter().filter(|r| r.spec.component == Component::MetricsStore);
+    of.map(|r| (r.spec.number, r.spec.chosen.as_deref(), phase(r).unwrap(), r.spec.reaffirms)).collect()
+}
+
+fn choose(option: &str, because: &str) -> Override {
+    Override { choose: option.into(), because: because.into() }
+}
+
+#[test]
+fn first_records_are_accepted_and_named() {
+    let records = settle(&valid(), &[]);
+    assert_eq!(records.len(), 8);
+    let first = &records[0];
+    assert_eq!(first.metadata.name.as_deref(), Some("main-metrics-store-0001"));
+    assert_eq!(first.metadata.owner_references, None);
+    assert_eq!(first.metadata.labels.as_ref().unwrap()["obstack.io/component"], "metricsStore");
+    assert_eq!(first.spec.decided_at, "2026-11-21T12:00:00Z");
+    assert_eq!(store(&records), [(1, Some("Prometheus"), Phase::Accepted, false)]);
+}
+
+#[test]
+fn a_change_of_bounds_alone_reaffirms() {
+    let records = settle(&valid(), &[]);
+    let records = settle(&with(|r| r.active_series = "60k".parse().unwrap()), &records);
+    assert_eq!(
+        store(&records),
+        [(1, Some("Prometheus"), Phase::Superseded, false), (2, Some("Prometheus"), Phase::Accepted, true)]
+    );
+    let by = records[0].status.as_ref().unwrap().superseded_by.as_deref();
+    assert_eq!(by, Some("main-metrics-store-0002"));
+    let second = records.iter().find(|r| r.spec.number == 2).unwrap();
+    assert_eq!(second.spec.supersedes.as_deref(), Some("main-metrics-store-0001"));
+}
+
+#[test]
+fn moving_a_store_is_proposed_and_accepted_by_editing_the_stack() {
+    let small = settle(&valid(), &[]);
+    let mut large = with(|r| r.active_series = "50M".parse().unwrap());
+    let plan = decide(&large, &facts(), &Previous::of_records(&small), &catalog());
+    let decision = plan.get(Component::MetricsStore).unwrap();
+    assert_eq!(decision.in_force.as_deref(), Some("Prometheus"));
+    let proposed = decision.chosen.clone().unwrap();
+    assert_ne!(proposed, "Prometheus");
+
+    let records = settle(&large, &small);
+    assert_eq!(
+        store(&records),
+        [
+            (1, Some("Prometheus"), Phase::Accepted, false),
+            (2, Some(proposed.as_str()), Phase::Proposed, false)
+        ]
+    );
+    let status = &statuses(&plan, &large, &records)[0];
+    assert_eq!((status.record.as_str(), status.phase), ("main-metrics-store-0002", Phase::Proposed));
+    assert_eq!(status.choice.as_deref(), Some("Prometheus"));
+
+    // Another number, another proposal; one is open at most.
+    large.requirements.active_series = "60M".parse().unwrap();
+    large.requirements.retention = "60d".parse().unwrap();
+    let records = settle(&large, &records);
+    let open = store(&records).iter().filter(|r| r.2 == Phase::Proposed).count();
+    assert_eq!(open, 1);
+
+    let mut accepted = large.clone();
+    accepted.overrides.insert(Component::MetricsStore, choose(&proposed, "we move in March"));
+    let moved = settle(&accepted, &records);
+    let last = store(&moved).last().copied().unwrap();
+    assert_eq!((last.1, last.2), (Some(proposed.as_str()), Phase::Accepted));
+    assert_eq!(store(&moved).iter().filter(|r| r.2 == Phase::Accepted).count(), 1);
+
+    let mut refused = large;
+    refused.overrides.insert(Component::MetricsStore, choose("Prometheus", "we shard it"));
+    let stayed = settle(&refused, &records);
+    let phases: Vec<_> = store(&stayed).iter().map(|r| r.2).collect();
+    assert!(phases.contains(&Phase::Rejected));
+    assert_eq!(phases.last(), Some(&Phase::Accepted));
+}
+
+#[test]
+fn a_proposal_that_no_longer_holds_is_closed() {
+    let small = settle(&valid(), &[]);
+    let records = settle(&with(|r| r.active_series = "50M".parse().unwrap()), &small);
+    let records = settle(&valid(), &records);
+    let phases: Vec<_> = store(&records).iter().map(|r| (r.0, r.2)).collect();
+    assert_eq!(phases, [(1, Phase::Accepted), (2, Phase::Superseded)]);
+}
+
+#[test]
+fn a_run_cut_off_at_any_write_ends_the_same() {
+    let mut person = with(|r| r.active_series = "2M".parse().unwrap());
+    person.overrides.insert(Component::Dashboards, choose("Perses", "licence"));
+    let start = settle(&valid(), &[]);
+    for (valid, records) in [(&valid(), Vec::new()), (&person, start)] {
+        let whole = settle(valid, &records);
+        for writes in 0..64 {
+            let cut = step_with(valid, &facts(), &catalog(), &records, writes);
+            assert_eq!(settle(valid, &cut), whole, "cut off after {writes} writes");
+        }
+    }
+}
+
+#[test]
+fn a_half_written_record_of_other_inputs_is_set_aside() {
+    let records = settle(&valid(), &[]);
+    let other = with(|r| r.active_series = "60k".parse().unwrap());
+    let cut = step_with(&other, &facts(), &catalog(), &records, 1);
+    assert_eq!(cut.len(), records.len() + 1);
+    let back = settle(&valid(), &cut);
+    assert_eq!(
+        store(&back),
+        [(1, Some("Prometheus"), Phase::Accepted, false), (2, Some("Prometheus"), Phase::Superseded, true)]
+    );
+}
+
+#[test]
+fn a_stack_of_the_same_name_takes_the_records_up() {
+    let mut chosen = valid();
+    chosen.overrides.insert(Component::MetricsStore, choose("VictoriaMetricsSingle", "we know it"));
+    let records = settle(&chosen, &[]);
+    // The stack is deleted and made again without the override: what holds the data stays in force.
+    let again = settle(&valid(), &records);
+    let plan = decide(&valid(), &facts(), &Previous::of_records(&records), &catalog());
+    assert_eq!(plan.get(Component::MetricsStore).unwrap().in_force.as_deref(), Some("VictoriaMetricsSingle"));
+    assert_eq!(store(&again).iter().map(|r| r.0).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_new_catalog_yields_at_most_a_proposal() {
+    let records = settle(&valid(), &[]);
+    let mut newer = catalog();
+    newer.version = "2027.1.1".into();
+    assert_eq!(
+        step_with(&valid(), &facts(), &newer, &records, usize::MAX),
+        records,
+        "same decisions, no writes"
+    );
+
+    newer.forbid(Component::Alerting, "Alertmanager");
+    let plan = decide(&valid(), &facts(), &Previous::of_records(&records), &newer);
+    let alerting = plan.get(Component::Alerting).unwrap();
+    assert_ne!(alerting.chosen.as_deref(), Some("Alertmanager"));
+    assert_eq!(alerting.in_force.as_deref(), Some("Alertmanager"));
+}
+
+#[test]
+fn an_unavailable_fact_writes_nothing() {
+    let records = settle(&valid(), &[]);
+    let unknown = DecideFacts::offline();
+    assert_eq!(step_with(&valid(), &unknown, &catalog(), &records, usize::MAX), records);
+}
+
+#[test]
+fn the_history_is_bounded_and_numbers_go_on() {
+    let mut records = settle(&valid(), &[]);
+    for n in 0..30 {
+        let next = with(|r| r.active_series = crate::units::SeriesCount(60_000 + n * 1_000));
+        records = settle(&next, &records);
+    }
+    let store = store(&records);
+    assert_eq!(store.len(), HISTORY_LIMIT + 1);
+    assert_eq!(store.last().map(|r| (r.0, r.2)), Some((31, Phase::Accepted)));
+}
+
+#[test]
+fn all_eliminated_keeps_what_runs_and_says_what_to_relax() {
+    let records = settle(&valid(), &[]);
+    let impossible = with(|r| r.budget_memory = Some("16Mi".parse().unwrap()));
+    let plan = decide(&impossible, &facts(), &Previous::of_records(&records), &catalog());
+    let store = plan.get(Component::MetricsStore).unwrap();
+    assert_eq!(store.chosen, None);
+    assert_eq!(store.in_force.as_deref(), Some("Prometheus"));
+    assert!(
+        store.relaxations.iter().any(|r| r.contains("raise requirements.budget.memory to")),
+        "{:?}",
+        store.relaxations
+    );
+    let records = settle(&impossible, &records);
+    assert_eq!(self::store(&records)[1], (2, None, Phase::Proposed, false));
+}
