@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod error;
 pub mod names;
 pub mod observe;
+pub mod reloader;
 pub mod rules;
 pub mod running;
 pub mod scrape;

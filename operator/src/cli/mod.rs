@@ -6,7 +6,10 @@
 mod completion;
 mod crds;
 pub mod input;
+mod install;
+pub mod logging;
 mod output;
+mod reloader;
 pub mod yaml;
 
 use std::process::ExitCode;
@@ -45,12 +48,19 @@ enum Command {
     Crds(crds::CrdsArgs),
     /// Print the completion script of a shell.
     Completion(completion::CompletionArgs),
+    /// Bring configuration into the engine of the same pod, and prove it.
+    Reloader(reloader::ReloaderArgs),
+    /// Copy this executable into a folder that the containers of a pod share.
+    #[command(hide = true)]
+    Install(install::InstallArgs),
 }
 
 fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
     match command {
         Command::Crds(args) => crds::run(args, output),
         Command::Completion(args) => completion::run(args, output),
+        Command::Reloader(args) => reloader::run(args, output),
+        Command::Install(args) => install::run(args, output),
     }
 }
 

@@ -1,0 +1,116 @@
+//! The engine over HTTP: reload, and what it says it runs.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::running::{Engine, generation_in};
+
+use super::checker::reason;
+
+const CONNECT: Duration = Duration::from_secs(2);
+/// Time for an answer about its state.
+const ASK: Duration = Duration::from_secs(10);
+/// Prometheus answers a reload only when it is done, which takes long with many rules or targets.
+const RELOAD: Duration = Duration::from_secs(180);
+/// Most bytes of an answer: the whole configuration is in it.
+const MAX_BODY: usize = 64 << 20;
+
+/// A client of the engine in the same pod.
+#[derive(Clone, Debug)]
+pub(super) struct EngineClient {
+    engine: Engine,
+    url: String,
+    http: reqwest::Client,
+}
+
+/// Why the engine did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum EngineError {
+    /// It does not answer, or not yet.
+    Away(String),
+    /// It answers, and says no.
+    Refused(String),
+}
+
+/// What the engine says it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Running {
+    /// The generation that its configuration names.
+    pub(super) generation: Option<String>,
+    /// Whether its last reload went through in all parts. Prometheus shows a new configuration also where
+    /// its rules or its targets failed to load.
+    pub(super) whole: bool,
+}
+
+impl EngineClient {
+    pub(super) fn new(engine: Engine, url: &str) -> Result<Self, reqwest::Error> {
+        // The engine is in the same pod; no proxy is on the way there.
+        let http = reqwest::Client::builder().connect_timeout(CONNECT).no_proxy().build()?;
+        Ok(Self { engine, url: url.trim_end_matches('/').to_owned(), http })
+    }
+
+    /// Tells the engine to read its configuration again.
+    pub(super) async fn reload(&self) -> Result<(), EngineError> {
+        let request = self.http.post(format!("{}/-/reload", self.url)).timeout(RELOAD);
+        let (status, body) = self.send(request).await?;
+        if status.is_success() {
+            return Ok(());
+        }
+        let body = reason(&String::from_utf8_lossy(&body));
+        match status.as_u16() {
+            // The engine is still starting.
+            503 => Err(EngineError::Away(format!("HTTP {status}: {body}"))),
+            _ => {
+                Err(EngineError::Refused(format!("the engine refused the reload with HTTP {status}: {body}")))
+            }
+        }
+    }
+
+    /// Asks the engine what it runs.
+    pub(super) async fn running(&self) -> Result<Running, EngineError> {
+        match self.engine {
+            Engine::Prometheus => {
+                let config = self.ask("/api/v1/status/config").await?;
+                let runtime = self.ask("/api/v1/status/runtimeinfo").await?;
+                Ok(Running {
+                    generation: generation_of(&config["data"]["yaml"]),
+                    whole: runtime["data"]["reloadConfigSuccess"] != false,
+                })
+            }
+            Engine::Alertmanager => {
+                let status = self.ask("/api/v2/status").await?;
+                Ok(Running { generation: generation_of(&status["config"]["original"]), whole: true })
+            }
+        }
+    }
+
+    async fn ask(&self, path: &str) -> Result<Value, EngineError> {
+        let request = self.http.get(format!("{}{path}", self.url)).timeout(ASK);
+        let (status, body) = self.send(request).await?;
+        if !status.is_success() {
+            return Err(EngineError::Away(format!("HTTP {status} at {path}")));
+        }
+        serde_json::from_slice(&body).map_err(|_| EngineError::Away(format!("no JSON at {path}")))
+    }
+
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<(reqwest::StatusCode, Vec<u8>), EngineError> {
+        let away = |error: reqwest::Error| EngineError::Away(error.without_url().to_string());
+        let mut answer = request.send().await.map_err(away)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(away)? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(EngineError::Away(format!("an answer of more than {MAX_BODY} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((answer.status(), body))
+    }
+}
+
+fn generation_of(config: &Value) -> Option<String> {
+    config.as_str().and_then(generation_in).map(str::to_owned)
+}
