@@ -1,1 +1,4 @@
-//! stub
+//! Embedded one-machine cluster for trying out and for tests: API server, workload controllers, process
+//! kubelet. Never part of the operator's binary.
+
+pub mod api;

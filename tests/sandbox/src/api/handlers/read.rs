@@ -1,0 +1,213 @@
+//! Get and list.
+
+use super::super::errors::{ApiError, ApiResult};
+use super::super::selector::Selector;
+use super::super::server::{Context, Server};
+use super::super::{lock, meta};
+use super::json as json_response;
+use axum::body::Body;
+use axum::http::{HeaderMap, Response, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The form in which a client wants objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    Full,
+    Table,
+    Metadata,
+}
+
+/// The first form in `Accept` that is served.
+pub(crate) fn view(headers: &HeaderMap) -> View {
+    for part in super::text(headers, header::ACCEPT).split(',') {
+        let part = part.replace(' ', "");
+        if !part.starts_with("application/json") {
+            continue;
+        }
+        if part.contains("as=Table") {
+            return View::Table;
+        }
+        if part.contains("as=PartialObjectMetadata") {
+            return View::Metadata;
+        }
+        return View::Full;
+    }
+    View::Full
+}
+
+/// An object in its served version.
+pub(crate) fn served(ctx: &Context, object: &Value) -> Value {
+    let mut object = super::super::registry::defaults::events_out(&ctx.resource, object.clone());
+    object["apiVersion"] = ctx.resource.api_version().into();
+    object
+}
+
+/// Only type and metadata.
+pub(crate) fn metadata_only(object: &Value) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
+        "metadata": object.get("metadata").cloned().unwrap_or_default(),
+    })
+}
+
+/// One object in the form that the client wants.
+pub(crate) fn object_response(ctx: &Context, headers: &HeaderMap, code: u16, object: &Value) -> Response<Body> {
+    let object = served(ctx, object);
+    match view(headers) {
+        View::Full => json_response(code, &object),
+        View::Metadata => json_response(code, &metadata_only(&object)),
+        View::Table => {
+            let version = meta::text(&object, "resourceVersion").to_owned();
+            let table = super::super::table::of(&ctx.resource, &[&object], json!({"resourceVersion": version}), true);
+            json_response(code, &table)
+        }
+    }
+}
+
+pub(super) fn get(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiResult<Response<Body>> {
+    let found = lock(&server.store).get(&ctx.resource.storage, ctx.namespace(), &ctx.info.name);
+    let object = found.ok_or_else(|| ctx.not_found(&ctx.info.name))?;
+    Ok(object_response(ctx, headers, 200, &object))
+}
+
+/// Selectors of a list or watch request.
+pub(crate) fn selector(ctx: &Context) -> ApiResult<Selector> {
+    let selector =
+        Selector::parse(ctx.query.get("labelSelector"), ctx.query.get("fieldSelector"), &ctx.resource.plural)?;
+    Ok(if ctx.info.name.is_empty() { selector } else { selector.with_name(&ctx.info.name) })
+}
+
+/// The namespace that a collection is limited to.
+pub(crate) fn scope(ctx: &Context) -> Option<&str> {
+    (ctx.resource.namespaced && !ctx.info.namespace.is_empty()).then_some(ctx.info.namespace.as_str())
+}
+
+/// Where a limited list goes on.
+struct Continue {
+    version: u64,
+    after: (String, String),
+}
+
+impl Continue {
+    fn encode(&self) -> String {
+        URL_SAFE_NO_PAD.encode(json!({"v": self.version, "ns": self.after.0, "n": self.after.1}).to_string())
+    }
+
+    fn decode(token: &str) -> Option<Self> {
+        let value: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+        Some(Self { version: value.get("v")?.as_u64()?, after: (text("ns")?, text("n")?) })
+    }
+}
+
+pub(super) fn list(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiResult<Response<Body>> {
+    let selector = selector(ctx)?;
+    let token = ctx.query.get("continue");
+    let limit = ctx.query.number("limit").filter(|l| *l > 0).map_or(usize::MAX, |l| l as usize);
+    let wanted = ctx.query.get("resourceVersion");
+    let matching = ctx.query.get("resourceVersionMatch");
+    let mut page: Vec<Arc<Value>> = Vec::new();
+    let mut rest = 0_u64;
+    let (version, more) = {
+        let store = lock(&server.store);
+        let start = match token {
+            "" => None,
+            token => Some(Continue::decode(token).ok_or_else(|| {
+                ApiError::bad_request("continue key is not valid: encoded continue token is not valid")
+            })?),
+        };
+        if !wanted.is_empty() {
+            let wanted: u64 = wanted
+                .parse()
+                .map_err(|_| ApiError::bad_request(format!("Invalid value: \"{wanted}\": strconv.ParseUint: parsing \"{wanted}\": invalid syntax")))?;
+            if wanted > store.version() {
+                let mut error = ApiError::new(
+                    504,
+                    "Timeout",
+                    format!("Too large resource version: {wanted}, current: {}", store.version()),
+                );
+                error.details = Some(json!({
+                    "causes": [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}],
+                    "retryAfterSeconds": 1,
+                }));
+                error.retry_after = Some(1);
+                return Err(error);
+            }
+            if matching == "Exact" && wanted != store.version() && !unchanged_since(&store, ctx, wanted) {
+                return Err(ApiError::gone(format!(
+                    "The resourceVersion for the provided list is too old: {wanted}"
+                )));
+            }
+        }
+        if let Some(start) = &start
+            && store.since(&ctx.resource.storage, start.version).is_none()
+        {
+            return Err(ApiError::gone(
+                "The provided continue parameter is too old to display a consistent list result. You can start a \
+                 new list without the continue parameter.",
+            ));
+        }
+        let after = start.as_ref().map(|s| &s.after);
+        for object in store.list(&ctx.resource.storage, scope(ctx), after) {
+            if !selector.matches(object) {
+                continue;
+            }
+            if page.len() == limit {
+                rest += 1;
+                continue;
+            }
+            page.push(object.clone());
+        }
+        let version = start.as_ref().map_or(store.version(), |s| s.version);
+        let more = (rest > 0)
+            .then(|| page.last().map(|l| (meta::namespace(l).to_owned(), meta::name(l).to_owned())))
+            .flatten()
+            .map(|after| Continue { version, after }.encode());
+        (version, more)
+    };
+    let mut metadata = json!({"resourceVersion": version.to_string()});
+    if let Some(token) = more {
+        metadata["continue"] = token.into();
+        if selector.is_empty() {
+            metadata["remainingItemCount"] = rest.into();
+        }
+    }
+    let objects: Vec<Value> = page.iter().map(|o| served(ctx, o)).collect();
+    let body = match view(headers) {
+        View::Table => {
+            let objects: Vec<&Value> = objects.iter().collect();
+            super::super::table::of(&ctx.resource, &objects, metadata, true)
+        }
+        View::Metadata => json!({
+            "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+            "items": objects.iter().map(metadata_only).collect::<Vec<_>>(),
+        }),
+        View::Full => {
+            let items: Vec<Value> = objects
+                .into_iter()
+                .map(|mut object| {
+                    // Items of built-in lists carry no type, those of custom resources do.
+                    if ctx.resource.custom.is_none()
+                        && let Some(map) = object.as_object_mut()
+                    {
+                        map.remove("apiVersion");
+                        map.remove("kind");
+                    }
+                    object
+                })
+                .collect();
+            json!({
+                "kind": ctx.resource.list_kind, "apiVersion": ctx.resource.api_version(),
+                "metadata": metadata, "items": items,
+            })
+        }
+    };
+    Ok(json_response(200, &body))
+}
+
+fn unchanged_since(store: &super::super::store::Store, ctx: &Context, version: u64) -> bool {
+    store.since(&ctx.resource.storage, version).is_some_and(|events| events.is_empty())
+}

@@ -1,0 +1,260 @@
+//! `metadata.managedFields`: which manager owns which fields, after each kind of write.
+
+use super::super::errors::ApiError;
+use super::super::{meta, schema::Schema};
+use super::apply;
+use super::fieldset::{self, FieldSet};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Who writes, and how.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Manager {
+    pub(crate) name: String,
+    /// `Apply` or `Update`.
+    pub(crate) operation: String,
+    pub(crate) api_version: String,
+    /// Empty for the main resource.
+    pub(crate) subresource: String,
+}
+
+#[derive(Clone, Debug)]
+struct Owned {
+    set: FieldSet,
+    time: String,
+}
+
+/// The decoded entries.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ManagedFields {
+    entries: BTreeMap<Manager, Owned>,
+}
+
+impl ManagedFields {
+    /// From an object's metadata. Entries that cannot be read are dropped.
+    pub(crate) fn of(object: &Value) -> Self {
+        let list = object.get("metadata").and_then(|m| m.get("managedFields")).and_then(Value::as_array);
+        let mut entries = BTreeMap::new();
+        for entry in list.into_iter().flatten() {
+            let text = |field: &str| {
+                entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
+            let manager = Manager {
+                name: text("manager"),
+                operation: text("operation"),
+                api_version: text("apiVersion"),
+                subresource: text("subresource"),
+            };
+            let set = FieldSet::from_json(entry.get("fieldsV1").unwrap_or(&Value::Null));
+            entries.insert(manager, Owned { set, time: text("time") });
+        }
+        Self { entries }
+    }
+
+    /// Whether a client asks to reset everything by sending one empty entry or an empty list.
+    pub(crate) fn is_reset(object: &Value) -> bool {
+        let list = object.get("metadata").and_then(|m| m.get("managedFields")).and_then(Value::as_array);
+        list.is_some_and(|l| l.is_empty() || (l.len() == 1 && l[0].as_object().is_some_and(|m| m.is_empty())))
+    }
+
+    /// Writes the entries into the object: applied ones first, then by time, as the API server does.
+    pub(crate) fn store(&self, object: &mut Value) {
+        let mut entries: Vec<(&Manager, &Owned)> =
+            self.entries.iter().filter(|(_, owned)| !owned.set.is_empty()).collect();
+        entries.sort_by(|(a, x), (b, y)| {
+            (&a.operation, &x.time, &a.name, &a.api_version, &a.subresource)
+                .cmp(&(&b.operation, &y.time, &b.name, &b.api_version, &b.subresource))
+        });
+        let list: Vec<Value> = entries
+            .into_iter()
+            .map(|(manager, owned)| {
+                let mut entry = json!({
+                    "manager": manager.name, "operation": manager.operation,
+                    "apiVersion": manager.api_version, "time": owned.time,
+                    "fieldsType": "FieldsV1", "fieldsV1": owned.set.to_json(),
+                });
+                if !manager.subresource.is_empty() {
+                    entry["subresource"] = manager.subresource.clone().into();
+                }
+                entry
+            })
+            .collect();
+        meta::set(object, "managedFields", (!list.is_empty()).then_some(Value::Array(list)));
+    }
+
+    fn release(&mut self, comparison: &fieldset::Comparison, but: &Manager) {
+        let mut taken = comparison.modified.clone();
+        taken.union(&comparison.added);
+        for (manager, owned) in &mut self.entries {
+            if manager != but {
+                owned.set.difference(&taken);
+                owned.set.difference(&comparison.removed);
+            }
+        }
+        self.entries.retain(|_, owned| !owned.set.is_empty());
+    }
+
+    fn set(&mut self, manager: &Manager, set: FieldSet, now: &str) {
+        match self.entries.get_mut(manager) {
+            Some(owned) if owned.set == set => {}
+            _ if set.is_empty() => {
+                self.entries.remove(manager);
+            }
+            _ => {
+                self.entries.insert(manager.clone(), Owned { set, time: now.to_owned() });
+            }
+        }
+    }
+
+    /// A create, update or patch that is not an apply: what changed becomes the writer's.
+    pub(crate) fn update(
+        &mut self,
+        old: &Value,
+        new: &Value,
+        schema: &Schema,
+        manager: &Manager,
+        ignored: &FieldSet,
+        now: &str,
+    ) {
+        let comparison = fieldset::compare(&stripped(old), &stripped(new), schema);
+        self.release(&comparison, manager);
+        let mut set = self.entries.get(manager).map(|o| o.set.clone()).unwrap_or_default();
+        set.difference(&comparison.removed);
+        let mut gained = comparison.modified;
+        gained.union(&comparison.added);
+        gained.here = false;
+        set.union(&gained);
+        set.recursive_difference(ignored);
+        set.recursive_difference(&system_fields());
+        strip_plain(&mut set);
+        self.set(manager, set, now);
+    }
+
+    /// A server-side apply: the merged object, with the manager's set replaced.
+    ///
+    /// # Errors
+    /// A conflict that names every field owned by somebody else, unless `force`.
+    pub(crate) fn apply(
+        &mut self,
+        live: &Value,
+        config: &Value,
+        schema: &Schema,
+        manager: &Manager,
+        ignored: &FieldSet,
+        force: bool,
+        now: &str,
+    ) -> Result<Value, ApiError> {
+        let live_plain = stripped(live);
+        let config_plain = stripped(config);
+        let mut merged = apply::merge(&live_plain, &config_plain, schema);
+        let mut set = fieldset::of(&config_plain, schema);
+        set.recursive_difference(ignored);
+        set.recursive_difference(&system_fields());
+        strip_plain(&mut set);
+        let last = self.entries.get(manager).map(|o| o.set.clone()).unwrap_or_default();
+        // An `Update` entry of the same version and subresource does not keep what the apply takes away
+        // from itself; other managers, of whatever operation, do.
+        let mut owned = set.clone();
+        for (other, entry) in &self.entries {
+            if other != manager {
+                owned.union(&entry.set);
+            }
+        }
+        apply::prune(&mut merged, &last, &owned, schema);
+        let comparison = fieldset::compare(&live_plain, &merged, schema);
+        let mut taken = comparison.modified.clone();
+        taken.union(&comparison.added);
+        taken.here = false;
+        if !force {
+            let conflicts: Vec<(Manager, FieldSet)> = self
+                .entries
+                .iter()
+                .filter(|(other, _)| *other != manager)
+                .map(|(other, entry)| (other.clone(), entry.set.intersection(&taken)))
+                .filter(|(_, set)| !set.is_empty())
+                .collect();
+            if !conflicts.is_empty() {
+                return Err(conflict(&conflicts));
+            }
+        }
+        self.release(&comparison, manager);
+        self.set(manager, set, now);
+        Ok(merged)
+    }
+}
+
+/// The object without what nobody owns as a value of its own.
+fn stripped(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(map) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        map.remove("managedFields");
+    }
+    object
+}
+
+/// Fields of every object that no manager owns.
+fn system_fields() -> FieldSet {
+    let mut set = FieldSet::default();
+    set.insert(&["f:apiVersion"]);
+    set.insert(&["f:kind"]);
+    for name in [
+        "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation",
+        "managedFields", "resourceVersion",
+    ] {
+        set.insert(&["f:metadata", &format!("f:{name}")]);
+    }
+    set
+}
+
+/// `metadata` itself is never owned, only its fields.
+fn strip_plain(set: &mut FieldSet) {
+    set.here = false;
+    if let Some(metadata) = set.children.get_mut("f:metadata") {
+        metadata.here = false;
+        if metadata.is_empty() {
+            set.children.remove("f:metadata");
+        }
+    }
+}
+
+fn conflict(conflicts: &[(Manager, FieldSet)]) -> ApiError {
+    let mut causes = Vec::new();
+    let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (manager, set) in conflicts {
+        let mut who = format!("\"{}\"", manager.name);
+        if !manager.subresource.is_empty() {
+            who = format!("{who} with subresource \"{}\"", manager.subresource);
+        }
+        if manager.operation == "Update" {
+            who = format!("{who} using {}", manager.api_version);
+        }
+        for path in set.paths() {
+            causes.push(json!({
+                "reason": "FieldManagerConflict", "message": format!("conflict with {who}"), "field": path,
+            }));
+            lines.entry(who.clone()).or_default().push(path);
+        }
+    }
+    let count = causes.len();
+    let text = if let [only] = causes.as_slice() {
+        format!(
+            "{}: {}",
+            only["message"].as_str().unwrap_or_default(),
+            only["field"].as_str().unwrap_or_default()
+        )
+    } else {
+        let list: Vec<String> = lines
+            .iter()
+            .map(|(who, paths)| {
+                let list: Vec<String> = paths.iter().map(|p| format!("- {p}")).collect();
+                format!("conflicts with {who}:\n{}", list.join("\n"))
+            })
+            .collect();
+        list.join("\n")
+    };
+    let noun = if count == 1 { "conflict" } else { "conflicts" };
+    ApiError {
+        details: Some(json!({ "causes": causes })),
+        ..ApiError::new(409, "Conflict", format!("Apply failed with {count} {noun}: {text}"))
+    }
+}

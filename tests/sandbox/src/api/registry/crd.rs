@@ -1,0 +1,137 @@
+//! From a CustomResourceDefinition to the resources that it serves.
+
+use super::{Column, Custom, Resource, ScalePaths, Source};
+use super::super::meta;
+use super::super::schema::cel::Rules;
+use super::super::schema::structural;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn texts(value: &Value, pointer: &str) -> Vec<String> {
+    let list = value.pointer(pointer).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+}
+
+/// The resources of a definition, one for each served version.
+pub(crate) fn resources(definition: &Value) -> Vec<Resource> {
+    let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
+    versions
+        .into_iter()
+        .flatten()
+        .filter(|v| v.get("served").and_then(Value::as_bool).unwrap_or(false))
+        .map(|version| resource(definition, version))
+        .collect()
+}
+
+fn resource(definition: &Value, version: &Value) -> Resource {
+    let group = text(definition, "/spec/group").to_owned();
+    let name = text(version, "/name").to_owned();
+    let kind = text(definition, "/spec/names/kind").to_owned();
+    let plural = text(definition, "/spec/names/plural").to_owned();
+    let or = |found: &str, fallback: String| if found.is_empty() { fallback } else { found.to_owned() };
+    let mut schema_json = version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or_else(|| json!({}));
+    if !schema_json["properties"]["metadata"].is_object() && schema_json["properties"].is_object() {
+        schema_json["properties"]["metadata"] = json!({"type": "object"});
+    }
+    let rules = Rules::compile(&schema_json, &group, &name, &kind);
+    let mut schema = structural::parse(&schema_json);
+    // Ownership of metadata follows its built-in type, whatever the definition says about it.
+    let object_meta = super::types::reference("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+    schema.properties.insert("metadata".to_owned(), object_meta);
+    for field in ["apiVersion", "kind"] {
+        let string = structural::parse(&json!({"type": "string"}));
+        schema.properties.insert(field.to_owned(), Arc::new(string));
+    }
+    let scale = version.pointer("/subresources/scale").map(|scale| ScalePaths {
+        spec: text(scale, "/specReplicasPath").trim_start_matches('.').to_owned(),
+        status: text(scale, "/statusReplicasPath").trim_start_matches('.').to_owned(),
+        selector: scale
+            .get("labelSelectorPath")
+            .and_then(Value::as_str)
+            .map(|p| p.trim_start_matches('.').to_owned()),
+    });
+    let has_status = version.pointer("/subresources/status").is_some();
+    Resource {
+        list_kind: or(text(definition, "/spec/names/listKind"), format!("{kind}List")),
+        singular: or(text(definition, "/spec/names/singular"), kind.to_lowercase()),
+        short_names: texts(definition, "/spec/names/shortNames"),
+        categories: texts(definition, "/spec/names/categories"),
+        namespaced: text(definition, "/spec/scope") == "Namespaced",
+        has_status,
+        scale,
+        has_generation: true,
+        create_only: false,
+        storage: super::super::errors::qualified(&group, &plural),
+        columns: columns(version),
+        custom: Some(Custom { definition_uid: meta::uid(definition).to_owned(), schema_json, rules }),
+        schema: Arc::new(schema),
+        version: name,
+        group,
+        kind,
+        plural,
+    }
+}
+
+fn columns(version: &Value) -> Vec<Column> {
+    let list = version.get("additionalPrinterColumns").and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .map(|column| Column {
+            name: text(column, "/name").to_owned(),
+            kind: text(column, "/type").to_owned(),
+            format: text(column, "/format").to_owned(),
+            description: text(column, "/description").to_owned(),
+            priority: column.get("priority").and_then(Value::as_i64).unwrap_or(0),
+            source: Source::Path(text(column, "/jsonPath").to_owned()),
+        })
+        .collect()
+}
+
+/// Fills in what the server adds to a definition: names, stored versions and conditions.
+pub(crate) fn complete(definition: &mut Value) {
+    let kind = text(definition, "/spec/names/kind").to_owned();
+    let names = &mut definition["spec"]["names"];
+    if names.get("singular").and_then(Value::as_str).unwrap_or_default().is_empty() {
+        names["singular"] = kind.to_lowercase().into();
+    }
+    if names.get("listKind").and_then(Value::as_str).unwrap_or_default().is_empty() {
+        names["listKind"] = format!("{kind}List").into();
+    }
+    if definition["spec"].get("conversion").is_none() {
+        definition["spec"]["conversion"] = json!({"strategy": "None"});
+    }
+}
+
+/// The status of an accepted definition; conditions that hold already keep their time.
+pub(crate) fn status(definition: &Value) -> Value {
+    let old = definition.get("status").cloned().unwrap_or_else(|| json!({}));
+    let mut stored = texts(&old, "/storedVersions");
+    let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
+    for version in versions.into_iter().flatten() {
+        let name = text(version, "/name").to_owned();
+        if version.get("storage").and_then(Value::as_bool).unwrap_or(false) && !stored.contains(&name) {
+            stored.push(name);
+        }
+    }
+    let now = meta::now();
+    let condition = |kind: &str, reason: &str, message: &str| {
+        let list = old.get("conditions").and_then(Value::as_array);
+        let known = list.into_iter().flatten().find(|c| c["type"] == kind && c["status"] == "True");
+        known.cloned().unwrap_or_else(|| {
+            json!({"type": kind, "status": "True", "reason": reason, "message": message,
+                "lastTransitionTime": now})
+        })
+    };
+    json!({
+        "acceptedNames": definition["spec"]["names"],
+        "storedVersions": stored,
+        "conditions": [
+            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ],
+    })
+}

@@ -1,0 +1,179 @@
+//! What a request asks for, read from its method, path and query.
+
+use super::errors::{ApiError, ApiResult};
+use axum::http::Method;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What a request is about: given to fault hooks and kept in the audit log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RequestInfo {
+    /// User name, such as `system:serviceaccount:monitoring:main-metrics`.
+    pub user: String,
+    /// Kubernetes verb: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; for a
+    /// path that is no resource the method in lower case.
+    pub verb: String,
+    /// API group; empty for the core group.
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Plural of the resource; empty for a path that is no resource.
+    pub resource: String,
+    /// Subresource, or empty.
+    pub subresource: String,
+    /// Namespace, or empty.
+    pub namespace: String,
+    /// Name; empty for collections. For a create, the name in the body is not known yet.
+    pub name: String,
+    /// Path of the URL.
+    pub path: String,
+    /// Whether the request was a dry run.
+    pub dry_run: bool,
+    /// `User-Agent` of the client.
+    pub user_agent: String,
+}
+
+impl RequestInfo {
+    /// Whether the verb is one that changes objects. Dry runs count: they cost the server the same.
+    pub fn is_mutating(&self) -> bool {
+        matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
+    }
+
+    /// Whether the path names a resource.
+    pub fn is_resource(&self) -> bool {
+        !self.resource.is_empty()
+    }
+}
+
+/// Query parameters, decoded.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query(BTreeMap<String, Vec<String>>);
+
+impl Query {
+    pub(crate) fn parse(query: &str) -> Self {
+        let mut map: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for pair in query.split('&').filter(|p| !p.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            map.entry(decode(key, true)).or_default().push(decode(value, true));
+        }
+        Self(map)
+    }
+
+    pub(crate) fn get(&self, key: &str) -> &str {
+        self.0.get(key).and_then(|v| v.first()).map_or("", String::as_str)
+    }
+
+    pub(crate) fn all(&self, key: &str) -> &[String] {
+        self.0.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> bool {
+        matches!(self.get(key), "true" | "1" | "True" | "TRUE" | "t" | "T")
+    }
+
+    pub(crate) fn number(&self, key: &str) -> Option<u64> {
+        self.get(key).parse().ok()
+    }
+
+    /// Whether the request is a dry run.
+    ///
+    /// # Errors
+    /// A value other than `All`.
+    pub(crate) fn dry_run(&self) -> ApiResult<bool> {
+        match self.all("dryRun") {
+            [] => Ok(false),
+            [one] if one == "All" => Ok(true),
+            [one] if one.is_empty() => Ok(false),
+            other => Err(ApiError::bad_request(format!(
+                "dryRun: Unsupported value: {other:?}: supported values: \"All\""
+            ))),
+        }
+    }
+}
+
+/// Percent-decoding; `+` is a blank in queries.
+pub(crate) fn decode(text: &str, query: bool) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut index = 0;
+    while index < bytes.len() {
+        let byte = bytes[index];
+        let hex = (byte == b'%')
+            .then(|| text.get(index + 1..index + 3))
+            .flatten()
+            .and_then(|h| u8::from_str_radix(h, 16).ok());
+        match hex {
+            Some(value) => {
+                out.push(value);
+                index += 3;
+            }
+            None => {
+                out.push(if byte == b'+' && query { b' ' } else { byte });
+                index += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Reads method and path. For a path that is no resource, only `verb` and `path` are set.
+pub(crate) fn parse(method: &Method, path: &str, query: &Query) -> RequestInfo {
+    let mut info = RequestInfo { path: path.to_owned(), ..RequestInfo::default() };
+    info.verb = method.as_str().to_lowercase();
+    let parts: Vec<String> = path.split('/').filter(|p| !p.is_empty()).map(|p| decode(p, false)).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let (group, version, rest) = match parts.as_slice() {
+        ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
+        ["apis", group, version, rest @ ..] if !rest.is_empty() => (*group, *version, rest),
+        _ => return info,
+    };
+    info.group = group.to_owned();
+    info.version = version.to_owned();
+    let mut legacy_watch = false;
+    let mut rest = rest;
+    if rest[0] == "watch" && rest.len() > 1 {
+        legacy_watch = true;
+        rest = &rest[1..];
+    }
+    match rest {
+        ["namespaces", namespace, resource, tail @ ..] if !matches!(*resource, "status" | "finalize") => {
+            info.namespace = (*namespace).to_owned();
+            info.resource = (*resource).to_owned();
+            set_tail(&mut info, tail);
+        }
+        ["namespaces", namespace, tail @ ..] => {
+            info.resource = "namespaces".to_owned();
+            info.name = (*namespace).to_owned();
+            info.namespace = (*namespace).to_owned();
+            info.subresource = tail.join("/");
+        }
+        [resource, tail @ ..] => {
+            info.resource = (*resource).to_owned();
+            set_tail(&mut info, tail);
+        }
+        [] => {}
+    }
+    let collection = info.name.is_empty();
+    let watching = legacy_watch || query.flag("watch");
+    info.verb = match (method.as_str(), collection) {
+        ("GET" | "HEAD", true) if watching => "watch",
+        ("GET" | "HEAD", true) => "list",
+        ("GET" | "HEAD", false) if watching && info.subresource.is_empty() => "watch",
+        ("GET" | "HEAD", false) => "get",
+        ("POST", _) => "create",
+        ("PUT", _) => "update",
+        ("PATCH", _) => "patch",
+        ("DELETE", true) => "deletecollection",
+        ("DELETE", false) => "delete",
+        (other, _) => return RequestInfo { verb: other.to_lowercase(), ..info },
+    }
+    .to_owned();
+    info
+}
+
+fn set_tail(info: &mut RequestInfo, tail: &[&str]) {
+    if let Some(name) = tail.first() {
+        info.name = (*name).to_owned();
+    }
+    info.subresource = tail.get(1..).unwrap_or_default().join("/");
+}

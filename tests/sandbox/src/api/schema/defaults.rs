@@ -1,0 +1,35 @@
+//! Defaults of structural schemas.
+
+use super::Schema;
+use serde_json::Value;
+
+/// Fills in what a schema defaults, nested ones included. A null where null is not allowed and a default
+/// exists counts as missing, as in the API server.
+pub(crate) fn apply(value: &mut Value, schema: &Schema) {
+    let schema = schema.resolve();
+    match value {
+        Value::Object(map) => {
+            for (name, declared) in &schema.properties {
+                let declared = declared.resolve();
+                let Some(default) = &declared.default else { continue };
+                let missing = match map.get(name) {
+                    None => true,
+                    Some(Value::Null) => !declared.nullable,
+                    Some(_) => false,
+                };
+                if missing {
+                    map.insert(name.clone(), default.clone());
+                }
+            }
+            for (name, child) in map.iter_mut() {
+                if let Some(declared) = schema.field(name) {
+                    apply(child, declared);
+                } else if let Some(additional) = &schema.additional {
+                    apply(child, additional);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| apply(item, schema.item())),
+        _ => {}
+    }
+}

@@ -1,0 +1,196 @@
+//! All objects of all kinds, with one resource version that only grows, and the log of changes that watches
+//! read.
+
+use super::meta;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Changes kept per resource before a watch from further back gets 410.
+const LOG_CAPACITY: usize = 20_000;
+
+/// Namespace (empty for cluster-scoped) and name.
+pub(crate) type Name = (String, String);
+
+/// What a change did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Added,
+    Modified,
+    Deleted,
+}
+
+/// One change of one object.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(crate) version: u64,
+    pub(crate) change: Change,
+    /// The object after the change; for a deletion as it was last, with the version of the deletion.
+    pub(crate) object: Arc<Value>,
+    /// The object before the change.
+    pub(crate) before: Option<Arc<Value>>,
+}
+
+#[derive(Debug, Default)]
+struct Collection {
+    objects: BTreeMap<Name, Arc<Value>>,
+    log: VecDeque<Event>,
+    /// Watches must start at this version or later.
+    compacted: u64,
+}
+
+/// The store. Callers hold it in a mutex: every write is one critical section.
+#[derive(Debug)]
+pub(crate) struct Store {
+    version: u64,
+    collections: BTreeMap<String, Collection>,
+    /// Where each object with that UID is, for garbage collection.
+    uids: HashMap<String, (String, Name)>,
+    changed: watch::Sender<u64>,
+}
+
+impl Store {
+    pub(crate) fn new() -> Self {
+        Self {
+            version: 1,
+            collections: BTreeMap::new(),
+            uids: HashMap::new(),
+            changed: watch::Sender::new(1),
+        }
+    }
+
+    /// The newest resource version.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Tells of every new version.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn get(&self, storage: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.collections.get(storage)?.objects.get(&(namespace.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// The object with that UID and its storage.
+    pub(crate) fn by_uid(&self, uid: &str) -> Option<(String, Arc<Value>)> {
+        let (storage, name) = self.uids.get(uid)?;
+        let object = self.collections.get(storage)?.objects.get(name)?;
+        Some((storage.clone(), object.clone()))
+    }
+
+    /// Objects of a namespace, or of all with `None`, by namespace and name, after a given one.
+    pub(crate) fn list(
+        &self,
+        storage: &str,
+        namespace: Option<&str>,
+        after: Option<&Name>,
+    ) -> impl Iterator<Item = &Arc<Value>> {
+        let start = match (after, namespace) {
+            (Some(after), _) => Bound::Excluded(after.clone()),
+            (None, Some(namespace)) => Bound::Included((namespace.to_owned(), String::new())),
+            (None, None) => Bound::Unbounded,
+        };
+        let namespace = namespace.map(str::to_owned);
+        self.collections
+            .get(storage)
+            .into_iter()
+            .flat_map(move |c| c.objects.range((start.clone(), Bound::Unbounded)))
+            .take_while(move |((ns, _), _)| namespace.as_ref().is_none_or(|n| n == ns))
+            .map(|(_, object)| object)
+    }
+
+    /// Names of the storages that hold or held something.
+    pub(crate) fn storages(&self) -> Vec<String> {
+        self.collections.keys().cloned().collect()
+    }
+
+    /// Number of objects of a storage.
+    pub(crate) fn count(&self, storage: &str) -> usize {
+        self.collections.get(storage).map_or(0, |c| c.objects.len())
+    }
+
+    /// Writes an object; its `resourceVersion` becomes a new one.
+    pub(crate) fn put(&mut self, storage: &str, mut object: Value) -> Arc<Value> {
+        self.version += 1;
+        meta::set(&mut object, "resourceVersion", Some(self.version.to_string().into()));
+        let name = (meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
+        let object = Arc::new(object);
+        self.uids.insert(meta::uid(&object).to_owned(), (storage.to_owned(), name.clone()));
+        let collection = self.collections.entry(storage.to_owned()).or_default();
+        let before = collection.objects.insert(name, object.clone());
+        let change = if before.is_some() { Change::Modified } else { Change::Added };
+        self.record(storage, Event { version: self.version, change, object: object.clone(), before });
+        object
+    }
+
+    /// Puts an object as it is, without a new version or an event; for a restored snapshot.
+    pub(crate) fn restore(&mut self, storage: &str, object: Value) {
+        let name = (meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
+        self.version = self.version.max(meta::version(&object));
+        self.uids.insert(meta::uid(&object).to_owned(), (storage.to_owned(), name.clone()));
+        self.collections.entry(storage.to_owned()).or_default().objects.insert(name, Arc::new(object));
+    }
+
+    /// After a restore: nothing before this version can be watched.
+    pub(crate) fn restored(&mut self, version: u64) {
+        self.version = self.version.max(version);
+        let version = self.version;
+        self.collections.values_mut().for_each(|c| c.compacted = version);
+        self.changed.send_replace(version);
+    }
+
+    /// Removes an object; the one returned carries the version of the deletion.
+    pub(crate) fn remove(&mut self, storage: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        let collection = self.collections.get_mut(storage)?;
+        let before = collection.objects.remove(&(namespace.to_owned(), name.to_owned()))?;
+        self.uids.remove(meta::uid(&before));
+        self.version += 1;
+        let mut object = Value::clone(&before);
+        meta::set(&mut object, "resourceVersion", Some(self.version.to_string().into()));
+        let object = Arc::new(object);
+        let event = Event {
+            version: self.version,
+            change: Change::Deleted,
+            object: object.clone(),
+            before: Some(before),
+        };
+        self.record(storage, event);
+        Some(object)
+    }
+
+    fn record(&mut self, storage: &str, event: Event) {
+        let version = event.version;
+        if let Some(collection) = self.collections.get_mut(storage) {
+            collection.log.push_back(event);
+            if collection.log.len() > LOG_CAPACITY
+                && let Some(oldest) = collection.log.pop_front()
+            {
+                collection.compacted = oldest.version;
+            }
+        }
+        self.changed.send_replace(version);
+    }
+
+    /// Forgets all changes so far: a watch or a continued list from before gets 410.
+    pub(crate) fn compact(&mut self) {
+        let version = self.version;
+        for collection in self.collections.values_mut() {
+            collection.log.clear();
+            collection.compacted = version;
+        }
+    }
+
+    /// Changes after `version`, oldest first; `None` when they are no longer known.
+    pub(crate) fn since(&self, storage: &str, version: u64) -> Option<Vec<Event>> {
+        let Some(collection) = self.collections.get(storage) else { return Some(Vec::new()) };
+        if version < collection.compacted {
+            return None;
+        }
+        let start = collection.log.partition_point(|e| e.version <= version);
+        Some(collection.log.range(start..).cloned().collect())
+    }
+}
