@@ -13,7 +13,12 @@ impl Server {
     ///
     /// # Errors
     /// Forbidden or invalid, in the words of the plugin that would refuse it.
-    pub(super) fn admit_create(&self, store: &Store, resource: &Resource, object: &mut Value) -> ApiResult<()> {
+    pub(super) fn admit_create(
+        &self,
+        store: &Store,
+        resource: &Resource,
+        object: &mut Value,
+    ) -> ApiResult<()> {
         if resource.is("", "pods") {
             pod(store, object)?;
         } else if resource.is("", "services") {
@@ -120,7 +125,8 @@ fn pod(store: &Store, object: &mut Value) -> ApiResult<()> {
     if let Value::Array(list) = tolerations {
         for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
             let covered = list.iter().any(|t| {
-                (t["key"] == key || t["key"].is_null()) && (t["effect"] == "NoExecute" || t["effect"].is_null())
+                (t["key"] == key || t["key"].is_null())
+                    && (t["effect"] == "NoExecute" || t["effect"].is_null())
             });
             if !covered {
                 list.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));

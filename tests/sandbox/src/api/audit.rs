@@ -1,8 +1,8 @@
 //! What was asked of the server, for tests to query.
 
 use super::request::RequestInfo;
-use std::sync::Mutex;
 use std::collections::VecDeque;
+use std::sync::Mutex;
 
 /// Entries kept; older ones fall away.
 const CAPACITY: usize = 200_000;

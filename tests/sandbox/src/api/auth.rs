@@ -71,7 +71,8 @@ impl Tokens {
     /// A token for a user; `seconds` is its life.
     pub(crate) fn issue(&self, user: &User, audiences: &[String], seconds: i64) -> String {
         let now = jiff::Timestamp::now().as_second();
-        let audiences = if audiences.is_empty() { vec![super::AUDIENCE.to_owned()] } else { audiences.to_vec() };
+        let audiences =
+            if audiences.is_empty() { vec![super::AUDIENCE.to_owned()] } else { audiences.to_vec() };
         let claims = Claims {
             iss: super::AUDIENCE.to_owned(),
             sub: user.name.clone(),

@@ -113,9 +113,8 @@ impl ApiServer {
         let listener = TcpListener::bind(config.bind)
             .await
             .map_err(|source| StartError::Listen { address: config.bind, source })?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| StartError::Listen { address: config.bind, source })?;
+        let address =
+            listener.local_addr().map_err(|source| StartError::Listen { address: config.bind, source })?;
         let server = Arc::new(Server::new(
             Store::new(),
             Registry::builtin(),

@@ -202,9 +202,16 @@ impl Server {
         same_type(resource, &object)?;
         let sent = object.clone();
         let metadata = meta::metadata(&mut object);
-        for field in ["uid", "resourceVersion", "creationTimestamp", "deletionTimestamp",
-            "deletionGracePeriodSeconds", "generation", "selfLink", "managedFields"]
-        {
+        for field in [
+            "uid",
+            "resourceVersion",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+            "selfLink",
+            "managedFields",
+        ] {
             metadata.remove(field);
         }
         if !meta::text(&sent, "resourceVersion").is_empty() && meta::version(&sent) != 0 {
@@ -252,7 +259,15 @@ impl Server {
         if apply {
             let mut applied = sent;
             let empty = json!({});
-            managers.apply(&empty, &mut_config(&mut applied), &resource.schema, &ctx.manager("Apply"), &ctx.ignored(), true, &now)?;
+            managers.apply(
+                &empty,
+                &mut_config(&mut applied),
+                &resource.schema,
+                &ctx.manager("Apply"),
+                &ctx.ignored(),
+                true,
+                &now,
+            )?;
         } else {
             let manager = ctx.manager("Update");
             managers.update(&json!({}), &object, &resource.schema, &manager, &ctx.ignored(), &now);
@@ -282,11 +297,8 @@ impl Server {
         let new = change(&old)?;
         let now = meta::now();
         self.replace(ctx, &mut store, &old, new, |old, new, sent| {
-            let mut managers = if ManagedFields::is_reset(sent) {
-                ManagedFields::default()
-            } else {
-                ManagedFields::of(old)
-            };
+            let mut managers =
+                if ManagedFields::is_reset(sent) { ManagedFields::default() } else { ManagedFields::of(old) };
             managers.update(old, new, &ctx.resource.schema, &ctx.manager("Update"), &ctx.ignored(), &now);
             Ok(managers)
         })
@@ -304,7 +316,8 @@ impl Server {
             let missing = if config.get("kind").is_none() { "Kind" } else { "apiVersion" };
             return Err(ApiError::bad_request(format!("Object '{missing}' is missing in '{config}'")));
         }
-        if config.pointer("/metadata/managedFields").and_then(Value::as_array).is_some_and(|l| !l.is_empty()) {
+        if config.pointer("/metadata/managedFields").and_then(Value::as_array).is_some_and(|l| !l.is_empty())
+        {
             return Err(ApiError::bad_request("metadata.managedFields must be nil"));
         }
         named(ctx, &config)?;
@@ -373,7 +386,10 @@ impl Server {
         let name = meta::name(old).to_owned();
         let uid = meta::uid(&new).to_owned();
         if !uid.is_empty() && uid != meta::uid(old) {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta::uid(old));
+            let why = format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                meta::uid(old)
+            );
             return Err(ApiError::conflict(&resource.group, &resource.plural, &name, &why));
         }
         let version = meta::text(&new, "resourceVersion");
@@ -382,9 +398,19 @@ impl Server {
         }
         let sent = new.clone();
         subresource(ctx, old, &mut new);
-        for field in ["uid", "resourceVersion", "creationTimestamp", "deletionTimestamp",
-            "deletionGracePeriodSeconds", "generation", "selfLink", "name", "namespace", "generateName", "managedFields"]
-        {
+        for field in [
+            "uid",
+            "resourceVersion",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "generation",
+            "selfLink",
+            "name",
+            "namespace",
+            "generateName",
+            "managedFields",
+        ] {
             meta::set(&mut new, field, old["metadata"].get(field).cloned());
         }
         let warnings = self.normalise(ctx, &mut new)?;
@@ -394,7 +420,9 @@ impl Server {
             let added: Vec<&str> =
                 meta::list(&new, "finalizers").into_iter().filter(|f| !had.contains(f)).collect();
             if !added.is_empty() {
-                let why = format!("no new finalizers can be added if the object is being deleted, found new finalizers {added:?}");
+                let why = format!(
+                    "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
+                );
                 return Err(ctx.invalid(&name, vec![Cause::forbidden("metadata.finalizers", why)]));
             }
         }
@@ -406,7 +434,8 @@ impl Server {
             self.check(ctx, &new, Some(old))?;
         }
         managers(old, &new, &sent)?.store(&mut new);
-        if resource.is("apiextensions.k8s.io", "customresourcedefinitions") && ctx.info.subresource.is_empty() {
+        if resource.is("apiextensions.k8s.io", "customresourcedefinitions") && ctx.info.subresource.is_empty()
+        {
             new["status"] = crd::status(&new);
         }
         let dry_run = ctx.query.dry_run()?;
@@ -516,7 +545,8 @@ fn spec_changed(old: &Value, new: &Value) -> bool {
 
 /// Removes an object whose deletion waited for a finalizer that is gone now.
 pub(crate) fn finish_deletion(store: &mut Store, resource: &Resource, object: Arc<Value>) -> Arc<Value> {
-    let waits = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0) > 0;
+    let waits =
+        object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(0) > 0;
     let held = resource.is("", "namespaces")
         && object.pointer("/spec/finalizers").and_then(Value::as_array).is_some_and(|f| !f.is_empty());
     if !meta::is_deleting(&object) || waits || held || !meta::list(&object, "finalizers").is_empty() {

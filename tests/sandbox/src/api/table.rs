@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 pub(crate) fn of(resource: &Resource, objects: &[&Value], metadata: Value, columns: bool) -> Value {
     let rows: Vec<Value> = objects
         .iter()
-        .map(|object| {
-            json!({"cells": cells(resource, object), "object": handlers::metadata_only(object)})
-        })
+        .map(|object| json!({"cells": cells(resource, object), "object": handlers::metadata_only(object)}))
         .collect();
     let mut table = json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": null,

@@ -1,6 +1,9 @@
 //! The certificate authority of one sandbox and its server certificate.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::sync::Arc;
@@ -30,7 +33,10 @@ impl Identity {
     }
 
     /// A server configuration with a fresh certificate for these names and addresses.
-    pub(crate) fn server(&self, names: Vec<String>) -> Result<Arc<ServerConfig>, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn server(
+        &self,
+        names: Vec<String>,
+    ) -> Result<Arc<ServerConfig>, Box<dyn std::error::Error + Send + Sync>> {
         let issuer = Issuer::new(ca_params(), KeyPair::from_pem(&self.ca_key)?);
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name.push(DnType::CommonName, "kube-apiserver");

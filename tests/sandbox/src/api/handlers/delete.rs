@@ -80,7 +80,10 @@ pub(super) fn one(server: &Server, ctx: &Context, body: &Bytes, headers: &Header
                     "uid": meta::uid(&object),
                 },
             });
-            Ok(Answer { response: json_response(200, &without_empty_group(status)), changed: !options.dry_run })
+            Ok(Answer {
+                response: json_response(200, &without_empty_group(status)),
+                changed: !options.dry_run,
+            })
         }
         Deleted::Waiting(object, changed) => {
             Ok(Answer { response: read::object_response(ctx, headers, 200, &object), changed })
@@ -142,7 +145,10 @@ pub(crate) fn delete(
 ) -> ApiResult<Deleted> {
     let name = meta::name(old);
     if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != meta::uid(old)) {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta::uid(old));
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            meta::uid(old)
+        );
         return Err(ApiError::conflict(&resource.group, &resource.plural, name, &why));
     }
     if let Some(version) = options.version.as_deref().filter(|v| *v != meta::text(old, "resourceVersion")) {

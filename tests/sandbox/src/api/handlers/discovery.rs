@@ -19,9 +19,9 @@ pub(super) fn serve(
         return Err(ApiError::method_not_allowed());
     }
     let registry = server.registry();
-    let aggregated = super::text(headers, header::ACCEPT)
-        .split(',')
-        .any(|p| p.contains("g=apidiscovery.k8s.io") && p.contains("v=v2;") && p.contains("application/json"));
+    let aggregated = super::text(headers, header::ACCEPT).split(',').any(|p| {
+        p.contains("g=apidiscovery.k8s.io") && p.contains("v=v2;") && p.contains("application/json")
+    });
     let parts: Vec<&str> = info.path.split('/').filter(|p| !p.is_empty()).collect();
     let body = match parts.as_slice() {
         ["version"] => version(),
@@ -84,7 +84,9 @@ fn group(name: &str, versions: &[String], typed: bool) -> Value {
 fn subresource(resource: &Resource, name: &str) -> (Value, &'static [&'static str]) {
     let own = json!({"group": resource.group, "version": resource.version, "kind": resource.kind});
     match name {
-        "scale" => (json!({"group": "autoscaling", "version": "v1", "kind": "Scale"}), &["get", "patch", "update"]),
+        "scale" => {
+            (json!({"group": "autoscaling", "version": "v1", "kind": "Scale"}), &["get", "patch", "update"])
+        }
         "eviction" => (json!({"group": "policy", "version": "v1", "kind": "Eviction"}), &["create"]),
         "token" => {
             (json!({"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}), &["create"])
@@ -127,8 +129,11 @@ fn resource_list(registry: &Registry, group: &str, version: &str) -> Value {
 }
 
 fn aggregate(registry: &Registry, core: bool) -> Value {
-    let groups: Vec<(String, Vec<String>)> =
-        if core { vec![(String::new(), vec!["v1".to_owned()])] } else { registry.groups().into_iter().collect() };
+    let groups: Vec<(String, Vec<String>)> = if core {
+        vec![(String::new(), vec!["v1".to_owned()])]
+    } else {
+        registry.groups().into_iter().collect()
+    };
     let items: Vec<Value> = groups
         .iter()
         .map(|(group, versions)| {

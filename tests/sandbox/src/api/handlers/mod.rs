@@ -11,10 +11,10 @@ pub(crate) use read::metadata_only;
 use super::auth::User;
 use super::errors::{ApiError, ApiResult};
 use super::fault::Fault;
+use super::meta;
 use super::patch;
 use super::request::{Query, RequestInfo, parse};
 use super::server::{Context, Outcome, Server};
-use super::meta;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::Value;
@@ -61,9 +61,7 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Respo
     }
     let result = match axum::body::to_bytes(body, MAX_BODY).await {
         Err(_) => Err(too_large()),
-        Ok(bytes) => {
-            dispatch(&server, user, info.clone(), query, &parts.method, &parts.headers, bytes).await
-        }
+        Ok(bytes) => dispatch(&server, user, info.clone(), query, &parts.method, &parts.headers, bytes).await,
     };
     let (response, changed) = match result {
         Ok(answer) => (answer.response, answer.changed),
@@ -201,15 +199,17 @@ pub(crate) fn read_body(headers: &HeaderMap, body: &Bytes) -> ApiResult<Value> {
     if kind.contains("yaml") {
         return from_yaml(body);
     }
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+    })
 }
 
 fn from_yaml(body: &Bytes) -> ApiResult<Value> {
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);
     }
-    let text = std::str::from_utf8(body).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
+    let text =
+        std::str::from_utf8(body).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
     serde_saphyr::from_str(text).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))
 }
 
@@ -248,7 +248,11 @@ fn patched(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) ->
             server.update(ctx, |old| {
                 let mut new = old.clone();
                 json_patch::patch(&mut new, &patch).map_err(|e| {
-                    ApiError::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {e}"))
+                    ApiError::new(
+                        422,
+                        "Invalid",
+                        format!("the server rejected our request due to an error in our request: {e}"),
+                    )
                 })?;
                 Ok(new)
             })

@@ -54,14 +54,20 @@ pub(crate) fn metadata_only(object: &Value) -> Value {
 }
 
 /// One object in the form that the client wants.
-pub(crate) fn object_response(ctx: &Context, headers: &HeaderMap, code: u16, object: &Value) -> Response<Body> {
+pub(crate) fn object_response(
+    ctx: &Context,
+    headers: &HeaderMap,
+    code: u16,
+    object: &Value,
+) -> Response<Body> {
     let object = served(ctx, object);
     match view(headers) {
         View::Full => json_response(code, &object),
         View::Metadata => json_response(code, &metadata_only(&object)),
         View::Table => {
             let version = meta::text(&object, "resourceVersion").to_owned();
-            let table = super::super::table::of(&ctx.resource, &[&object], json!({"resourceVersion": version}), true);
+            let table =
+                super::super::table::of(&ctx.resource, &[&object], json!({"resourceVersion": version}), true);
             json_response(code, &table)
         }
     }
@@ -75,8 +81,11 @@ pub(super) fn get(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiRes
 
 /// Selectors of a list or watch request.
 pub(crate) fn selector(ctx: &Context) -> ApiResult<Selector> {
-    let selector =
-        Selector::parse(ctx.query.get("labelSelector"), ctx.query.get("fieldSelector"), &ctx.resource.plural)?;
+    let selector = Selector::parse(
+        ctx.query.get("labelSelector"),
+        ctx.query.get("fieldSelector"),
+        &ctx.resource.plural,
+    )?;
     Ok(if ctx.info.name.is_empty() { selector } else { selector.with_name(&ctx.info.name) })
 }
 
@@ -120,9 +129,11 @@ pub(super) fn list(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiRe
             })?),
         };
         if !wanted.is_empty() {
-            let wanted: u64 = wanted
-                .parse()
-                .map_err(|_| ApiError::bad_request(format!("Invalid value: \"{wanted}\": strconv.ParseUint: parsing \"{wanted}\": invalid syntax")))?;
+            let wanted: u64 = wanted.parse().map_err(|_| {
+                ApiError::bad_request(format!(
+                    "Invalid value: \"{wanted}\": strconv.ParseUint: parsing \"{wanted}\": invalid syntax"
+                ))
+            })?;
             if wanted > store.version() {
                 let mut error = ApiError::new(
                     504,

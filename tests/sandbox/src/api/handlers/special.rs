@@ -42,7 +42,9 @@ pub(super) async fn serve(
         "log" if resource.is("", "pods") => log(server, ctx).map(Some),
         "eviction" if resource.is("", "pods") => evict(server, ctx, headers, body).map(Some),
         "binding" if resource.is("", "pods") => bind(server, ctx, read_body(headers, body)?).map(Some),
-        "exec" | "attach" | "portforward" | "proxy" | "ephemeralcontainers" | "resize" if resource.is("", "pods") => {
+        "exec" | "attach" | "portforward" | "proxy" | "ephemeralcontainers" | "resize"
+            if resource.is("", "pods") =>
+        {
             Err(ApiError::not_served(format!("pods/{}", ctx.info.subresource)))
         }
         "proxy" if resource.is("", "services") || resource.is("", "nodes") => {
@@ -246,10 +248,9 @@ fn evict(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) -> A
     let empty = json!({});
     for budget in store.list("poddisruptionbudgets.policy", Some(&ctx.info.namespace), None) {
         let labels = budget.pointer("/spec/selector").unwrap_or(&empty);
-        let covers = labels
-            .get("matchLabels")
-            .and_then(Value::as_object)
-            .is_some_and(|m| m.iter().all(|(k, v)| pod.pointer("/metadata/labels").and_then(|l| l.get(k)) == Some(v)));
+        let covers = labels.get("matchLabels").and_then(Value::as_object).is_some_and(|m| {
+            m.iter().all(|(k, v)| pod.pointer("/metadata/labels").and_then(|l| l.get(k)) == Some(v))
+        });
         let allowed = budget.pointer("/status/disruptionsAllowed").and_then(Value::as_i64);
         if covers && allowed == Some(0) {
             let mut error = ApiError::new(
@@ -268,7 +269,8 @@ fn evict(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) -> A
     let options = eviction.get("deleteOptions").cloned().unwrap_or_else(|| json!({}));
     let body = Bytes::from(options.to_string());
     let answer = super::delete::one(server, ctx, &body, headers)?;
-    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    let status =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(Answer { response: json_response(201, &status), changed: answer.changed })
 }
 
@@ -279,7 +281,8 @@ fn bind(server: &Server, ctx: &Context, binding: Value) -> ApiResult<Answer> {
         new["spec"]["nodeName"] = node;
         Ok(new)
     })?;
-    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    let status =
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(Answer { response: json_response(201, &status), changed: outcome.changed })
 }
 

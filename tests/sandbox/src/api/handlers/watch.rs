@@ -156,15 +156,15 @@ impl Watch {
         let resource = &self.ctx.resource;
         resource.custom.as_ref().is_some_and(|custom| {
             let current = self.server.registry().get(&resource.group, &resource.version, &resource.plural);
-            !current.is_some_and(|r| {
-                r.custom.as_ref().is_some_and(|c| c.definition_uid == custom.definition_uid)
-            })
+            !current
+                .is_some_and(|r| r.custom.as_ref().is_some_and(|c| c.definition_uid == custom.definition_uid))
         })
     }
 
     fn event(&mut self, event: &Event) {
         let inside = |object: &Value| {
-            read::scope(&self.ctx).is_none_or(|ns| ns == meta::namespace(object)) && self.selector.matches(object)
+            read::scope(&self.ctx).is_none_or(|ns| ns == meta::namespace(object))
+                && self.selector.matches(object)
         };
         let after = event.change != Change::Deleted && inside(&event.object);
         let before = event.before.as_deref().is_some_and(inside);

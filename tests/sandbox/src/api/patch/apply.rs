@@ -1,7 +1,7 @@
 //! Server-side apply: merge what a manager applies, and take away what it no longer does.
 
-use super::fieldset::{self, FieldSet, Shape, field, item, shape};
 use super::super::schema::Schema;
+use super::fieldset::{self, FieldSet, Shape, field, item, shape};
 use serde_json::{Map, Value};
 
 /// Merges an applied configuration into the live object.

@@ -286,9 +286,7 @@ fn children<'a>(shape: Option<Shape<'a>>, schema: &'a Schema) -> Children<'a> {
         }
         Some(Shape::List(items)) => items
             .iter()
-            .filter_map(|value| {
-                Some((item(schema.item(), &schema.list, value)?, (value, schema.item())))
-            })
+            .filter_map(|value| Some((item(schema.item(), &schema.list, value)?, (value, schema.item()))))
             .collect(),
         _ => BTreeMap::new(),
     }

@@ -36,9 +36,7 @@ impl ManagedFields {
         let list = object.get("metadata").and_then(|m| m.get("managedFields")).and_then(Value::as_array);
         let mut entries = BTreeMap::new();
         for entry in list.into_iter().flatten() {
-            let text = |field: &str| {
-                entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
-            };
+            let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
             let manager = Manager {
                 name: text("manager"),
                 operation: text("operation"),
@@ -62,8 +60,13 @@ impl ManagedFields {
         let mut entries: Vec<(&Manager, &Owned)> =
             self.entries.iter().filter(|(_, owned)| !owned.set.is_empty()).collect();
         entries.sort_by(|(a, x), (b, y)| {
-            (&a.operation, &x.time, &a.name, &a.api_version, &a.subresource)
-                .cmp(&(&b.operation, &y.time, &b.name, &b.api_version, &b.subresource))
+            (&a.operation, &x.time, &a.name, &a.api_version, &a.subresource).cmp(&(
+                &b.operation,
+                &y.time,
+                &b.name,
+                &b.api_version,
+                &b.subresource,
+            ))
         });
         let list: Vec<Value> = entries
             .into_iter()
@@ -198,8 +201,15 @@ fn system_fields() -> FieldSet {
     set.insert(&["f:apiVersion"]);
     set.insert(&["f:kind"]);
     for name in [
-        "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation",
-        "managedFields", "resourceVersion",
+        "name",
+        "namespace",
+        "creationTimestamp",
+        "selfLink",
+        "uid",
+        "clusterName",
+        "generation",
+        "managedFields",
+        "resourceVersion",
     ] {
         set.insert(&["f:metadata", &format!("f:{name}")]);
     }

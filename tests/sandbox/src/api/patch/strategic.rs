@@ -20,7 +20,11 @@ pub(crate) fn apply(target: &mut Value, patch: &Value, schema: &Schema) -> ApiRe
     let Value::Object(map) = target else { return Ok(()) };
     match patch.get("$patch").and_then(Value::as_str) {
         Some("replace") => {
-            *map = patch.iter().filter(|(k, _)| !k.starts_with('$')).map(|(k, v)| (k.clone(), v.clone())).collect();
+            *map = patch
+                .iter()
+                .filter(|(k, _)| !k.starts_with('$'))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
             return Ok(());
         }
         Some("delete") => {

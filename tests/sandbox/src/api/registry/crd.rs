@@ -1,9 +1,9 @@
 //! From a CustomResourceDefinition to the resources that it serves.
 
-use super::{Column, Custom, Resource, ScalePaths, Source};
 use super::super::meta;
 use super::super::schema::cel::Rules;
 use super::super::schema::structural;
+use super::{Column, Custom, Resource, ScalePaths, Source};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

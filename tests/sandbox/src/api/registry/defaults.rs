@@ -66,7 +66,8 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
         "services" => service(meta::map_at(object, "spec")),
         "rolebindings" | "clusterrolebindings" => {
             for subject in object.get_mut("subjects").and_then(Value::as_array_mut).into_iter().flatten() {
-                let group = if subject["kind"] == "ServiceAccount" { "" } else { "rbac.authorization.k8s.io" };
+                let group =
+                    if subject["kind"] == "ServiceAccount" { "" } else { "rbac.authorization.k8s.io" };
                 if !group.is_empty() {
                     default(meta::as_map(subject), "apiGroup", || group.into());
                 }
@@ -202,9 +203,9 @@ fn service(spec: &mut Map<String, Value>) {
 
 fn qos_class(spec: &Value) -> &'static str {
     let lists = ["containers", "initContainers"];
-    let containers: Vec<&Value> =
-        lists.iter().filter_map(|l| spec.get(*l)?.as_array()).flatten().collect();
-    let resource = |c: &Value, kind: &str, name: &str| c.pointer(&format!("/resources/{kind}/{name}")).cloned();
+    let containers: Vec<&Value> = lists.iter().filter_map(|l| spec.get(*l)?.as_array()).flatten().collect();
+    let resource =
+        |c: &Value, kind: &str, name: &str| c.pointer(&format!("/resources/{kind}/{name}")).cloned();
     let any = containers.iter().any(|c| {
         ["requests", "limits"].iter().any(|k| ["cpu", "memory"].iter().any(|n| resource(c, k, n).is_some()))
     });

@@ -67,7 +67,11 @@ pub(crate) const MERGE: &[(&str, &str, Merge)] = &[
     ("io.k8s.api.core.v1.VolumeMount", "bindMountOptions", Set),
     ("io.k8s.api.discovery.v1.Endpoint", "addresses", Set),
     ("io.k8s.api.policy.v1.PodDisruptionBudgetStatus", "conditions", Map(&["type"])),
-    ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus", "conditions", Map(&["type"])),
+    (
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionStatus",
+        "conditions",
+        Map(&["type"]),
+    ),
     ("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "finalizers", Set),
     ("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "ownerReferences", Map(&["uid"])),
 ];

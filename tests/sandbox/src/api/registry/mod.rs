@@ -121,7 +121,8 @@ impl Resource {
         if self.create_only {
             return vec!["create"];
         }
-        let mut verbs = vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+        let mut verbs =
+            vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
         if self.is("", "namespaces") || self.is("", "services") {
             verbs.retain(|v| *v != "deletecollection");
         }

@@ -6,8 +6,13 @@ use super::Resource;
 use serde_json::{Value, json};
 
 const STATEFULSET_MUTABLE: &[&str] = &[
-    "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
-    "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
 ];
 const STATEFULSET_TEXT: &str = "updates to statefulset spec for fields other than 'replicas', 'ordinals', \
     'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and \
@@ -92,7 +97,9 @@ fn labels(labels: Option<&Value>, at: &str, causes: &mut Vec<Cause>) {
 
 fn is_name_part(text: &str) -> bool {
     let edge = |c: char| c.is_ascii_alphanumeric();
-    text.chars().all(|c| edge(c) || matches!(c, '-' | '_' | '.')) && text.starts_with(edge) && text.ends_with(edge)
+    text.chars().all(|c| edge(c) || matches!(c, '-' | '_' | '.'))
+        && text.starts_with(edge)
+        && text.ends_with(edge)
 }
 
 fn qualified_name(key: &str, shown: &str, at: &str, causes: &mut Vec<Cause>) {
@@ -247,7 +254,13 @@ fn pod(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     let frozen = |object: &Value| {
         let mut spec = object["spec"].clone();
         if let Some(map) = spec.as_object_mut() {
-            for field in ["activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "nodeName", "schedulingGates"] {
+            for field in [
+                "activeDeadlineSeconds",
+                "terminationGracePeriodSeconds",
+                "tolerations",
+                "nodeName",
+                "schedulingGates",
+            ] {
                 map.remove(field);
             }
             for list in ["containers", "initContainers"] {
@@ -290,7 +303,11 @@ fn service(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
         }
         names.push(name);
         if !port["port"].as_i64().is_some_and(|p| (1..=65535).contains(&p)) {
-            causes.push(Cause::invalid(format!("{at}.port"), &port["port"], "must be between 1 and 65535, inclusive"));
+            causes.push(Cause::invalid(
+                format!("{at}.port"),
+                &port["port"],
+                "must be between 1 and 65535, inclusive",
+            ));
         }
     }
     if let Some(old) = old
@@ -299,7 +316,11 @@ fn service(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
         && old["spec"]["clusterIP"].is_string()
         && old["spec"]["clusterIP"] != spec["clusterIP"]
     {
-        causes.push(Cause::invalid("spec.clusterIPs[0]", &json!([spec["clusterIP"]]), "may not change once set"));
+        causes.push(Cause::invalid(
+            "spec.clusterIPs[0]",
+            &json!([spec["clusterIP"]]),
+            "may not change once set",
+        ));
     }
 }
 

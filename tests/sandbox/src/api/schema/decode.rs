@@ -23,8 +23,10 @@ fn prune_at(value: &mut Value, schema: &Schema, root: bool, path: &str, unknown:
     let schema = schema.resolve();
     match value {
         Value::Object(map) => {
-            let keep_all = schema.preserve_unknown || (schema.kind == Kind::Any && schema.properties.is_empty());
-            let always = |name: &str| (root || schema.embedded) && matches!(name, "apiVersion" | "kind" | "metadata");
+            let keep_all =
+                schema.preserve_unknown || (schema.kind == Kind::Any && schema.properties.is_empty());
+            let always =
+                |name: &str| (root || schema.embedded) && matches!(name, "apiVersion" | "kind" | "metadata");
             map.retain(|name, _| {
                 let known = schema.properties.contains_key(name)
                     || schema.additional.is_some()
@@ -128,7 +130,9 @@ fn decode_map(
         if value.is_null() {
             return false;
         }
-        let known = schema.properties.contains_key(name) || schema.additional.is_some() || schema.properties.is_empty();
+        let known = schema.properties.contains_key(name)
+            || schema.additional.is_some()
+            || schema.properties.is_empty();
         if !known {
             unknown.push(join(path, name));
         }
@@ -139,7 +143,9 @@ fn decode_map(
     }
     // `omitempty`: an empty list or map is the same as none, unless the type must have it.
     map.retain(|name, value| match value {
-        Value::Array(items) => !items.is_empty() || schema.required.contains(name) || !schema.properties.contains_key(name),
+        Value::Array(items) => {
+            !items.is_empty() || schema.required.contains(name) || !schema.properties.contains_key(name)
+        }
         Value::Object(entries) => {
             !entries.is_empty()
                 || schema.required.contains(name)

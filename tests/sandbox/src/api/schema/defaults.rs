@@ -10,8 +10,9 @@ pub(crate) fn apply(value: &mut Value, schema: &Schema) {
     match value {
         Value::Object(map) => {
             for (name, declared) in &schema.properties {
-                let declared = declared.resolve();
-                let Some(default) = &declared.default else { continue };
+                let Some(default) = declared.default.as_ref().or(declared.resolve().default.as_ref()) else {
+                    continue;
+                };
                 let missing = match map.get(name) {
                     None => true,
                     Some(Value::Null) => !declared.nullable,

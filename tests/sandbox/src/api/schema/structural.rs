@@ -19,8 +19,11 @@ fn parse_at(json: &Value, depth: usize) -> Schema {
         schema.preserve_unknown = true;
         return schema;
     }
-    if let Some(reference) = json.get("$ref").and_then(Value::as_str) {
+    // With siblings, OpenAPI writes a reference as the only entry of `allOf`.
+    let reference = json.get("$ref").or_else(|| json.pointer("/allOf/0/$ref")).and_then(Value::as_str);
+    if let Some(reference) = reference {
         schema.reference = reference.rsplit('/').next().map(str::to_owned);
+        schema.default = json.get("default").cloned();
         return schema;
     }
     schema.kind = kind(json);
@@ -40,8 +43,7 @@ fn parse_at(json: &Value, depth: usize) -> Schema {
     }
     schema.items = json.get("items").filter(|v| v.is_object()).map(child);
     let required = json.get("required").and_then(Value::as_array);
-    schema.required =
-        required.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect();
+    schema.required = required.into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect();
     schema.bounds = bounds(json, depth);
     schema
 }
