@@ -81,7 +81,7 @@ pub(super) fn build_stateful_set(
         role,
         engine: parts.engine,
         engine_image: &image,
-        operator_image: &context.operator_image,
+        operator_image: context.operator_image(role),
     };
     let pod = Pod {
         role,
@@ -90,7 +90,7 @@ pub(super) fn build_stateful_set(
         grace_seconds: parts.grace_seconds,
         annotations: Default::default(),
         init_containers: vec![reloader.build_install(), reloader.build_load()],
-        containers: vec![build_engine(valid, plan, &parts, &image), reloader.build_sidecar()],
+        containers: vec![build_engine(valid, plan, &parts, &image)?, reloader.build_sidecar()],
         volumes: build_volumes(stack, role),
     };
     let when_deleted = match valid.volumes() {
@@ -106,7 +106,7 @@ pub(super) fn build_stateful_set(
             // Replicas know nothing of each other's order, and start at once after the loss of a cluster.
             pod_management_policy: Some("Parallel".into()),
             template: build_template(valid, pod)?,
-            volume_claim_templates: Some(vec![build_claim(valid, plan, &parts)]),
+            volume_claim_templates: Some(vec![build_claim(valid, plan, context, &parts)?]),
             persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
                 when_deleted: Some(when_deleted.into()),
                 when_scaled: Some("Retain".into()),
@@ -117,7 +117,12 @@ pub(super) fn build_stateful_set(
     })
 }
 
-fn build_engine(valid: &Valid, plan: &Plan, parts: &EngineParts<'_>, image: &str) -> Container {
+fn build_engine(
+    valid: &Valid,
+    plan: &Plan,
+    parts: &EngineParts<'_>,
+    image: &str,
+) -> Result<Container, DesiredError> {
     let endpoint = Endpoint::of(&valid.id, parts.role);
     let mut ports = vec![ContainerPort {
         name: Some("http".into()),
@@ -126,13 +131,13 @@ fn build_engine(valid: &Valid, plan: &Plan, parts: &EngineParts<'_>, image: &str
     }];
     ports.extend(parts.more_ports.iter().cloned());
     let period = 3;
-    Container {
+    Ok(Container {
         name: parts.engine.as_str().into(),
         image: Some(image.into()),
         args: Some(parts.args.clone()),
         env: Some(pod_env()),
         ports: Some(ports),
-        resources: Some(resources(valid, plan, parts.role)),
+        resources: Some(resources(valid, plan, parts.role)?),
         volume_mounts: Some(vec![engine_mount(), mount(DATA, parts.data_path, false)]),
         startup_probe: Some(Probe {
             failure_threshold: Some(i32::try_from(parts.startup_seconds / 3).unwrap_or(i32::MAX)),
@@ -143,7 +148,7 @@ fn build_engine(valid: &Valid, plan: &Plan, parts: &EngineParts<'_>, image: &str
         liveness_probe: Some(Probe { failure_threshold: Some(6), ..probe(&endpoint, "/-/healthy", 10) }),
         security_context: Some(security::build_container()),
         ..Default::default()
-    }
+    })
 }
 
 /// A probe of the engine under its prefix.
@@ -160,9 +165,18 @@ pub(super) fn probe(endpoint: &Endpoint, path: &str, period_seconds: i32) -> Pro
     }
 }
 
-fn build_claim(valid: &Valid, plan: &Plan, parts: &EngineParts<'_>) -> PersistentVolumeClaim {
-    let size = volume(valid, plan, parts.role).to_string();
-    PersistentVolumeClaim {
+/// The claim of each replica; one that exists stays to the letter, because no change of it is accepted.
+fn build_claim(
+    valid: &Valid,
+    plan: &Plan,
+    context: &Context,
+    parts: &EngineParts<'_>,
+) -> Result<PersistentVolumeClaim, DesiredError> {
+    if let Some(claim) = context.pinned.get(&parts.role).and_then(|pinned| pinned.claim.clone()) {
+        return Ok(claim);
+    }
+    let size = volume(plan, context, parts.role)?.to_string();
+    Ok(PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(DATA.into()),
             labels: Some(valid.id.selector(parts.role)),
@@ -178,5 +192,5 @@ fn build_claim(valid: &Valid, plan: &Plan, parts: &EngineParts<'_>) -> Persisten
             ..Default::default()
         }),
         ..Default::default()
-    }
+    })
 }

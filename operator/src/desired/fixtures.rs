@@ -5,10 +5,11 @@ use obstack_crds::record::ChosenBy;
 use obstack_crds::stack::ObservabilityStackSpec;
 
 use super::Context;
-use crate::decide::{Decision, Plan};
+use crate::decide::{Decision, Plan, Resources};
 use crate::names::Role;
 use crate::names::StackId;
 use crate::scrape::option_of;
+use crate::units::Bytes;
 use crate::validate::{Valid, validate};
 
 /// A stack `monitoring/main` with a spec in YAML.
@@ -31,6 +32,14 @@ pub(crate) fn plan(roles: &[Role]) -> Plan {
             engine_would_choose: None,
             in_force: Some(option),
             deployable: true,
+            resources: role.map(|_| Resources {
+                memory_request: Bytes(512 << 20),
+                memory_limit: Bytes(1 << 30),
+                cpu_millis: 100,
+                disk: Bytes(50 << 30),
+                replicas: 1,
+            }),
+            uncertain: None,
             violates: vec![],
             eliminated: vec![],
             ranking: vec![],
@@ -51,5 +60,6 @@ pub(crate) fn context() -> Context {
     Context {
         operator_image: "ghcr.io/obstack/obstack:0.1.0".into(),
         operator_namespace: Some("obstack-system".into()),
+        pinned: Default::default(),
     }
 }

@@ -156,7 +156,7 @@ fn build_deployment(valid: &Valid, plan: &Plan, provisioning: String) -> Result<
         grace_seconds: 30,
         annotations: BTreeMap::from([(ANNOTATION_PROVISIONING.to_owned(), provisioning)]),
         init_containers: Vec::new(),
-        containers: vec![build_container(valid, plan)],
+        containers: vec![build_container(valid, plan)?],
         volumes: build_volumes(stack),
     };
     Ok(Deployment {
@@ -200,9 +200,9 @@ fn build_volumes(stack: &StackId) -> Vec<Volume> {
     ]
 }
 
-fn build_container(valid: &Valid, plan: &Plan) -> Container {
+fn build_container(valid: &Valid, plan: &Plan) -> Result<Container, DesiredError> {
     let endpoint = Endpoint::of(&valid.id, ROLE);
-    Container {
+    Ok(Container {
         name: "grafana".into(),
         image: Some(images::image(valid, ROLE)),
         env: Some(build_env(&endpoint)),
@@ -211,7 +211,7 @@ fn build_container(valid: &Valid, plan: &Plan) -> Container {
             container_port: i32::from(endpoint.port),
             ..Default::default()
         }]),
-        resources: Some(resources(valid, plan, ROLE)),
+        resources: Some(resources(valid, plan, ROLE)?),
         volume_mounts: Some(vec![
             mount("data", DATA_PATH, false),
             mount("tmp", "/tmp", false),
@@ -224,7 +224,7 @@ fn build_container(valid: &Valid, plan: &Plan) -> Container {
         liveness_probe: Some(Probe { failure_threshold: Some(6), ..probe(&endpoint, "/api/health", 10) }),
         security_context: Some(security::build_container()),
         ..Default::default()
-    }
+    })
 }
 
 fn build_env(endpoint: &Endpoint) -> Vec<EnvVar> {

@@ -10,6 +10,7 @@ mod grafana;
 mod images;
 mod object;
 mod patch;
+mod pinned;
 mod prometheus;
 mod rbac;
 mod reloader;
@@ -23,6 +24,7 @@ mod workload;
 use std::collections::BTreeMap;
 
 use obstack_crds::Component;
+use obstack_crds::status::Rejected;
 use serde_json::Value;
 
 use crate::decide::Plan;
@@ -30,10 +32,12 @@ use crate::error::Class;
 use crate::names::Role;
 use crate::running::PackError;
 use crate::scrape::{Configs, deployed_roles};
+use crate::units::Bytes;
 use crate::validate::Valid;
 
 pub use images::{default_image, wanted_version};
 pub use object::OWNED_KINDS;
+pub use pinned::Pinned;
 pub use reloader::INSTALL_CONTAINER;
 
 /// An object that is wanted, without what only the cluster knows: [`crate::apply`] adds the owner.
@@ -60,14 +64,28 @@ pub enum Policy {
 /// Annotation that lists the keys of a Secret for which a random value is made, separated by commas.
 pub const ANNOTATION_GENERATE: &str = "obstack.io/generate";
 
-/// What the operator knows of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the operator knows beside the stack: of itself, and of what runs already.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Context {
-    /// Image that the reloader is taken from: `ghcr.io/obstack/obstack:0.1.0`. Where a stack runs already,
-    /// the caller gives the image that it has, so that an upgrade of the operator restarts no engine.
+    /// Image that the reloader of a new workload is taken from: `ghcr.io/obstack/obstack:0.1.0`.
     pub operator_image: String,
     /// Namespace of the operator's own pods; none where it is not known or must not be looked into.
     pub operator_namespace: Option<String>,
+    /// What the workloads that exist have pinned, see [`Pinned::of`]. Where the workloads could not be read,
+    /// nothing may be built.
+    pub pinned: BTreeMap<Role, Pinned>,
+}
+
+impl Context {
+    /// The image that a role's reloader is taken from.
+    fn operator_image(&self, role: Role) -> &str {
+        self.pinned.get(&role).and_then(|p| p.operator_image.as_deref()).unwrap_or(&self.operator_image)
+    }
+
+    /// Size of the volume that a role's replicas have claimed already.
+    fn claimed(&self, role: Role) -> Option<Bytes> {
+        self.pinned.get(&role).and_then(Pinned::volume)
+    }
 }
 
 /// The objects of a stack.
@@ -75,6 +93,8 @@ pub struct Context {
 pub struct Wanted {
     /// The objects, in the order in which they are applied: what others need comes first.
     pub objects: Vec<WantedObject>,
+    /// Wishes that cannot be met as things are, each with what a person can do.
+    pub rejected: Vec<Rejected>,
 }
 
 /// Why the objects of a stack cannot be built.
@@ -91,6 +111,9 @@ pub enum DesiredError {
     /// A role is deployed and has no configuration.
     #[error("no configuration was built for {0}")]
     NoConfiguration(&'static str),
+    /// A role is deployed and the plan does not say what it takes.
+    #[error("the plan has no size for {0}")]
+    NoSizing(&'static str),
     /// A configuration cannot be packed.
     #[error(transparent)]
     Pack(#[from] PackError),
@@ -104,7 +127,7 @@ impl DesiredError {
     pub fn class(&self) -> Class {
         match self {
             Self::PodTemplate { .. } | Self::Pack(_) => Class::Invalid,
-            Self::NoConfiguration(_) | Self::Encoding(_) => Class::Bug,
+            Self::NoConfiguration(_) | Self::NoSizing(_) | Self::Encoding(_) => Class::Bug,
         }
     }
 }
@@ -129,14 +152,25 @@ pub fn desired(
             Role::Dashboards => grafana::build(valid, plan, &roles, &mut list)?,
         }
     }
-    Ok(list.into_wanted())
+    let mut wanted = list.into_wanted();
+    wanted.rejected =
+        roles.iter().filter_map(|role| sizing::volume_differs(valid, plan, context, *role)).collect();
+    Ok(wanted)
 }
 
 /// The flags that a role's engine is to have, by name, as it tells them itself; listen addresses are left
 /// out. Empty for an engine that tells none.
-pub fn wanted_flags(valid: &Valid, plan: &Plan, role: Role) -> BTreeMap<String, String> {
+///
+/// # Errors
+/// [`DesiredError::NoSizing`] for a role that the plan does not deploy.
+pub fn wanted_flags(
+    valid: &Valid,
+    plan: &Plan,
+    context: &Context,
+    role: Role,
+) -> Result<BTreeMap<String, String>, DesiredError> {
     match role {
-        Role::Metrics => prometheus::wanted_flags(valid, plan),
-        Role::Alerting | Role::Dashboards => BTreeMap::new(),
+        Role::Metrics => prometheus::wanted_flags(valid, plan, context),
+        Role::Alerting | Role::Dashboards => Ok(BTreeMap::new()),
     }
 }

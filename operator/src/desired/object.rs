@@ -70,7 +70,7 @@ impl List {
             OWNED_KINDS.iter().position(is).unwrap_or(OWNED_KINDS.len())
         };
         self.0.sort_by_key(place);
-        Wanted { objects: self.0 }
+        Wanted { objects: self.0, rejected: Vec::new() }
     }
 }
 

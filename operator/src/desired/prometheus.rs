@@ -44,7 +44,7 @@ pub(super) fn build(
     let parts = EngineParts {
         role: ROLE,
         engine: Engine::Prometheus,
-        args: args(valid, plan),
+        args: args(valid, plan, context)?,
         more_ports: Vec::new(),
         data_path: DATA_PATH,
         storage: &valid.spec.metrics.storage,
@@ -56,43 +56,52 @@ pub(super) fn build(
 }
 
 /// Flags by name, as they are given.
-fn flags(valid: &Valid, plan: &Plan) -> BTreeMap<&'static str, String> {
+fn flags(
+    valid: &Valid,
+    plan: &Plan,
+    context: &Context,
+) -> Result<BTreeMap<&'static str, String>, DesiredError> {
     let endpoint = Endpoint::of(&valid.id, ROLE);
-    BTreeMap::from([
+    let retention_size = base2(retention_size(volume(plan, context, ROLE)?));
+    Ok(BTreeMap::from([
         ("config.file", format!("{CURRENT}/{}", Engine::Prometheus.main_file())),
         // Permanently on since 3.0; older versions leave `${POD_NAME}` in the external labels without it.
         ("enable-feature", "expand-external-labels".to_owned()),
         ("rules.alert.resend-delay", valid.alert_resend_delay().to_string()),
         ("storage.tsdb.path", DATA_PATH.to_owned()),
-        ("storage.tsdb.retention.size", base2(retention_size(volume(valid, plan, ROLE)))),
+        ("storage.tsdb.retention.size", retention_size),
         ("storage.tsdb.retention.time", valid.requirements.retention.to_string()),
         ("web.external-url", endpoint.url()),
         ("web.listen-address", format!(":{}", endpoint.port)),
         ("web.route-prefix", endpoint.prefix.to_owned()),
-    ])
+    ]))
 }
 
-fn args(valid: &Valid, plan: &Plan) -> Vec<String> {
+fn args(valid: &Valid, plan: &Plan, context: &Context) -> Result<Vec<String>, DesiredError> {
     let mut args: Vec<String> =
-        flags(valid, plan).iter().map(|(name, value)| format!("--{name}={value}")).collect();
+        flags(valid, plan, context)?.iter().map(|(name, value)| format!("--{name}={value}")).collect();
     args.push("--web.enable-lifecycle".to_owned());
-    args
+    Ok(args)
 }
 
 /// The flags as `/api/v1/status/flags` tells them, listen addresses left out.
-pub(super) fn wanted_flags(valid: &Valid, plan: &Plan) -> BTreeMap<String, String> {
-    let mut flags: BTreeMap<String, String> = flags(valid, plan)
+pub(super) fn wanted_flags(
+    valid: &Valid,
+    plan: &Plan,
+    context: &Context,
+) -> Result<BTreeMap<String, String>, DesiredError> {
+    let mut flags: BTreeMap<String, String> = flags(valid, plan, context)?
         .into_iter()
         .filter(|(name, _)| *name != "web.listen-address")
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
     flags.insert("web.enable-lifecycle".to_owned(), "true".to_owned());
-    flags
+    Ok(flags)
 }
 
 /// Bytes that blocks may take on a volume, in whole MiB.
 fn retention_size(volume: Bytes) -> Bytes {
-    let bytes = volume.0 / 100 * RETENTION_PERCENT;
+    let bytes = volume.0 / 100 * RETENTION_PERCENT + volume.0 % 100 * RETENTION_PERCENT / 100;
     Bytes(((bytes >> 20) << 20).max(1 << 20))
 }
 

@@ -4,54 +4,18 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use obstack_crds::status::Rejected;
 
 use super::workload::knobs;
-use crate::decide::Plan;
+use super::{Context, DesiredError};
+use crate::decide::{Plan, Resources};
 use crate::names::Role;
 use crate::units::Bytes;
 use crate::validate::Valid;
 
-const MI: u64 = 1 << 20;
-const GI: u64 = 1 << 30;
-
-/// What one replica asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Size {
-    /// CPU, in thousandths of a core.
-    milli_cpu: u64,
-    memory: Bytes,
-    /// The volume; 0 where the role has none.
-    storage: Bytes,
-}
-
-/// What a role asks for where nothing is known of its load.
-fn least(role: Role) -> Size {
-    let (milli_cpu, memory, storage) = match role {
-        Role::Metrics => (100, 512 * MI, 8 * GI),
-        Role::Alerting => (20, 128 * MI, GI),
-        Role::Dashboards => (50, 256 * MI, 0),
-    };
-    Size { milli_cpu, memory: Bytes(memory), storage: Bytes(storage) }
-}
-
-/// The larger of what the decision expects, shared out over the replicas, and of what a role needs at least.
-fn size(valid: &Valid, plan: &Plan, role: Role) -> Size {
-    let least = least(role);
-    let replicas = f64::from(replicas(valid, role).max(1));
-    let per_replica = |quantity: &str| {
-        let sizing = plan.get(role.component())?.sizing.iter().find(|s| s.quantity == quantity)?;
-        Some(sizing.range.high / replicas)
-    };
-    let bytes = |quantity: &str, least: Bytes, step: u64| {
-        let wanted = per_replica(quantity).map_or(0, |bytes| bytes.max(0.0) as u64);
-        Bytes(wanted.max(least.0).div_ceil(step) * step)
-    };
-    let milli_cpu = per_replica("cpu").map_or(0, |cores| (cores.max(0.0) * 100.0).ceil() as u64 * 10);
-    Size {
-        milli_cpu: milli_cpu.max(least.milli_cpu),
-        memory: bytes("memory", least.memory, 64 * MI),
-        storage: bytes("storage", least.storage, GI),
-    }
+/// What one replica of a role takes, by the decision.
+fn of(plan: &Plan, role: Role) -> Result<&Resources, DesiredError> {
+    plan.sizing_of(role.component()).ok_or(DesiredError::NoSizing(role.as_str()))
 }
 
 /// Replicas of a role.
@@ -64,30 +28,43 @@ pub(super) fn replicas(valid: &Valid, role: Role) -> i32 {
 }
 
 /// Requests and limits of a role's engine: what the stack asks for, else what the decision expects. Memory is
-/// limited to what is requested, because an engine that outgrows its share takes others with it; CPU is not
-/// limited, because a throttled engine misses scrapes.
-pub(super) fn resources(valid: &Valid, plan: &Plan, role: Role) -> ResourceRequirements {
+/// limited, because an engine that outgrows its share takes others with it; CPU is not, because a throttled
+/// engine misses scrapes.
+pub(super) fn resources(
+    valid: &Valid,
+    plan: &Plan,
+    role: Role,
+) -> Result<ResourceRequirements, DesiredError> {
     if let Some(wished) = &knobs(valid, role).resources {
-        return wished.clone();
+        return Ok(wished.clone());
     }
-    let size = size(valid, plan, role);
-    let memory = size.memory.to_string();
-    ResourceRequirements {
-        requests: Some(quantities(&[("cpu", &format!("{}m", size.milli_cpu)), ("memory", &memory)])),
-        limits: Some(quantities(&[("memory", &memory)])),
+    let size = of(plan, role)?;
+    let cpu = format!("{}m", size.cpu_millis);
+    let request = size.memory_request.ceil_mi().to_string();
+    let limit = size.memory_limit.ceil_mi().to_string();
+    Ok(ResourceRequirements {
+        requests: Some(quantities(&[("cpu", &cpu), ("memory", &request)])),
+        limits: Some(quantities(&[("memory", &limit)])),
         ..Default::default()
-    }
+    })
 }
 
-/// Size of the volume of a role's replica.
-pub(super) fn volume(valid: &Valid, plan: &Plan, role: Role) -> Bytes {
-    let written = match role {
-        Role::Metrics => &valid.spec.metrics.storage,
-        Role::Alerting => &valid.spec.alerting.storage,
-        Role::Dashboards => return Bytes(0),
-    };
-    let wished = written.size.as_deref().and_then(|text| text.parse().ok());
-    wished.unwrap_or_else(|| size(valid, plan, role).storage)
+/// Size of the volume of a role's replica: that of the claim that exists, else what the decision says.
+pub(super) fn volume(plan: &Plan, context: &Context, role: Role) -> Result<Bytes, DesiredError> {
+    context.claimed(role).map_or_else(|| of(plan, role).map(|size| size.disk), Ok)
+}
+
+/// What to say where the claims that exist have another size than is wanted now.
+pub(super) fn volume_differs(valid: &Valid, plan: &Plan, context: &Context, role: Role) -> Option<Rejected> {
+    let (claimed, wanted) = (context.claimed(role)?, of(plan, role).ok()?.disk);
+    let workload = valid.id.child(role);
+    (claimed != wanted).then(|| Rejected {
+        object: format!("spec.{}.storage", role.as_str()),
+        reason: format!(
+            "the volumes of {workload} have {claimed} and stay so, and {wanted} is wanted now: the claims of a \
+             StatefulSet cannot change; write size: {claimed} to keep them, or expand each claim by hand"
+        ),
+    })
 }
 
 /// Quantities by the name of their resource.

@@ -232,14 +232,13 @@ fn volumes_go_or_stay_as_the_stack_says() {
 
 #[test]
 fn retention_leaves_room_on_the_volume() {
-    let valid =
-        valid("metrics: { storage: { size: 50Gi, className: fast } }\nrequirements: { retention: 14d }");
-    let flags = wanted_flags(&valid, &plan(&Role::ALL), Role::Metrics);
+    let valid = valid("requirements: { retention: 14d }");
+    let flags = wanted_flags(&valid, &plan(&Role::ALL), &context(), Role::Metrics).unwrap();
     assert_eq!(flags["storage.tsdb.retention.size"], "40GiB");
     assert_eq!(flags["storage.tsdb.retention.time"], "2w");
     assert_eq!(flags["web.enable-lifecycle"], "true");
     assert!(!flags.contains_key("web.listen-address"));
-    assert!(wanted_flags(&valid, &plan(&Role::ALL), Role::Alerting).is_empty());
+    assert!(wanted_flags(&valid, &plan(&Role::ALL), &context(), Role::Alerting).unwrap().is_empty());
 }
 
 #[test]
@@ -342,4 +341,38 @@ fn every_name_fits() {
             assert!(value.as_str().unwrap().len() <= 63);
         }
     }
+}
+
+/// What is there already decides what cannot change: an upgrade of the operator restarts no engine, and a
+/// new size does not make the API server refuse everything else.
+#[test]
+fn a_running_workload_keeps_its_claim_and_its_reloader() {
+    let first = build("{}", &[Role::Metrics]);
+    let mut running = get(&first, "StatefulSet", "main-metrics").clone();
+    // As the API server returns it.
+    running["spec"]["volumeClaimTemplates"][0]["spec"]["volumeMode"] = json!("Filesystem");
+    running["spec"]["volumeClaimTemplates"][0]["status"] = json!({ "phase": "Pending" });
+    running["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = json!("10Gi");
+    let pinned = first.objects.iter().filter_map(|o| Pinned::of(&o.body)).count();
+    assert_eq!((pinned, first.rejected.len()), (1, 0));
+    let (role, pinned) = Pinned::of(&running).unwrap();
+    let newer = Context {
+        operator_image: "ghcr.io/obstack/obstack:9.9.9".into(),
+        pinned: BTreeMap::from([(role, pinned)]),
+        ..context()
+    };
+    let second = build_with("environment: prod", &[Role::Metrics], &newer).unwrap();
+    let set = get(&second, "StatefulSet", "main-metrics");
+    let claim = &set["spec"]["volumeClaimTemplates"][0];
+    assert_eq!(claim["spec"], running["spec"]["volumeClaimTemplates"][0]["spec"]);
+    assert_eq!(claim.get("status"), None);
+    assert_eq!(
+        set["spec"]["template"]["spec"]["initContainers"][0]["image"],
+        "ghcr.io/obstack/obstack:0.1.0"
+    );
+    assert!(
+        set["spec"]["template"]["spec"]["containers"][0]["args"].to_string().contains("retention.size=8GiB")
+    );
+    assert_eq!(second.rejected.len(), 1);
+    assert!(second.rejected[0].reason.contains("have 10Gi") && second.rejected[0].reason.contains("50Gi"));
 }

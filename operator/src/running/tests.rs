@@ -56,7 +56,10 @@ fn what_is_packed_is_read_back_with_the_digest_in_the_main_file_only() {
 fn the_bytes_are_those_of_every_other_process() {
     let generation = build(vec![main_file("global: {}\n"), fragment("a", "groups: []\n")]);
     assert_eq!(generation.digest, "9c7fa82e903d1a21452298751494e1643958fea341c74460a6367aff6849b1b4");
-    assert_eq!(digest(&generation.parts[0].gzip), "492af5a3d6bf1522b44bd38917c9d17112d53cc44600bff33d015b9612387957");
+    assert_eq!(
+        digest(&generation.parts[0].gzip),
+        "492af5a3d6bf1522b44bd38917c9d17112d53cc44600bff33d015b9612387957"
+    );
 }
 
 #[test]
