@@ -5,6 +5,7 @@
 
 mod completion;
 mod crds;
+mod decide;
 pub mod input;
 mod install;
 pub mod logging;
@@ -44,6 +45,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Decide what fills each component of a stack, and say why; asks no cluster.
+    Decide(decide::DecideArgs),
     /// Print the custom resource definitions.
     Crds(crds::CrdsArgs),
     /// Print the completion script of a shell.
@@ -57,6 +60,7 @@ enum Command {
 
 fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
     match command {
+        Command::Decide(args) => decide::run(args, output),
         Command::Crds(args) => crds::run(args, output),
         Command::Completion(args) => completion::run(args, output),
         Command::Reloader(args) => reloader::run(args, output),

@@ -8,9 +8,11 @@ mod catalog_check;
 mod eliminate;
 mod engine;
 mod explain;
+pub mod madr;
 mod model;
 pub mod numbers;
 pub mod records;
+pub mod report;
 mod resources;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -275,37 +275,44 @@ impl Writer<'_> {
     }
 
     fn draft(&self) -> DecisionRecordSpec {
-        let d = self.decision;
         let number = self.records.last().map_or(0, |r| r.spec.number) + 1;
-        DecisionRecordSpec {
-            stack: self.valid.id.name.clone(),
-            component: d.component,
-            number,
-            decided_at: self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            catalog: self.plan.catalog.clone(),
-            chosen: d.chosen.clone(),
-            chosen_by: d.chosen_by,
-            because: d.because.clone(),
-            engine_would_choose: d.engine_would_choose.clone(),
-            statement: d.statement.clone(),
-            requirements: requirements(self.valid),
-            priorities: self
-                .valid
-                .priorities
-                .iter()
-                .map(|(q, w)| (q.id().to_owned(), w.to_string()))
-                .collect(),
-            eliminated: d.eliminated.clone(),
-            ranking: d.ranking.clone(),
-            tie: d.tie.clone(),
-            relaxations: d.relaxations.clone(),
-            sizing: d.sizing.clone(),
-            tradeoffs: d.tradeoffs.clone(),
-            flip_points: d.flip_points.clone(),
-            tripwires: d.tripwires.clone(),
-            supersedes: None,
-            reaffirms: false,
-        }
+        spec(self.plan, self.valid, self.decision, number, Some(self.now))
+    }
+}
+
+/// A decision as the content of a record. Without `now` it carries no time: what is printed of a stack that
+/// is nowhere yet is the same at any time.
+pub fn spec(
+    plan: &Plan,
+    valid: &Valid,
+    decision: &Decision,
+    number: u32,
+    now: Option<Timestamp>,
+) -> DecisionRecordSpec {
+    let d = decision.clone();
+    DecisionRecordSpec {
+        stack: valid.id.name.clone(),
+        component: d.component,
+        number,
+        decided_at: now.map(|now| now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default(),
+        catalog: plan.catalog.clone(),
+        chosen: d.chosen,
+        chosen_by: d.chosen_by,
+        because: d.because,
+        engine_would_choose: d.engine_would_choose,
+        statement: d.statement,
+        requirements: requirements(valid),
+        priorities: valid.priorities.iter().map(|(q, w)| (q.id().to_owned(), w.to_string())).collect(),
+        eliminated: d.eliminated,
+        ranking: d.ranking,
+        tie: d.tie,
+        relaxations: d.relaxations,
+        sizing: d.sizing,
+        tradeoffs: d.tradeoffs,
+        flip_points: d.flip_points,
+        tripwires: d.tripwires,
+        supersedes: None,
+        reaffirms: false,
     }
 }
 

@@ -1,0 +1,156 @@
+//! `obstack decide`: what would be chosen for each stack, and why. No cluster is asked.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use obstack_crds::record::{ChosenBy, Range};
+
+use super::input::{Input, InputArgs, Loaded};
+use super::{CliError, Output, Style};
+use crate::decide::report::StackReport;
+use crate::decide::{Catalog, DecideFacts, Decision, Plan, Previous, decide, madr, numbers, records};
+
+/// Arguments of `obstack decide`.
+#[derive(Clone, Debug, Args)]
+pub struct DecideArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    /// How it is printed.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    /// Measured values to decide with; not supported yet.
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+}
+
+/// How decisions are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// Markdown architecture decision records, one after the other.
+    Madr,
+}
+
+/// Decides the stacks of the input and prints the outcome.
+///
+/// # Errors
+/// [`CliError::Usage`] for `--facts`, [`CliError::Input`] for what cannot be read or is not valid.
+pub fn run(args: DecideArgs, output: &Output) -> Result<(), CliError> {
+    if args.facts.is_some() {
+        return Err(CliError::Usage(
+            "--facts is not supported yet: decisions are made from the catalog's priors; leave it out"
+                .to_owned(),
+        ));
+    }
+    let catalog = Catalog::embedded().map_err(|e| CliError::Input(e.to_string()))?;
+    let stacks = Input::read(&args.input)?.stacks(output)?;
+    let plan =
+        |loaded: &Loaded| decide(&loaded.valid, &DecideFacts::offline(), &Previous::default(), &catalog);
+    let text = match args.output {
+        Format::Json => {
+            let reports: Vec<_> = stacks.iter().map(|s| StackReport::of(&s.id, &plan(s))).collect();
+            let json = serde_json::to_string_pretty(&reports);
+            json.map_err(|e| CliError::Input(e.to_string()))? + "\n"
+        }
+        Format::Madr => stacks.iter().map(|s| markdown(s, &plan(s))).collect::<Vec<_>>().join("\n"),
+        Format::Table => {
+            let paint = |style: Style, text: &str| output.style(style, text);
+            stacks.iter().map(|s| table(s, &plan(s), &paint)).collect::<Vec<_>>().join("\n")
+        }
+    };
+    output.print(&text)
+}
+
+fn markdown(loaded: &Loaded, plan: &Plan) -> String {
+    let record = |d: &Decision| {
+        let spec = records::spec(plan, &loaded.valid, d, 1, None);
+        madr::render(&loaded.id.namespace, &spec, None)
+    };
+    plan.decisions.iter().map(record).collect::<Vec<_>>().join("\n")
+}
+
+/// Writes to a string, which cannot fail.
+macro_rules! line {
+    ($out:expr, $($arg:tt)*) => { let _ = writeln!($out, $($arg)*); };
+}
+
+fn table(loaded: &Loaded, plan: &Plan, paint: &dyn Fn(Style, &str) -> String) -> String {
+    let mut out = String::new();
+    let id = loaded.id.to_string();
+    line!(
+        out,
+        "{}  {}",
+        paint(Style::Strong, &id),
+        paint(Style::Faint, &format!("catalog {}", plan.catalog))
+    );
+    for d in &plan.decisions {
+        decision(&mut out, d, paint);
+    }
+    out
+}
+
+fn decision(out: &mut String, d: &Decision, paint: &dyn Fn(Style, &str) -> String) {
+    let faint = |text: &str| paint(Style::Faint, text);
+    let choice = match &d.chosen {
+        Some(chosen) if d.deployable => paint(Style::Good, chosen),
+        Some(chosen) => format!("{} {}", paint(Style::Bad, chosen), faint("(not deployed by this operator)")),
+        None => paint(Style::Bad, "nothing is left"),
+    };
+    let who = match (d.chosen_by, &d.engine_would_choose) {
+        (ChosenBy::Engine, _) => String::new(),
+        (ChosenBy::Person, Some(other)) => format!("  by a person; the engine would choose {other}"),
+        (ChosenBy::Person, None) => "  by a person; the engine would choose nothing".to_owned(),
+    };
+    line!(out, "\n{}  {choice}{}", paint(Style::Strong, &format!("{:<16}", d.component.id())), faint(&who));
+    let mut row = |name: &str, text: &str| {
+        line!(out, "  {} {text}", faint(&format!("{name:<13}")));
+    };
+    if let Some(because) = &d.because {
+        row("because", &one_line(because));
+    }
+    for broken in &d.violates {
+        row("breaks", &paint(Style::Bad, &format!("{}: {}", broken.requirement, broken.reason)));
+    }
+    for r in &d.ranking {
+        let marks = [(r.ties, "ties"), (r.judgement, "turns on judgement")];
+        let marks: Vec<_> = marks.iter().filter(|(on, _)| *on).map(|(_, mark)| *mark).collect();
+        let marks = if marks.is_empty() { String::new() } else { format!("  ({})", marks.join(", ")) };
+        row("ranked", &format!("{:<24}{}{}", r.option, points(r.total), faint(&marks)));
+    }
+    if let Some(tie) = &d.tie {
+        row("tie", tie);
+    }
+    for e in &d.eliminated {
+        row("ruled out", &format!("{:<24}{}: {}", e.option, e.requirement, e.reason));
+    }
+    for relaxation in &d.relaxations {
+        row("relax", relaxation);
+    }
+    for s in &d.sizing {
+        row("needs", &format!("{:<24}{}", s.quantity, s.arithmetic));
+    }
+    for t in &d.tradeoffs {
+        row("accepted", &format!("{} {}", t.text, faint(&format!("[{}]", t.source))));
+    }
+    for f in d.flip_points.iter().filter(|f| f.to.is_some()) {
+        let (to, choice) = (f.to.as_deref().unwrap_or_default(), f.choice.as_deref().unwrap_or("nothing"));
+        row("flips", &format!("{:<40}{} -> {to}: {choice}", f.input, f.from));
+    }
+    for w in &d.tripwires {
+        let next = w.next.as_deref().map(|n| format!(", then {n}")).unwrap_or_default();
+        row("look again", &format!("{} > {} for {}{next}", w.expr, w.bound, w.for_));
+    }
+}
+
+/// Words of others on one line, without what a terminal would obey.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn points(range: Range) -> String {
+    numbers::range(range, |v| format!("{:.0}", v.round()))
+}
