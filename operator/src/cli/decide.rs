@@ -13,7 +13,7 @@ use crate::decide::{Catalog, DecideFacts, Decision, Plan, Previous, decide, madr
 
 /// Arguments of `obstack decide`.
 #[derive(Clone, Debug, Args)]
-pub struct DecideArgs {
+pub(super) struct DecideArgs {
     #[command(flatten)]
     input: InputArgs,
     /// How it is printed.
@@ -39,7 +39,7 @@ enum Format {
 ///
 /// # Errors
 /// [`CliError::Usage`] for `--facts`, [`CliError::Input`] for what cannot be read or is not valid.
-pub fn run(args: DecideArgs, output: &Output) -> Result<(), CliError> {
+pub(super) fn run(args: DecideArgs, output: &Output) -> Result<(), CliError> {
     if args.facts.is_some() {
         return Err(CliError::Usage(
             "--facts is not supported yet: decisions are made from the catalog's priors; leave it out"
