@@ -15,6 +15,7 @@ pub mod rules;
 pub mod running;
 pub mod scrape;
 pub mod text;
+pub mod tls;
 pub mod units;
 pub mod validate;
 pub mod yaml;

@@ -27,6 +27,7 @@ pub async fn text(url: &str) -> Result<String, String> {
 }
 
 fn client() -> Result<reqwest::Client, String> {
+    obstack::tls::install_provider();
     reqwest::Client::builder().timeout(Duration::from_secs(5)).build().map_err(|e| e.to_string())
 }
 

@@ -75,8 +75,7 @@ pub fn definition() -> clap::Command {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    // It fails only where a provider is set already, and then there is one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crate::tls::install_provider();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

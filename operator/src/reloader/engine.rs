@@ -1,5 +1,6 @@
 //! The engine over HTTP: reload, and what it says it runs.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -45,9 +46,10 @@ pub(super) struct Running {
 
 impl EngineClient {
     pub(super) fn new(engine: Engine, url: &str) -> Result<Self, reqwest::Error> {
+        crate::tls::install_provider();
         // The engine is in the same pod; no proxy is on the way there.
         let http = reqwest::Client::builder().connect_timeout(CONNECT).no_proxy().build()?;
-        Ok(Self { engine, url: url.trim_end_matches('/').to_owned(), http })
+        Ok(Self { engine, url: bracketed(url.trim_end_matches('/')), http })
     }
 
     /// Tells the engine to read its configuration again.
@@ -113,4 +115,31 @@ impl EngineClient {
 
 fn generation_of(config: &Value) -> Option<String> {
     config.as_str().and_then(generation_in).map(str::to_owned)
+}
+
+/// Puts brackets around an IPv6 address: the pod's own address reaches the URL through a variable of its
+/// manifest, which cannot add them.
+fn bracketed(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match authority.rsplit_once(':') {
+        Some((host, port)) if host.parse::<Ipv6Addr>().is_ok() => format!("{scheme}://[{host}]:{port}{path}"),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_either_family_make_a_url() {
+        for (written, url) in [
+            ("http://10.0.0.7:9090/prometheus", "http://10.0.0.7:9090/prometheus"),
+            ("http://fd00::7:9090/prometheus", "http://[fd00::7]:9090/prometheus"),
+            ("http://[fd00::7]:9090", "http://[fd00::7]:9090"),
+        ] {
+            assert_eq!(bracketed(written), url);
+        }
+    }
 }

@@ -1,0 +1,7 @@
+//! The reloader in front of real engines: what becomes live, what is refused, what waits, and what an
+//! unrelated change must not move.
+
+mod alertmanager;
+mod cold_start;
+mod prometheus;
+mod rig;

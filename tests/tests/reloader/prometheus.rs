@@ -1,0 +1,194 @@
+//! Prometheus behind a reloader.
+
+use std::time::Duration;
+
+use obstack::running::{Engine, POINTER_KEY, part_file};
+use obstack_tests::ask;
+use obstack_tests::wait::{throughout, until};
+use serde_json::Value;
+
+use crate::rig::{BOUND, Check, Rig, pointer, write_plain};
+
+const PENDING: (&str, &str) =
+    ("rules/a.yaml", "groups: [{name: a, rules: [{alert: Pending, expr: vector(1), for: 1h}]}]");
+const FIRING: (&str, &str) =
+    ("rules/b.yaml", "groups: [{name: b, rules: [{alert: Firing, expr: vector(1)}]}]");
+const OTHER: (&str, &str) = ("rules/c.yaml", "groups: [{name: c, rules: [{record: one, expr: vector(1)}]}]");
+const BROKEN: (&str, &str) = ("rules/c.yaml", "groups: [{name: c, rules: [{record: one, expr: 'sum('}]}]");
+
+async fn live(check: Check) -> Option<Rig> {
+    Rig::live(Engine::Prometheus, check, &[PENDING, FIRING]).await
+}
+
+/// The names of the rule groups that the engine has loaded.
+async fn groups(rig: &Rig) -> Vec<String> {
+    let answer = ask::json(&format!("{}/api/v1/rules", rig.url())).await.unwrap();
+    let groups = answer["data"]["groups"].as_array().unwrap();
+    let mut names: Vec<String> = groups.iter().map(|g| g["name"].as_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+async fn alert(rig: &Rig, name: &str, state: &str) -> Value {
+    until(&format!("{name} to be {state}"), BOUND, || async {
+        let alerts = ask::alerts(&rig.url(), name).await?;
+        alerts.into_iter().find(|alert| alert["state"] == state).ok_or_else(|| "not there".to_owned())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unrelated_change_becomes_live_and_moves_no_alert() {
+    let Some(rig) = live(Check::Tool).await else { return };
+    let before = (alert(&rig, "Pending", "pending").await, alert(&rig, "Firing", "firing").await);
+
+    let next = rig.generation(&[PENDING, FIRING, OTHER]);
+    rig.deliver(&next);
+    rig.confirmed(&next).await;
+    assert_eq!(groups(&rig).await, ["a", "b", "c"]);
+
+    throughout("the alerts at their places", Duration::from_secs(3), || async {
+        let after = (
+            ask::alerts(&rig.url(), "Pending").await?.pop().unwrap_or_default(),
+            ask::alerts(&rig.url(), "Firing").await?.pop().unwrap_or_default(),
+        );
+        let same = |a: &Value, b: &Value| a["state"] == b["state"] && a["activeAt"] == b["activeAt"];
+        if same(&before.0, &after.0) && same(&before.1, &after.1) {
+            Ok(())
+        } else {
+            Err(format!("{after:?}"))
+        }
+    })
+    .await;
+    let metrics = rig.metrics().await;
+    assert!(metrics.contains("obstack_reloader_reloads_total{result=\"success\"} 1"), "{metrics}");
+    assert!(metrics.contains("obstack_reloader_checks_total{result=\"passed\"} 1"), "{metrics}");
+    assert!(metrics.contains(&next.digest[..12]), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_promtool_refuses_never_reaches_the_engine() {
+    let Some(rig) = live(Check::Tool).await else { return };
+    let first = rig.generation(&[PENDING, FIRING]);
+    let bad = rig.generation(&[PENDING, FIRING, BROKEN]);
+    rig.deliver(&bad);
+    let reason = rig.refused(&bad, &first).await;
+    assert!(reason.contains("rules/c.yaml"), "{reason}");
+    assert_eq!(groups(&rig).await, ["a", "b"]);
+    let metrics = rig.metrics().await;
+    assert!(metrics.contains("obstack_reloader_refused 1"), "{metrics}");
+    assert!(metrics.contains("obstack_reloader_reloads_total{result=\"refused\"} 0"), "{metrics}");
+
+    // The next good one goes in, and only two generations are kept.
+    let good = rig.generation(&[PENDING, FIRING, OTHER]);
+    rig.deliver(&good);
+    rig.confirmed(&good).await;
+    assert_eq!(rig.status().await.unwrap()["refused"], Value::Null);
+    let mut kept = vec![first.digest, good.digest];
+    kept.sort();
+    assert_eq!(rig.generations(), kept);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_engine_refuses_is_taken_back() {
+    let Some(rig) = live(Check::None).await else { return };
+    let first = rig.generation(&[PENDING, FIRING]);
+    let before = alert(&rig, "Pending", "pending").await;
+    let bad = rig.generation(&[PENDING, FIRING, BROKEN]);
+    rig.deliver(&bad);
+    let reason = rig.refused(&bad, &first).await;
+    assert!(reason.contains("refused the reload"), "{reason}");
+    assert_eq!(groups(&rig).await, ["a", "b"]);
+    assert_eq!(alert(&rig, "Pending", "pending").await["activeAt"], before["activeAt"]);
+    let metrics = rig.metrics().await;
+    assert!(metrics.contains("obstack_reloader_reloads_total{result=\"rolled_back\"} 1"), "{metrics}");
+    assert!(metrics.contains("obstack_reloader_checks_total{result=\"skipped\"} 1"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mixed_set_of_parts_waits() {
+    let Some(rig) = live(Check::Tool).await else { return };
+    let first = rig.generation(&[PENDING, FIRING]);
+    let next = rig.generation(&[PENDING, FIRING, OTHER]);
+    // The new pointer with the old parts.
+    rig.sync(&[(POINTER_KEY, pointer(&next))], &first);
+    let wanted = next.digest.as_str();
+    let state =
+        rig.state("the mixed set to be seen", |s| s["wanted"] == wanted && s["waiting"].is_string()).await;
+    assert!(state["waiting"].as_str().unwrap().contains("digest"), "{state}");
+    assert_eq!(state["current"], first.digest.as_str());
+    assert_eq!(state["refused"], Value::Null);
+    assert!(rig.ready().await);
+    // The old pointer with the new parts is no set either.
+    rig.sync(&[(POINTER_KEY, pointer(&first))], &next);
+    rig.state("the first to be wanted again", |s| s["wanted"] == first.digest.as_str()).await;
+    assert_eq!(rig.engine_says().await, Some(first.digest.clone()));
+    // The whole set goes in.
+    rig.deliver(&next);
+    rig.confirmed(&next).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_arrive_one_by_one_wait_for_the_last() {
+    let Some(mut rig) = Rig::new(Engine::Prometheus, Check::Tool) else { return };
+    // Enough of text that no compressor gets into one part.
+    let mut noise = String::new();
+    let mut word = 1u64;
+    while noise.len() < 2_000_000 {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        noise.push_str(&format!("# {word:016x}{:016x}\n", word.rotate_left(17)));
+    }
+    let (one, two) = noise.split_at(noise.len() / 2);
+    let (one, two) = (format!("groups: []\n#{one}"), format!("groups: []\n#{two}"));
+    let next = rig.generation(&[PENDING, FIRING, ("rules/one.yaml", &one), ("rules/two.yaml", &two)]);
+    assert!(next.parts.len() > 1, "{} parts", next.parts.len());
+
+    let first = rig.generation(&[FIRING]);
+    let slot = rig.slot();
+    write_plain(&slot, &part_file(0), &first.parts[0].gzip);
+    write_plain(&slot, POINTER_KEY, &pointer(&first));
+    obstack::reloader::run_once(&rig.settings(), BOUND).await.unwrap();
+    rig.start_engine();
+    rig.start_reloader();
+    rig.confirmed(&first).await;
+
+    write_plain(&slot, POINTER_KEY, &pointer(&next));
+    for part in next.parts.iter().rev() {
+        let state = rig.state("the set to be incomplete", |s| s["wanted"] == next.digest.as_str()).await;
+        assert_eq!(state["current"], first.digest.as_str());
+        write_plain(&slot, &part_file(part.index), &part.gzip);
+    }
+    rig.confirmed(&next).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_is_away_is_waited_for() {
+    let Some(mut rig) = live(Check::Tool).await else { return };
+    let first = rig.generation(&[PENDING, FIRING]);
+    rig.stop_engine();
+    let next = rig.generation(&[PENDING, FIRING, OTHER]);
+    rig.deliver(&next);
+    let state = rig.state("the engine to be missed", |s| s["waiting"].is_string()).await;
+    assert_eq!(state["refused"], Value::Null);
+    assert_eq!(state["current"], first.digest.as_str(), "what ran stays for the engine's return");
+    rig.start_engine();
+    rig.confirmed(&next).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reloader_that_was_restarted_finds_its_place() {
+    let Some(mut rig) = live(Check::None).await else { return };
+    let first = rig.generation(&[PENDING, FIRING]);
+    rig.stop_reloader().await;
+    // It takes a bad one back although it has never seen the good one confirmed.
+    let bad = rig.generation(&[PENDING, FIRING, BROKEN]);
+    rig.deliver(&bad);
+    rig.start_reloader();
+    rig.refused(&bad, &first).await;
+    rig.stop_reloader().await;
+    // And a good one needs no reload where the engine runs it already.
+    rig.deliver(&first);
+    rig.start_reloader();
+    rig.confirmed(&first).await;
+    assert!(rig.metrics().await.contains("obstack_reloader_reloads_total{result=\"success\"} 0"));
+}
