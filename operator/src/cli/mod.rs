@@ -4,6 +4,7 @@
 //! and one line each in [`Command`] and [`dispatch`].
 
 mod completion;
+pub mod config;
 mod crds;
 mod decide;
 pub mod input;
@@ -11,6 +12,7 @@ mod install;
 pub mod logging;
 mod output;
 mod reloader;
+pub mod render;
 pub mod yaml;
 
 use std::process::ExitCode;
@@ -49,6 +51,10 @@ enum Command {
     Decide(decide::DecideArgs),
     /// Print the custom resource definitions.
     Crds(crds::CrdsArgs),
+    /// Print the manifests that the operator would apply.
+    Render(render::RenderArgs),
+    /// Print the configuration of the engines, the parts joined.
+    Config(config::ConfigArgs),
     /// Print the completion script of a shell.
     Completion(completion::CompletionArgs),
     /// Bring configuration into the engine of the same pod, and prove it.
@@ -62,6 +68,8 @@ fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
     match command {
         Command::Decide(args) => decide::run(args, output),
         Command::Crds(args) => crds::run(args, output),
+        Command::Render(args) => render::run(args, output),
+        Command::Config(args) => config::run(args, output),
         Command::Completion(args) => completion::run(args, output),
         Command::Reloader(args) => reloader::run(args, output),
         Command::Install(args) => install::run(args, output),

@@ -68,12 +68,12 @@ pub(super) fn build_template(valid: &Valid, pod: Pod) -> Result<PodTemplateSpec,
                 knobs.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect(),
             ),
             node_selector: some_map(knobs.node_selector.clone()),
-            tolerations: some_list(knobs.tolerations.clone()),
+            tolerations: some_list(sorted(&knobs.tolerations)?),
             affinity: Some(knobs.affinity.clone().unwrap_or_else(|| build_affinity(stack, role))),
             topology_spread_constraints: Some(if knobs.topology_spread.is_empty() {
                 vec![build_spread(stack, role, ZONE), build_spread(stack, role, HOSTNAME)]
             } else {
-                knobs.topology_spread.clone()
+                sorted(&knobs.topology_spread)?
             }),
             priority_class_name: knobs.priority_class.clone(),
             ..Default::default()
@@ -138,6 +138,15 @@ fn build_spread(stack: &StackId, role: Role, key: &str) -> TopologySpreadConstra
 /// The selector of a role's pods.
 pub(super) fn selector(stack: &StackId, role: Role) -> LabelSelector {
     LabelSelector { match_labels: Some(stack.selector(role)), ..Default::default() }
+}
+
+/// A list whose order means nothing: that of the spec leaves no trace.
+fn sorted<T: Clone + serde::Serialize>(list: &[T]) -> Result<Vec<T>, DesiredError> {
+    let key = |item: &T| serde_json::to_string(item).map_err(|e| DesiredError::Encoding(e.to_string()));
+    let mut keyed: Vec<(String, T)> =
+        list.iter().map(|item| Ok((key(item)?, item.clone()))).collect::<Result<_, DesiredError>>()?;
+    keyed.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(keyed.into_iter().map(|(_, item)| item).collect())
 }
 
 fn some_list<T>(list: Vec<T>) -> Option<Vec<T>> {

@@ -21,10 +21,11 @@ struct Library {
     needs: Role,
 }
 
-const LIBRARY: [Library; 3] = [
+const LIBRARY: [Library; 4] = [
     Library { name: "general", text: include_str!("../../rules/general.yaml"), needs: Role::Metrics },
     Library { name: "metrics", text: include_str!("../../rules/metrics.yaml"), needs: Role::Metrics },
     Library { name: "alerting", text: include_str!("../../rules/alerting.yaml"), needs: Role::Alerting },
+    Library { name: "reloader", text: include_str!("../../rules/reloader.yaml"), needs: Role::Metrics },
 ];
 
 /// A rule file as Prometheus reads it.

@@ -96,6 +96,8 @@ fn build_config(alerting: &Alerting, urls: &mut Urls<'_>) -> Value {
         .map(|(index, receiver)| build_receiver(receiver, &format!("spec.alerting.receivers[{index}]"), urls))
         .collect();
     receivers.push(json!({ "name": nobody }));
+    // The order of receivers means nothing, so that of the spec leaves no trace.
+    receivers.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
     json!({
         "route": build_route(alerting, nobody),
         "receivers": receivers,
@@ -132,7 +134,7 @@ fn build_route(alerting: &Alerting, nobody: &str) -> Value {
         .map(|child| {
             let mut route = grouping(&child.grouping);
             route.insert("receiver".into(), json!(child.receiver));
-            route.insert("matchers".into(), json!(child.matchers));
+            route.insert("matchers".into(), json!(sorted(&child.matchers)));
             if child.continue_ {
                 route.insert("continue".into(), json!(true));
             }
@@ -148,7 +150,7 @@ fn build_route(alerting: &Alerting, nobody: &str) -> Value {
 fn grouping(grouping: &Grouping) -> Map<String, Value> {
     let mut map = Map::new();
     if !grouping.group_by.is_empty() {
-        map.insert("group_by".into(), json!(grouping.group_by));
+        map.insert("group_by".into(), json!(sorted(&grouping.group_by)));
     }
     for (name, value) in [
         ("group_wait", &grouping.group_wait),
@@ -160,6 +162,13 @@ fn grouping(grouping: &Grouping) -> Map<String, Value> {
         }
     }
     map
+}
+
+/// A list whose order means nothing.
+fn sorted(list: &[String]) -> Vec<&String> {
+    let mut sorted: Vec<&String> = list.iter().collect();
+    sorted.sort();
+    sorted
 }
 
 fn build_receiver(receiver: &Receiver, path: &str, urls: &mut Urls<'_>) -> Value {

@@ -1,0 +1,149 @@
+//! `obstack config`: the configuration of the engines, the parts joined.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::input::{Input, InputArgs};
+use super::render::{Built, OperatorArgs};
+use super::{CliError, Output};
+use crate::names::Role;
+use crate::running::Generation;
+use crate::yaml::emit;
+
+/// Oldest Prometheus whose configuration is written.
+const OLDEST: (u32, u32) = (2, 53);
+
+/// Arguments of `obstack config`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  obstack config -f stack.yaml
+  obstack config -f stack.yaml > prometheus.yaml && promtool check config prometheus.yaml
+
+The first document is Prometheus' configuration with its scrape jobs; then come the rule files, each by itself,
+and Alertmanager's configuration. What Secrets hold is never printed.")]
+pub struct ConfigArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    /// Version of Prometheus that the configuration is for: 2.53 or newer.
+    #[arg(long, value_name = "VERSION", value_parser = parse_version)]
+    engine_version: Option<(u32, u32)>,
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+/// Runs `obstack config`.
+///
+/// # Errors
+/// [`CliError`] where the input is at fault.
+pub fn run(args: ConfigArgs, output: &Output) -> Result<(), CliError> {
+    let input = Input::read(&args.input)?;
+    let mut text = String::new();
+    for loaded in input.stacks(output)? {
+        let built = Built::of(&loaded, &input, &args.operator)?;
+        for note in &built.notes {
+            output.note(note);
+        }
+        text.push_str(&configuration(&loaded.id.to_string(), &built)?);
+    }
+    output.print(&text)
+}
+
+/// The configuration of a stack's engines as YAML documents, each with a comment that names it.
+///
+/// # Errors
+/// [`CliError::Outside`] where it cannot be written, which no input causes.
+pub fn configuration(stack: &str, built: &Built) -> Result<String, CliError> {
+    let mut text = String::new();
+    for role in Role::ALL {
+        let Some(generation) = built.configs.generations.get(&role) else { continue };
+        let main = generation.engine.main_file();
+        let mut document = |path: &str, content: &str| {
+            text.push_str(&format!("---\n# {stack}: {role} {path}\n{content}", role = role.as_str()));
+        };
+        document(main, &joined(generation)?);
+        for path in generation.paths() {
+            if path.starts_with("rules/")
+                && let Some(content) = generation.file(path)
+            {
+                document(path, &content);
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// The main file with the files of scrape jobs in their place.
+fn joined(generation: &Generation) -> Result<String, CliError> {
+    let fault = |e: &dyn std::fmt::Display| CliError::Outside(e.to_string());
+    let read = |path: &str| -> Result<Value, CliError> {
+        let text = generation.file(path).unwrap_or_default();
+        serde_saphyr::from_str(&text).map_err(|e| fault(&e))
+    };
+    let mut main = read(generation.engine.main_file())?;
+    let mut jobs = Vec::new();
+    for path in generation.paths().into_iter().filter(|path| path.starts_with("scrape/")) {
+        if let Value::Array(more) = read(path)?["scrape_configs"].take() {
+            jobs.extend(more);
+        }
+    }
+    if let Some(fields) = main.as_object_mut()
+        && fields.remove("scrape_config_files").is_some()
+    {
+        fields.insert("scrape_configs".to_owned(), Value::Array(jobs));
+    }
+    emit(&main).map_err(|e| fault(&e))
+}
+
+fn parse_version(text: &str) -> Result<(u32, u32), String> {
+    let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= OLDEST => Ok((major, minor)),
+        (Some(Ok(_)), Some(Ok(_))) => Err("it is too old; write 2.53 or newer".to_owned()),
+        _ => Err("it is no version; write one such as 3.5 or 2.53.3".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_bounded() {
+        assert_eq!(parse_version("v3.5.0"), Ok((3, 5)));
+        assert_eq!(parse_version("2.53"), Ok((2, 53)));
+        for text in ["2.52.9", "1.8", "three", "", "3"] {
+            assert!(parse_version(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_parts_are_joined_and_secrets_left_out() {
+        let mut input = Input::default();
+        input.add(
+            "stack.yaml",
+            "apiVersion: obstack.io/v1alpha1
+kind: ObservabilityStack
+metadata: { name: main, namespace: monitoring }
+spec:
+  alerting: { route: { receiver: a }, receivers: [{ name: a, webhook: [{ urlSecret: { name: s, key: url } }] }] }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: s, namespace: monitoring }
+stringData: { url: 'https://hook.example/T0KEN' }
+",
+        );
+        let loaded = &input.stacks(&Output::stdio(clap::ColorChoice::Never)).unwrap()[0];
+        let built = Built::of(loaded, &input, &OperatorArgs::default()).unwrap();
+        let text = configuration("monitoring/main", &built).unwrap();
+        assert!(!text.contains("T0KEN"));
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        assert!(documents[0]["scrape_configs"].as_array().unwrap().len() >= 5);
+        assert!(documents[0].get("scrape_config_files").is_none());
+        assert!(documents.iter().any(|d| d["groups"][0]["name"] == "obstack-general"));
+        assert!(documents.last().unwrap().get("receivers").is_some());
+        let generation = &built.configs.generations[&Role::Metrics];
+        assert!(text.contains(&generation.digest));
+    }
+}
