@@ -2,3 +2,5 @@
 //! kubelet. Never part of the operator's binary.
 
 pub mod api;
+pub mod controllers;
+pub mod informer;
