@@ -3,4 +3,6 @@
 
 pub mod api;
 pub mod controllers;
+pub mod images;
 pub mod informer;
+pub mod kubelet;

@@ -94,7 +94,7 @@ impl Action {
 }
 
 /// The merge patch (RFC 7386) that turns one value into another; none where they are the same.
-pub fn merge_patch(old: &Value, new: &Value) -> Option<Value> {
+pub(crate) fn merge_patch(old: &Value, new: &Value) -> Option<Value> {
     if old == new {
         return None;
     }
@@ -115,7 +115,7 @@ pub fn merge_patch(old: &Value, new: &Value) -> Option<Value> {
 
 /// What a write left behind at the server: what a cache must show before the next look is worth taking.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Trace {
+pub(super) enum Trace {
     /// The object is there, in this version or a later one.
     Present(Target, String),
     /// The object with this UID is gone or going.
@@ -128,7 +128,7 @@ pub enum Trace {
 ///
 /// # Errors
 /// What the server answered, other than "exists already" to a creation and "not found" to a deletion.
-pub async fn perform(client: &Client, action: &Action) -> Result<Trace, kube::Error> {
+pub(super) async fn perform(client: &Client, action: &Action) -> Result<Trace, kube::Error> {
     let timeout = |_| kube::Error::Service("no answer within 10 s".into());
     tokio::time::timeout(Duration::from_secs(10), send(client, action)).await.map_err(timeout)?
 }

@@ -23,7 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use action::{Action, Target};
-use action::{Trace, merge_patch, perform};
+pub(crate) use action::merge_patch;
+use action::{Trace, perform};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod, Service};
@@ -102,6 +103,11 @@ impl Caches {
             row(&self.budgets),
         ])
     }
+}
+
+/// Label of an EndpointSlice that names its Service.
+pub(crate) fn endpoint_service_label() -> &'static str {
+    endpointslice::SERVICE
 }
 
 /// What the controllers are told from outside.

@@ -1,0 +1,159 @@
+//! Starting, signalling and ending the process of a container.
+
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{OnceLock, mpsc};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::launch::{Launch, build_arguments};
+
+/// A container that was started.
+pub(crate) struct Process {
+    child: Child,
+    /// Process id of bubblewrap itself, which waits for the container.
+    pid: u32,
+}
+
+struct Order {
+    command: Command,
+    handle: Handle,
+    reply: oneshot::Sender<io::Result<Child>>,
+}
+
+/// The thread that starts every container. `--die-with-parent` means the thread that started the child, not
+/// its process: one that lives as long as this process keeps containers alive exactly that long.
+fn spawner() -> &'static mpsc::Sender<Order> {
+    static SPAWNER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
+    SPAWNER.get_or_init(|| {
+        let (orders, inbox) = mpsc::channel::<Order>();
+        std::thread::spawn(move || {
+            for mut order in inbox {
+                let _guard = order.handle.enter();
+                // Whoever asked may have gone: the child is then killed as it is dropped.
+                let _ = order.reply.send(order.command.spawn());
+            }
+        });
+        orders
+    })
+}
+
+/// Starts a command on a thread that lives as long as this process.
+///
+/// # Errors
+/// That the command cannot be started.
+pub(crate) async fn spawn_bound(command: Command) -> io::Result<Child> {
+    let (reply, answer) = oneshot::channel();
+    let gone = || io::Error::other("the thread that starts containers is gone");
+    spawner().send(Order { command, handle: Handle::current(), reply }).map_err(|_| gone())?;
+    answer.await.map_err(|_| gone())?
+}
+
+impl Process {
+    /// Starts a container; its standard output and error are pipes.
+    ///
+    /// # Errors
+    /// That bubblewrap cannot be started.
+    pub(crate) async fn start(bwrap: &Path, launch: &Launch) -> io::Result<Self> {
+        let mut command = Command::new(bwrap);
+        command
+            .args(build_arguments(launch))
+            .env_clear()
+            .envs(&launch.variables)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let child = spawn_bound(command).await?;
+        let pid = child.id().ok_or_else(|| io::Error::other("the container ended at once"))?;
+        Ok(Self { child, pid })
+    }
+
+    /// Standard output and error, once.
+    pub(crate) fn take_output(
+        &mut self,
+    ) -> (Option<tokio::process::ChildStdout>, Option<tokio::process::ChildStderr>) {
+        (self.child.stdout.take(), self.child.stderr.take())
+    }
+
+    /// What signals and commands are sent to.
+    pub(crate) fn handle(&self) -> ProcessHandle {
+        ProcessHandle { bubblewrap: self.pid }
+    }
+
+    /// Waits for the end; the exit code, 128 and the signal's number where a signal ended it.
+    pub(crate) async fn wait(&mut self) -> i32 {
+        use std::os::unix::process::ExitStatusExt;
+        match self.child.wait().await {
+            Ok(status) => status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(255),
+            Err(_) => 255,
+        }
+    }
+}
+
+/// A running container, for signals and for commands inside of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProcessHandle {
+    bubblewrap: u32,
+}
+
+impl ProcessHandle {
+    /// Process id of the container's process 1, as seen from outside; none before it is there.
+    fn inner(self) -> Option<u32> {
+        let pid = self.bubblewrap;
+        let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let first = |text: String| text.split_whitespace().next()?.parse().ok();
+        listed.ok().and_then(first).or_else(|| child_of(pid))
+    }
+
+    /// Asks the container to end.
+    pub(crate) fn terminate(self) {
+        match self.inner() {
+            Some(pid) => signal(pid, Signal::SIGTERM),
+            None => self.kill(),
+        }
+    }
+
+    /// Ends the container and everything that it started.
+    pub(crate) fn kill(self) {
+        if let Some(pid) = self.inner() {
+            signal(pid, Signal::SIGKILL);
+        }
+        signal(self.bubblewrap, Signal::SIGKILL);
+    }
+
+    /// A command that runs inside of the container's namespaces; none where the container is not there.
+    pub(crate) fn inside(self, nsenter: &Path, user_namespace: bool, command: &[String]) -> Option<Command> {
+        let mut inside = Command::new(nsenter);
+        inside.args(["--target", &self.inner()?.to_string(), "--mount", "--pid"]);
+        if user_namespace {
+            inside.args(["--user", "--preserve-credentials"]);
+        }
+        inside.arg("--").args(command).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        inside.kill_on_drop(true);
+        Some(inside)
+    }
+}
+
+fn signal(pid: u32, signal: Signal) {
+    if let Ok(pid) = i32::try_from(pid) {
+        // A process that has ended already is what was wanted.
+        let _ = kill(Pid::from_raw(pid), signal);
+    }
+}
+
+/// The first child of a process, for kernels that do not list children.
+fn child_of(parent: u32) -> Option<u32> {
+    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse::<u32>().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name is in brackets and may hold anything; state and parent follow the last bracket.
+        let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
+        (rest.nth(1)?.parse::<u32>().ok()? == parent).then_some(pid)
+    })
+}
