@@ -97,7 +97,9 @@ pub enum ImageError {
     #[error("no binary for image {0} on this machine: the sandbox runs images named {known}", known = known())]
     Unknown(String),
     /// The table has the image, and the machine lacks its binary.
-    #[error("no binary for image {image} on this machine: none of {names} is in OBSTACK_PARTS, in the cache of scripts/parts or on the PATH")]
+    #[error(
+        "no binary for image {image} on this machine: none of {names} is in OBSTACK_PARTS, in the cache of scripts/parts or on the PATH"
+    )]
     Missing {
         /// The image as the container names it.
         image: String,
@@ -217,7 +219,8 @@ const LISTENS: &[Listen] = &[
 /// machine, which the pods of the sandbox share. Only addresses without a host are touched.
 pub fn listen_at(address: &str, command: &[String]) -> Vec<String> {
     let mut command = command.to_vec();
-    let Some(program) = command.first().map(|path| path.rsplit('/').next().unwrap_or_default().to_owned()) else {
+    let Some(program) = command.first().map(|path| path.rsplit('/').next().unwrap_or_default().to_owned())
+    else {
         return command;
     };
     let first = command.get(1).cloned().unwrap_or_default();
@@ -317,8 +320,16 @@ mod tests {
                 &["alertmanager", "--cluster.listen-address=", "-web.listen-address=127.42.1.1:80"],
             ),
             (
-                &["alertmanager", "--cluster.listen-address=[127.42.1.1]:9094", "--web.listen-address=1.2.3.4:1"],
-                &["alertmanager", "--cluster.listen-address=[127.42.1.1]:9094", "--web.listen-address=1.2.3.4:1"],
+                &[
+                    "alertmanager",
+                    "--cluster.listen-address=[127.42.1.1]:9094",
+                    "--web.listen-address=1.2.3.4:1",
+                ],
+                &[
+                    "alertmanager",
+                    "--cluster.listen-address=[127.42.1.1]:9094",
+                    "--web.listen-address=1.2.3.4:1",
+                ],
             ),
             (&["/obstack/bin/obstack", "install"], &["/obstack/bin/obstack", "install"]),
             (

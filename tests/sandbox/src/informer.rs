@@ -49,7 +49,10 @@ pub struct Informer<K> {
 }
 
 /// What an object must be to be watched.
-pub trait Kind: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static {}
+pub trait Kind:
+    Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
+{
+}
 impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static> Kind for K {}
 
 /// Key of an object.
@@ -124,7 +127,12 @@ impl<K: Kind> Informer<K> {
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let from = (namespace.to_owned(), String::new());
-        state.objects.range(from..).take_while(|(key, _)| key.0 == namespace).map(|(_, o)| o.clone()).collect()
+        state
+            .objects
+            .range(from..)
+            .take_while(|(key, _)| key.0 == namespace)
+            .map(|(_, o)| o.clone())
+            .collect()
     }
 }
 

@@ -2,7 +2,10 @@
 //! kubelet. Never part of the operator's binary.
 
 pub mod api;
+pub mod cluster;
 pub mod controllers;
 pub mod images;
 pub mod informer;
 pub mod kubelet;
+pub mod proxy;
+pub mod ranges;

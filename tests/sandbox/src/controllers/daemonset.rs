@@ -72,7 +72,8 @@ fn plan_one(set: &DaemonSet, nodes: &[Arc<Node>], owned: &[Arc<Pod>], now: Times
         !pods::is_terminating(pod) && !node_of(pod).is_some_and(|node| wanted.iter().any(|name| name == node))
     });
     plan.actions.extend(stray.map(|pod| Action::delete(&**pod)));
-    let on_delete = spec.update_strategy.as_ref().and_then(|update| update.type_.as_deref()) == Some("OnDelete");
+    let on_delete =
+        spec.update_strategy.as_ref().and_then(|update| update.type_.as_deref()) == Some("OnDelete");
     if let Some(old) = owned.iter().find(|pod| !current(pod) && !pods::is_terminating(pod))
         && !on_delete
         && (!disturbed || !pods::is_ready(old))

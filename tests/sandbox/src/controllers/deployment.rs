@@ -24,10 +24,9 @@ pub(super) fn plan_all(view: &View<'_>) -> Plan {
         let sets = view.caches.replica_sets.in_namespace(&namespace);
         let sets: Vec<_> = sets.into_iter().filter(|set| controlled_by(&*deployment, &**set)).collect();
         let pods = view.caches.pods.in_namespace(&namespace);
-        let left = sets.iter().any(|set| {
-            set.spec.replicas == Some(0)
-                && pods.iter().any(|pod| controlled_by(&**set, &**pod))
-        });
+        let left = sets
+            .iter()
+            .any(|set| set.spec.replicas == Some(0) && pods.iter().any(|pod| controlled_by(&**set, &**pod)));
         plan.extend(plan_one(&deployment, &sets, left, view.now));
     }
     plan
@@ -38,7 +37,8 @@ fn bound(value: Option<&IntOrString>, replicas: i32, round_up: bool) -> i32 {
     match value {
         Some(IntOrString::Int(number)) => *number,
         Some(IntOrString::String(text)) => {
-            let share = text.trim_end_matches('%').parse::<f64>().unwrap_or(25.0) / 100.0 * f64::from(replicas);
+            let share =
+                text.trim_end_matches('%').parse::<f64>().unwrap_or(25.0) / 100.0 * f64::from(replicas);
             (if round_up { share.ceil() } else { share.floor() }) as i32
         }
         None => bound(Some(&IntOrString::String("25%".to_owned())), replicas, round_up),
@@ -90,9 +90,10 @@ fn plan_one(deployment: &Deployment, sets: &[Arc<ReplicaSet>], left: bool, now: 
             let patch = json!({ "metadata": { "annotations": { REVISION: number.to_string() } } });
             plan.actions.push(Action::patch(deployment, patch));
         }
-        let mut empty: Vec<_> = old.iter().filter(|set| {
-            size(set) == 0 && set.status.as_ref().is_none_or(|status| status.replicas == 0)
-        }).collect();
+        let mut empty: Vec<_> = old
+            .iter()
+            .filter(|set| size(set) == 0 && set.status.as_ref().is_none_or(|status| status.replicas == 0))
+            .collect();
         empty.sort_by_key(|set| revision(set));
         let keep = usize::try_from(spec.revision_history_limit.unwrap_or(10)).unwrap_or(0);
         let spare = empty.len().saturating_sub(keep);
@@ -140,12 +141,7 @@ fn new_set(
 }
 
 /// Moves replicas from the old sets to the current one, as far as the strategy allows now.
-fn roll(
-    spec: &DeploymentSpec,
-    current: &ReplicaSet,
-    old: &[&Arc<ReplicaSet>],
-    left: bool,
-) -> Vec<Action> {
+fn roll(spec: &DeploymentSpec, current: &ReplicaSet, old: &[&Arc<ReplicaSet>], left: bool) -> Vec<Action> {
     let replicas = spec.replicas.unwrap_or(1);
     let strategy = spec.strategy.as_ref();
     if strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("Recreate") {
@@ -153,12 +149,14 @@ fn roll(
         if !emptied.is_empty() {
             return emptied;
         }
-        let running = left || old.iter().any(|set| set.status.as_ref().is_some_and(|status| status.replicas > 0));
+        let running =
+            left || old.iter().any(|set| set.status.as_ref().is_some_and(|status| status.replicas > 0));
         return if running { Vec::new() } else { scaled(current, replicas).into_iter().collect() };
     }
     let rolling = strategy.and_then(|strategy| strategy.rolling_update.as_ref());
     let surge = bound(rolling.and_then(|rolling| rolling.max_surge.as_ref()), replicas, true);
-    let mut unavailable = bound(rolling.and_then(|rolling| rolling.max_unavailable.as_ref()), replicas, false);
+    let mut unavailable =
+        bound(rolling.and_then(|rolling| rolling.max_unavailable.as_ref()), replicas, false);
     if surge == 0 && unavailable == 0 {
         unavailable = 1;
     }
@@ -191,10 +189,9 @@ fn condition(
     (status, reason, message): (&str, &str, String),
     now: Timestamp,
 ) -> DeploymentCondition {
-    let present = deployment
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref()?.iter().find(|condition| condition.type_.as_deref() == Some(kind)));
+    let present = deployment.status.as_ref().and_then(|status| {
+        status.conditions.as_ref()?.iter().find(|condition| condition.type_.as_deref() == Some(kind))
+    });
     let same_status = present.filter(|present| present.status.as_deref() == Some(status));
     let same = same_status.filter(|present| present.reason.as_deref() == Some(reason));
     DeploymentCondition {
@@ -239,7 +236,8 @@ fn status(
     } else {
         ("True", "ReplicaSetUpdated", format!("ReplicaSet \"{set_name}\" is progressing."))
     };
-    let deadline = Duration::from_secs(u64::try_from(spec.progress_deadline_seconds.unwrap_or(600)).unwrap_or(600));
+    let deadline =
+        Duration::from_secs(u64::try_from(spec.progress_deadline_seconds.unwrap_or(600)).unwrap_or(600));
     let mut wake = None;
     let old_status = deployment.status.clone().unwrap_or_default();
     let moved = old_status.updated_replicas.unwrap_or(0) != updated
@@ -364,7 +362,10 @@ mod tests {
         run(&mut deployment, &mut sets);
         change_template(&mut deployment);
         let trail = run(&mut deployment, &mut sets);
-        assert!(trail.iter().all(|sizes| sizes.iter().filter(|(size, _)| *size > 0).count() <= 1), "{trail:?}");
+        assert!(
+            trail.iter().all(|sizes| sizes.iter().filter(|(size, _)| *size > 0).count() <= 1),
+            "{trail:?}"
+        );
         assert_eq!(sets.iter().map(|set| size(set)).collect::<Vec<_>>(), [0, 2]);
     }
 }

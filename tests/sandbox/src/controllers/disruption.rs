@@ -53,7 +53,8 @@ fn status(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], now: Timestamp) -> Po
     let (state, reason) =
         if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
     let old = budget.status.as_ref().and_then(|status| status.conditions.as_ref()?.first());
-    let since = old.filter(|old| old.status == state).map_or(Time(now), |old| old.last_transition_time.clone());
+    let since =
+        old.filter(|old| old.status == state).map_or(Time(now), |old| old.last_transition_time.clone());
     PodDisruptionBudgetStatus {
         current_healthy: Some(healthy),
         desired_healthy: Some(desired),

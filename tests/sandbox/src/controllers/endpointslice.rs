@@ -131,7 +131,8 @@ fn ports(spec: &ServiceSpec, pods: &[&Arc<Pod>]) -> Vec<EndpointPort> {
         pods.iter().find_map(|pod| {
             let spec = pod.spec.as_ref()?;
             let sidecars = spec.init_containers.iter().flatten();
-            let mut ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
+            let mut ports =
+                spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
             ports.find(|port| port.name.as_deref() == Some(name)).map(|port| port.container_port)
         })
     };
@@ -163,7 +164,8 @@ mod tests {
     use crate::controllers::pods::fixtures::{meta, ready};
 
     fn pod(name: &str) -> Pod {
-        let port = ContainerPort { name: Some("web".into()), container_port: 9090, ..ContainerPort::default() };
+        let port =
+            ContainerPort { name: Some("web".into()), container_port: 9090, ..ContainerPort::default() };
         let container = Container { ports: Some(vec![port]), ..Container::default() };
         let mut pod = Pod { metadata: meta(name), ..Pod::default() };
         pod.metadata.labels = Some([("app".to_owned(), "x".to_owned())].into());
@@ -178,7 +180,12 @@ mod tests {
     }
 
     fn service(target: IntOrString) -> Service {
-        let port = ServicePort { name: Some("http".into()), port: 80, target_port: Some(target), ..ServicePort::default() };
+        let port = ServicePort {
+            name: Some("http".into()),
+            port: 80,
+            target_port: Some(target),
+            ..ServicePort::default()
+        };
         let spec = ServiceSpec {
             selector: Some([("app".to_owned(), "x".to_owned())].into()),
             ports: Some(vec![port]),

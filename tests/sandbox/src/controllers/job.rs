@@ -85,8 +85,7 @@ fn plan_one(job: &Job, owned: &[Arc<Pod>], now: Timestamp) -> Plan {
         let left = spec.completions.unwrap_or(1) - succeeded;
         let wanted = spec.parallelism.unwrap_or(1).min(left);
         for slot in 0..(wanted - running).max(0) {
-            let name =
-                format!("{}-{}", job.name_any(), &short_hash(&(job.uid(), owned.len(), slot))[..5]);
+            let name = format!("{}-{}", job.name_any(), &short_hash(&(job.uid(), owned.len(), slot))[..5]);
             plan.actions.push(Action::create(&pods::from_template(job, &spec.template, name)));
         }
     }

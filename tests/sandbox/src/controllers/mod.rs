@@ -22,8 +22,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use action::{Action, Target};
 pub(crate) use action::merge_patch;
+pub use action::{Action, Target};
 use action::{Trace, perform};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
@@ -165,7 +165,8 @@ const CONTROLLERS: &[(&str, Planner)] = &[
 pub fn start(client: &Client, settings: Settings, stop: &CancellationToken) {
     let caches = Caches::start(client, stop);
     for (name, plan) in CONTROLLERS {
-        let (client, caches, settings, stop) = (client.clone(), caches.clone(), settings.clone(), stop.clone());
+        let (client, caches, settings, stop) =
+            (client.clone(), caches.clone(), settings.clone(), stop.clone());
         tokio::spawn(async move {
             let looping = run(name, *plan, &client, &caches, &settings);
             tokio::select! { () = stop.cancelled() => (), () = looping => () }

@@ -21,9 +21,9 @@ pub(crate) fn from_template<O: Resource<DynamicType = ()>>(
             labels: meta.labels,
             annotations: meta.annotations,
             finalizers: meta.finalizers,
-            owner_references: owner.controller_owner_ref(&()).map(|reference| {
-                vec![OwnerReference { block_owner_deletion: Some(true), ..reference }]
-            }),
+            owner_references: owner
+                .controller_owner_ref(&())
+                .map(|reference| vec![OwnerReference { block_owner_deletion: Some(true), ..reference }]),
             ..ObjectMeta::default()
         },
         spec: template.spec.clone(),

@@ -42,16 +42,18 @@ fn waits(pod: &Pod) -> bool {
 
 fn fits(pod: &Pod, node: &Node) -> bool {
     let selector = pod.spec.as_ref().and_then(|spec| spec.node_selector.clone()).unwrap_or_default();
-    let ready = node.status.as_ref().and_then(|status| status.conditions.as_ref()).is_some_and(|conditions| {
-        conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-    });
+    let ready =
+        node.status.as_ref().and_then(|status| status.conditions.as_ref()).is_some_and(|conditions| {
+            conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        });
     let cordoned = node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true));
     ready && !cordoned && selector.iter().all(|(key, value)| node.labels().get(key) == Some(value))
 }
 
 /// Says on the pod that no node takes it, once.
 fn unschedulable(pod: &Pod, nodes: usize, view: &View<'_>) -> Option<Action> {
-    let message = format!("0/{nodes} nodes are available: none is ready and matches the pod's node selector.");
+    let message =
+        format!("0/{nodes} nodes are available: none is ready and matches the pod's node selector.");
     let present = pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
     if present.iter().any(|condition| {
         condition.type_ == "PodScheduled" && condition.message.as_deref() == Some(message.as_str())
@@ -81,11 +83,8 @@ mod tests {
 
     #[test]
     fn a_pod_goes_to_a_ready_node_that_its_selector_accepts() {
-        let ready = NodeCondition {
-            type_: "Ready".into(),
-            status: "True".into(),
-            ..NodeCondition::default()
-        };
+        let ready =
+            NodeCondition { type_: "Ready".into(), status: "True".into(), ..NodeCondition::default() };
         let mut node = Node { metadata: meta("node"), ..Node::default() };
         let mut pod = Pod { metadata: meta("pod"), spec: Some(PodSpec::default()), status: None };
         assert!(waits(&pod) && !fits(&pod, &node));

@@ -157,7 +157,8 @@ fn tend(volume: &PersistentVolume, claimed: bool, alive: bool) -> Vec<Action> {
         (true, false) => "Released",
         (false, false) => "Available",
     };
-    let ours = volume.annotations().get("pv.kubernetes.io/provisioned-by").is_some_and(|by| by == PROVISIONER);
+    let ours =
+        volume.annotations().get("pv.kubernetes.io/provisioned-by").is_some_and(|by| by == PROVISIONER);
     if phase == "Released" && ours && spec.persistent_volume_reclaim_policy.as_deref() == Some("Delete") {
         let mut actions = vec![Action::Delete(Target::of(volume))];
         actions.extend(spec.host_path.map(|path| Action::RemoveFolder(path.path.into())));
@@ -183,7 +184,9 @@ mod tests {
     fn a_claim_without_a_class_becomes_a_folder_of_the_default_one() {
         let classes = [Arc::new(build_class())];
         let actions = bind(&claim(), None, &classes, Path::new("/v"));
-        let [Action::Patch(_, patch), Action::Create(_, body)] = actions.as_slice() else { panic!("{actions:?}") };
+        let [Action::Patch(_, patch), Action::Create(_, body)] = actions.as_slice() else {
+            panic!("{actions:?}")
+        };
         assert_eq!(patch["spec"]["storageClassName"], CLASS);
         assert_eq!(body["spec"]["hostPath"]["path"], "/v/ns_data_uid-data");
         let volume: PersistentVolume = serde_json::from_value(body.clone()).unwrap();
@@ -206,7 +209,10 @@ mod tests {
     fn a_volume_without_its_claim_goes_by_its_policy() {
         let class = build_class();
         let mut volume = build_volume(&claim(), &class, Path::new("/v"));
-        assert!(matches!(tend(&volume, true, false).as_slice(), [Action::Delete(_), Action::RemoveFolder(_)]));
+        assert!(matches!(
+            tend(&volume, true, false).as_slice(),
+            [Action::Delete(_), Action::RemoveFolder(_)]
+        ));
         volume.spec.as_mut().unwrap().persistent_volume_reclaim_policy = Some("Retain".to_owned());
         let actions = tend(&volume, true, false);
         let [Action::PatchStatus(_, patch)] = actions.as_slice() else { panic!("{actions:?}") };

@@ -93,7 +93,12 @@ impl PodRun {
     }
 
     /// Runs a container until its restart policy lets it end, or until it is told to stop.
-    pub(crate) async fn run_container(&self, container: &Container, part: Part, mut stop: watch::Receiver<Stop>) {
+    pub(crate) async fn run_container(
+        &self,
+        container: &Container,
+        part: Part,
+        mut stop: watch::Receiver<Stop>,
+    ) {
         self.take_over(container);
         let mut crashes = 0;
         loop {
@@ -143,7 +148,8 @@ impl PodRun {
     fn take_over(&self, container: &Container) {
         let pod = self.current();
         let status = pod.status.clone().unwrap_or_default();
-        let mut known = status.container_statuses.iter().chain(status.init_container_statuses.iter()).flatten();
+        let mut known =
+            status.container_statuses.iter().chain(status.init_container_statuses.iter()).flatten();
         let Some(known) = known.find(|known| known.name == container.name) else { return };
         let ran = known.state.clone().filter(|state| state.running.is_some() || state.terminated.is_some());
         self.board.set(&container.name, |view| {
@@ -198,7 +204,10 @@ impl PodRun {
             binds,
             user: self.context.users.then_some((user, group)),
             read_only_root: security.and_then(|security| security.read_only_root_filesystem) == Some(true),
-            memory_limit: limits.and_then(|limits| limits.get("memory")).and_then(fields::quantity).map(|n| n as u64),
+            memory_limit: limits
+                .and_then(|limits| limits.get("memory"))
+                .and_then(fields::quantity)
+                .map(|n| n as u64),
             variables,
         })
     }
@@ -238,8 +247,16 @@ impl PodRun {
         let (stdout, stderr) = process.take_output();
         let copies = async {
             let (first, second) = (log.clone(), log.clone());
-            let out = async { if let Some(stdout) = stdout { first.copy("stdout", stdout).await } };
-            let err = async { if let Some(stderr) = stderr { second.copy("stderr", stderr).await } };
+            let out = async {
+                if let Some(stdout) = stdout {
+                    first.copy("stdout", stdout).await
+                }
+            };
+            let err = async {
+                if let Some(stderr) = stderr {
+                    second.copy("stderr", stderr).await
+                }
+            };
             tokio::join!(out, err);
         };
         self.board.set(name, |view| view.run(begun));
@@ -278,7 +295,8 @@ impl PodRun {
     }
 
     fn grace(&self, container: &Container) -> Duration {
-        let probe = container.liveness_probe.as_ref().and_then(|probe| probe.termination_grace_period_seconds);
+        let probe =
+            container.liveness_probe.as_ref().and_then(|probe| probe.termination_grace_period_seconds);
         let pod = self.current().spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
         Duration::from_secs(u64::try_from(probe.or(pod).unwrap_or(30)).unwrap_or(30))
     }

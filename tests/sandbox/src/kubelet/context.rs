@@ -89,7 +89,8 @@ impl Context {
         let bwrap = options.folders.find(&["bwrap"]).or_else(|| path.find(&["bwrap"]));
         let bwrap = bwrap.ok_or(KubeletError::NoBubblewrap)?;
         try_bubblewrap(&bwrap, &[]).await?;
-        let users = try_bubblewrap(&bwrap, &["--unshare-user", "--uid", "65534", "--gid", "65534"]).await.is_ok();
+        let users =
+            try_bubblewrap(&bwrap, &["--unshare-user", "--uid", "65534", "--gid", "65534"]).await.is_ok();
         if !users {
             tracing::info!("no user namespaces here: containers run as the user who started the sandbox");
         }
@@ -132,8 +133,13 @@ impl Context {
         // The API refuses longer notes.
         let end = note.char_indices().map(|(at, _)| at).find(|at| *at >= 1000).unwrap_or(note.len());
         note.truncate(end);
-        let event =
-            Event { type_, reason: reason.to_owned(), note: Some(note), action: reason.to_owned(), secondary: None };
+        let event = Event {
+            type_,
+            reason: reason.to_owned(),
+            note: Some(note),
+            action: reason.to_owned(),
+            secondary: None,
+        };
         let reference = pod.object_ref(&());
         let publishing = self.recorder.publish(&event, &reference);
         match tokio::time::timeout(Duration::from_secs(5), publishing).await {

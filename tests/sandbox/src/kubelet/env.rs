@@ -106,8 +106,7 @@ fn from_source(
     source: &EnvVarSource,
 ) -> Result<Option<String>, EnvError> {
     if let Some(selector) = &source.field_ref {
-        let no_field =
-            || EnvError::NoField { name: variable.to_owned(), path: selector.field_path.clone() };
+        let no_field = || EnvError::NoField { name: variable.to_owned(), path: selector.field_path.clone() };
         return fields::field(pod, addresses, &selector.field_path).map(Some).ok_or_else(no_field);
     }
     if let Some(selector) = &source.resource_field_ref {

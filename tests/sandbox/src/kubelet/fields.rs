@@ -49,8 +49,13 @@ pub(crate) fn account(pod: &Pod) -> String {
 
 /// The value of a resource of a container, divided and rounded up: a limit that is not set is what the
 /// machine has.
-pub(crate) fn resource(pod: &Pod, container: Option<&Container>, selector: &ResourceFieldSelector) -> Option<String> {
-    let named = |name: &String| pod.spec.as_ref()?.containers.iter().find(|container| container.name == *name);
+pub(crate) fn resource(
+    pod: &Pod,
+    container: Option<&Container>,
+    selector: &ResourceFieldSelector,
+) -> Option<String> {
+    let named =
+        |name: &String| pod.spec.as_ref()?.containers.iter().find(|container| container.name == *name);
     let container = selector.container_name.as_ref().and_then(named).or(container)?;
     let (kind, name) = selector.resource.split_once('.')?;
     let resources = container.resources.clone().unwrap_or_default();
@@ -66,10 +71,13 @@ pub(crate) fn resource(pod: &Pod, container: Option<&Container>, selector: &Reso
     let value = match (set, kind, name) {
         (Some(set), ..) => quantity(&set)?,
         (None, "limits", "memory") => machine_memory() as f64,
-        (None, "limits", "cpu") => std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64),
+        (None, "limits", "cpu") => {
+            std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64)
+        }
         (None, ..) => 0.0,
     };
-    let divisor = selector.divisor.as_ref().and_then(quantity).filter(|divisor| *divisor > 0.0).unwrap_or(1.0);
+    let divisor =
+        selector.divisor.as_ref().and_then(quantity).filter(|divisor| *divisor > 0.0).unwrap_or(1.0);
     Some(format!("{}", (value / divisor).ceil() as u64))
 }
 
@@ -100,7 +108,11 @@ pub(crate) fn quantity(quantity: &Quantity) -> Option<f64> {
         ("", 1.0),
     ];
     UNITS.iter().find_map(|(unit, factor)| {
-        quantity.0.strip_suffix(unit).and_then(|number| number.parse::<f64>().ok()).map(|number| number * factor)
+        quantity
+            .0
+            .strip_suffix(unit)
+            .and_then(|number| number.parse::<f64>().ok())
+            .map(|number| number * factor)
     })
 }
 

@@ -14,7 +14,11 @@ use crate::controllers::endpoint_service_label;
 pub(crate) type Names = BTreeMap<String, Vec<String>>;
 
 /// Every name that a pod of a namespace can look up.
-pub(crate) fn build_names(namespace: &str, services: &[Arc<Service>], slices: &[Arc<EndpointSlice>]) -> Names {
+pub(crate) fn build_names(
+    namespace: &str,
+    services: &[Arc<Service>],
+    slices: &[Arc<EndpointSlice>],
+) -> Names {
     let mut names = Names::new();
     for service in services {
         let spec = service.spec.clone().unwrap_or_default();
@@ -64,7 +68,11 @@ pub(crate) fn build_hosts(pod: &Pod, address: &str, names: &Names) -> String {
     });
     text.push_str(&format!("{address}{} {hostname}\n", full.unwrap_or_default()));
     for alias in spec.iter().flat_map(|spec| spec.host_aliases.iter().flatten()) {
-        text.push_str(&format!("{} {}\n", alias.ip, alias.hostnames.iter().flatten().cloned().collect::<Vec<_>>().join(" ")));
+        text.push_str(&format!(
+            "{} {}\n",
+            alias.ip,
+            alias.hostnames.iter().flatten().cloned().collect::<Vec<_>>().join(" ")
+        ));
     }
     for (address, names) in names {
         text.push_str(&format!("{address} {}\n", names.join(" ")));
@@ -111,7 +119,8 @@ mod tests {
     #[test]
     fn services_and_the_pods_of_headless_ones_have_names() {
         let service = |name: &str, address: &str| -> Arc<Service> {
-            let text = json!({ "metadata": { "name": name, "namespace": "ns" }, "spec": { "clusterIP": address } });
+            let text =
+                json!({ "metadata": { "name": name, "namespace": "ns" }, "spec": { "clusterIP": address } });
             Arc::new(serde_json::from_value(text).unwrap())
         };
         let slice: EndpointSlice = serde_json::from_value(json!({

@@ -31,9 +31,18 @@ pub(crate) struct Launch {
 
 /// Read-only folders of this machine that every container sees: its programs and libraries stand for the
 /// base layer of an image.
-const BASE: &[&str] = &["/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/share/zoneinfo", "/usr/share/ca-certificates"];
+const BASE: &[&str] = &[
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/share/zoneinfo",
+    "/usr/share/ca-certificates",
+];
 /// Programs that images have under `/bin`, where the binaries of the image itself go.
-const SHELL: &[&str] = &["sh", "bash", "cat", "cp", "env", "false", "ls", "mkdir", "rm", "sleep", "test", "true"];
+const SHELL: &[&str] =
+    &["sh", "bash", "cat", "cp", "env", "false", "ls", "mkdir", "rm", "sleep", "test", "true"];
 
 /// The arguments of bubblewrap for a container.
 pub(crate) fn build_arguments(launch: &Launch) -> Vec<OsString> {

@@ -57,7 +57,8 @@ impl LogWriter {
 
     /// Writes one line, or a part of one where `whole` is false.
     pub(crate) fn line(&self, stream: &str, text: &[u8], whole: bool) {
-        let mut record = format!("{} {stream} {} ", Timestamp::now(), if whole { "F" } else { "P" }).into_bytes();
+        let mut record =
+            format!("{} {stream} {} ", Timestamp::now(), if whole { "F" } else { "P" }).into_bytes();
         record.extend_from_slice(text);
         record.push(b'\n');
         let mut guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,6 +8,7 @@ mod env;
 mod fields;
 mod hosts;
 mod launch;
+mod log_source;
 mod logs;
 mod node;
 mod pod;
@@ -56,7 +57,9 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KubeletError {
     /// bubblewrap is not on this machine.
-    #[error("bubblewrap (bwrap) is not on this machine: install the package bubblewrap, or run scripts/parts bubblewrap")]
+    #[error(
+        "bubblewrap (bwrap) is not on this machine: install the package bubblewrap, or run scripts/parts bubblewrap"
+    )]
     NoBubblewrap,
     /// bubblewrap is there and does not work.
     #[error("bubblewrap does not work here: {0}")]
@@ -102,6 +105,11 @@ impl Kubelet {
         self.watches.cancel();
     }
 
+    /// Where the logs of the node's pods come from.
+    pub fn log_source(&self) -> Arc<dyn crate::api::LogSource> {
+        Arc::new(log_source::Logs(self.context.clone()))
+    }
+
     /// Name of the node.
     pub fn node(&self) -> &str {
         &self.context.options.node
@@ -121,7 +129,8 @@ async fn run(context: Arc<Context>, shutdown: CancellationToken) {
     let mut synced = false;
     while !shutdown.is_cancelled() {
         // A pod is taken up only when what it refers to is known: an empty cache is no empty cluster.
-        synced |= context.caches.pods.synced() && context.caches.referred().iter().all(|cache| cache.synced());
+        synced |=
+            context.caches.pods.synced() && context.caches.referred().iter().all(|cache| cache.synced());
         if synced {
             let pods = context.caches.pods.all();
             for pod in pods.iter().filter(|pod| is_here(pod, &context.options.node)) {

@@ -54,7 +54,10 @@ fn build_status(options: &Options, now: Timestamp) -> NodeStatus {
             os_image: "obstack sandbox".to_owned(),
             container_runtime_version: format!("obstack-sandbox://{}", env!("CARGO_PKG_VERSION")),
             kubelet_version: format!("v0.0.0-obstack-sandbox-{}", env!("CARGO_PKG_VERSION")),
-            kernel_version: std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
+            kernel_version: std::fs::read_to_string("/proc/sys/kernel/osrelease")
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
             ..NodeSystemInfo::default()
         }),
         ..NodeStatus::default()
@@ -75,7 +78,9 @@ pub(crate) async fn register(client: &Client, options: &Options) -> Result<(), K
     let node = Node {
         metadata: ObjectMeta {
             name: Some(options.node.clone()),
-            labels: Some(labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()),
+            labels: Some(
+                labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            ),
             ..ObjectMeta::default()
         },
         ..Node::default()

@@ -114,9 +114,10 @@ impl Worker<'_> {
         }));
         let main = async {
             if self.initialize(&inits, stop, &starts).await {
-                let all = spec.containers.iter().map(|container| {
-                    self.run.run_container(container, Part::Main, stop.clone())
-                });
+                let all = spec
+                    .containers
+                    .iter()
+                    .map(|container| self.run.run_container(container, Part::Main, stop.clone()));
                 join_all(all).await;
             }
             let deadline = stop.borrow().unwrap_or_else(|| Instant::now() + SHORT_GRACE);
@@ -203,9 +204,11 @@ impl Worker<'_> {
         let mut pod = self.run.pod.clone();
         loop {
             let renewal = self.run.volumes.lock().await.next_renewal();
-            let any = futures::future::select_all(changes.iter_mut().map(|change| Box::pin(change.changed())));
+            let any =
+                futures::future::select_all(changes.iter_mut().map(|change| Box::pin(change.changed())));
             let wait = renewal.map_or(Duration::from_secs(60), |at| {
-                at.saturating_duration_since(std::time::Instant::now()).clamp(Duration::from_secs(1), Duration::from_secs(60))
+                at.saturating_duration_since(std::time::Instant::now())
+                    .clamp(Duration::from_secs(1), Duration::from_secs(60))
             });
             tokio::select! {
                 _ = any => (),

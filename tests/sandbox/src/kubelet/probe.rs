@@ -69,7 +69,11 @@ impl Prober {
         }
         let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
         let status = answer.status().as_u16();
-        if (200..400).contains(&status) { Ok(()) } else { Err(format!("HTTP probe failed with statuscode: {status}")) }
+        if (200..400).contains(&status) {
+            Ok(())
+        } else {
+            Err(format!("HTTP probe failed with statuscode: {status}"))
+        }
     }
 
     /// One command inside of the container; its exit code 0 is a success.
@@ -211,10 +215,9 @@ mod tests {
 
     #[test]
     fn ports_are_found_by_name() {
-        let container: Container = serde_json::from_str(
-            r#"{"name": "c", "ports": [{"name": "web", "containerPort": 9090}]}"#,
-        )
-        .unwrap();
+        let container: Container =
+            serde_json::from_str(r#"{"name": "c", "ports": [{"name": "web", "containerPort": 9090}]}"#)
+                .unwrap();
         assert_eq!(port(&container, &IntOrString::String("web".into())), Ok(9090));
         assert_eq!(port(&container, &IntOrString::Int(80)), Ok(80));
         assert!(port(&container, &IntOrString::String("other".into())).is_err());

@@ -128,7 +128,8 @@ pub(crate) fn build_status(
         if is_sidecar(container) { view.started } else { view.exit_code() == Some(0) }
     });
     let mains: Vec<_> = spec.containers.iter().map(view).collect();
-    let sidecars_ready = inits.iter().filter(|container| is_sidecar(container)).all(|container| view(container).ready);
+    let sidecars_ready =
+        inits.iter().filter(|container| is_sidecar(container)).all(|container| view(container).ready);
     let phase = phase(pod, &inits, views, &mains);
     let over = matches!(phase, "Succeeded" | "Failed");
     let all_ready = !mains.is_empty() && mains.iter().all(|view| view.ready) && sidecars_ready;
@@ -231,7 +232,10 @@ fn phase(
         return if any_failed { "Failed" } else { "Succeeded" };
     }
     let begun = mains.iter().any(|view| {
-        view.state.running.is_some() || view.state.terminated.is_some() || view.last.is_some() || view.restarts > 0
+        view.state.running.is_some()
+            || view.state.terminated.is_some()
+            || view.last.is_some()
+            || view.restarts > 0
     });
     if begun { "Running" } else { "Pending" }
 }
@@ -252,7 +256,11 @@ fn statuses(
         let image = container.image.clone().unwrap_or_default();
         ContainerStatus {
             name: container.name.clone(),
-            image_id: if view.state.waiting.is_some() && view.restarts == 0 { String::new() } else { image.clone() },
+            image_id: if view.state.waiting.is_some() && view.restarts == 0 {
+                String::new()
+            } else {
+                image.clone()
+            },
             image,
             ready: view.ready,
             started: Some(view.started),
@@ -266,7 +274,8 @@ fn statuses(
 }
 
 fn qos(containers: &[Container]) -> &'static str {
-    let resources: Vec<_> = containers.iter().map(|container| container.resources.clone().unwrap_or_default()).collect();
+    let resources: Vec<_> =
+        containers.iter().map(|container| container.resources.clone().unwrap_or_default()).collect();
     let set = |resources: &k8s_openapi::api::core::v1::ResourceRequirements| {
         resources.limits.as_ref().is_some_and(|limits| !limits.is_empty())
             || resources.requests.as_ref().is_some_and(|requests| !requests.is_empty())
@@ -308,7 +317,11 @@ mod tests {
     }
 
     fn is(status: &PodStatus, kind: &str) -> bool {
-        status.conditions.iter().flatten().any(|condition| condition.type_ == kind && condition.status == "True")
+        status
+            .conditions
+            .iter()
+            .flatten()
+            .any(|condition| condition.type_ == kind && condition.status == "True")
     }
 
     const AT: Timestamp = Timestamp::UNIX_EPOCH;

@@ -200,7 +200,9 @@ impl Observed<'_> {
         }
         let min_ready = self.spec.min_ready_seconds.unwrap_or(0);
         for pod in self.owned.values() {
-            if let Some(wait) = pods::available_in(pod, min_ready, self.view.now).filter(|wait| !wait.is_zero()) {
+            if let Some(wait) =
+                pods::available_in(pod, min_ready, self.view.now).filter(|wait| !wait.is_zero())
+            {
                 plan.wake_in(wait);
             }
         }

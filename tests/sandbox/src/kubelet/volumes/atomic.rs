@@ -158,7 +158,9 @@ mod tests {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) || seen == 0 {
                     // As the reloader reads: resolve the link once, then read both files beneath it.
                     let Ok(data) = folder.join(DATA).canonicalize() else { continue };
-                    let (Ok(a), Ok(b)) = (fs::read(data.join("a")), fs::read(data.join("b"))) else { continue };
+                    let (Ok(a), Ok(b)) = (fs::read(data.join("a")), fs::read(data.join("b"))) else {
+                        continue;
+                    };
                     assert_eq!(a, b);
                     seen += 1;
                 }

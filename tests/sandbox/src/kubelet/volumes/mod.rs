@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Container, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount, Volume};
+use k8s_openapi::api::core::v1::{
+    Container, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount, Volume,
+};
 use kube::api::PostParams;
 use kube::{Api, Client, ResourceExt};
 use sources::Sources;
@@ -115,7 +117,10 @@ impl Volumes {
     }
 
     fn make(&self, volume: &Volume, sources: &Sources<'_>, objects: &dyn Objects) -> Result<(), VolumeError> {
-        let io = |error: std::io::Error| VolumeError::Io { volume: volume.name.clone(), message: error.to_string() };
+        let io = |error: std::io::Error| VolumeError::Io {
+            volume: volume.name.clone(),
+            message: error.to_string(),
+        };
         let folder = self.folder(&volume.name);
         if let Some(mut files) = sources.files(volume)? {
             if volume.name == ACCOUNT_VOLUME {
@@ -137,13 +142,20 @@ impl Volumes {
     }
 
     /// Asks for the tokens that are missing or past most of their life.
-    async fn fetch_tokens(&mut self, client: &Client, pod: &Pod, volumes: &[Volume]) -> Result<(), VolumeError> {
+    async fn fetch_tokens(
+        &mut self,
+        client: &Client,
+        pod: &Pod,
+        volumes: &[Volume],
+    ) -> Result<(), VolumeError> {
         let wanted = volumes
             .iter()
             .filter_map(|volume| volume.projected.as_ref())
             .flat_map(|projected| projected.sources.iter().flatten())
             .filter_map(|source| source.service_account_token.as_ref())
-            .map(|token| (token.audience.clone().unwrap_or_default(), sources::lifetime(token.expiration_seconds)));
+            .map(|token| {
+                (token.audience.clone().unwrap_or_default(), sources::lifetime(token.expiration_seconds))
+            });
         for key in wanted {
             if self.tokens.get(&key).is_some_and(|token| token.renew > Instant::now()) {
                 continue;
@@ -174,9 +186,12 @@ impl Volumes {
         let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_ref());
         let mut binds = Vec::new();
         for mount in container.volume_mounts.iter().flatten() {
-            let volume = volumes.iter().copied().flatten().find(|volume| volume.name == mount.name).ok_or_else(
-                || VolumeError::NotFound { kind: "volume", name: mount.name.clone() },
-            )?;
+            let volume = volumes
+                .iter()
+                .copied()
+                .flatten()
+                .find(|volume| volume.name == mount.name)
+                .ok_or_else(|| VolumeError::NotFound { kind: "volume", name: mount.name.clone() })?;
             let claim = volume.persistent_volume_claim.as_ref();
             let mut source = match claim {
                 Some(claim) => claim_folder(objects, &claim.claim_name)?,
@@ -184,7 +199,8 @@ impl Volumes {
             };
             let expanded = mount.sub_path_expr.as_ref().map(|text| env::expand(text, variables));
             let writable = volume.empty_dir.is_some() || claim.is_some();
-            if let Some(below) = expanded.as_ref().or(mount.sub_path.as_ref()).filter(|path| !path.is_empty()) {
+            if let Some(below) = expanded.as_ref().or(mount.sub_path.as_ref()).filter(|path| !path.is_empty())
+            {
                 source = sub_path(&source, below, writable)
                     .map_err(|message| VolumeError::Io { volume: mount.name.clone(), message })?;
             }
@@ -232,7 +248,8 @@ fn claim_folder(objects: &dyn Objects, name: &str) -> Result<PathBuf, VolumeErro
     let spec = volume.spec.as_ref().ok_or_else(unbound)?;
     let host = spec.host_path.as_ref().map(|host| host.path.as_str());
     let path = host.or(spec.local.as_ref().map(|local| local.path.as_str()));
-    path.map(PathBuf::from).ok_or_else(|| VolumeError::Unserved(format!("the kind of volume {}", volume.name_any())))
+    path.map(PathBuf::from)
+        .ok_or_else(|| VolumeError::Unserved(format!("the kind of volume {}", volume.name_any())))
 }
 
 /// The pod's own ServiceAccount; none where it cannot be read.
@@ -268,7 +285,12 @@ fn access_volume() -> Volume {
     serde_json::from_value(text).unwrap_or_default()
 }
 
-async fn request_token(client: &Client, pod: &Pod, audience: &str, seconds: i64) -> Result<String, VolumeError> {
+async fn request_token(
+    client: &Client,
+    pod: &Pod,
+    audience: &str,
+    seconds: i64,
+) -> Result<String, VolumeError> {
     let name = account(pod);
     let failed = |message: String| VolumeError::Token { account: name.clone(), message };
     let request = TokenRequest {

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{
-    DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Volume,
-};
+use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Volume};
 
 use super::VolumeError;
 use super::atomic::{File, Files};
@@ -189,7 +187,8 @@ mod tests {
         let pod: Pod =
             serde_json::from_value(json!({ "metadata": { "name": "p", "namespace": "ns" } })).unwrap();
         let tokens = BTreeMap::from([((String::new(), 3600), "token".to_owned())]);
-        let sources = Sources { pod: &pod, addresses: &Addresses::default(), lookup: &Objects, tokens: &tokens };
+        let sources =
+            Sources { pod: &pod, addresses: &Addresses::default(), lookup: &Objects, tokens: &tokens };
         sources.files(&serde_json::from_value(volume).unwrap())
     }
 
@@ -214,7 +213,9 @@ mod tests {
     fn what_is_missing_and_not_optional_is_named() {
         let error = files(json!({ "name": "v", "secret": { "secretName": "none" } })).unwrap_err();
         assert_eq!(error.to_string(), "secret \"none\" not found");
-        let error = files(json!({ "name": "v", "configMap": { "name": "ca", "items": [{ "key": "k", "path": "p" }] } }));
+        let error = files(
+            json!({ "name": "v", "configMap": { "name": "ca", "items": [{ "key": "k", "path": "p" }] } }),
+        );
         assert_eq!(error.unwrap_err().to_string(), "configmap ca has no key k");
     }
 }
