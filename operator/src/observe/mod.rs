@@ -1,7 +1,17 @@
 //! Reads only: the cluster and the engines become [`Facts`]. A failed read is an Unavailable fact, never an
 //! error: what is not known changes nothing.
 
+pub mod cluster;
+pub mod engines;
+pub mod kinds;
+pub mod observer;
+pub mod secrets;
+pub mod stores;
+
+pub use observer::Observer;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
@@ -36,7 +46,7 @@ pub struct Facts {
     pub cluster: Fact<ClusterFacts>,
     /// Every object that carries this stack's owner reference or UID label, by kind. A kind whose list
     /// could not be read is Unavailable, and nothing of that kind is pruned.
-    pub owned: BTreeMap<String, Fact<Vec<DynamicObject>>>,
+    pub owned: BTreeMap<String, Fact<Vec<Arc<DynamicObject>>>>,
     /// Pods of each role.
     pub pods: Fact<BTreeMap<Role, Vec<Pod>>>,
     /// Contents of the Secrets that the stack refers to; `Known(None)` is a Secret or a key that is missing.

@@ -1,0 +1,175 @@
+//! What each replica's engine says of itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{EngineFact, Fact};
+use crate::names::Role;
+use crate::running::GENERATION_GLOB_DIR;
+
+/// Longest time that one question to an engine may take.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest answer of an engine that is read: its whole configuration is in it.
+pub const MAX_ANSWER: usize = 32 << 20;
+
+/// Asks engines.
+#[derive(Clone)]
+pub struct Engines {
+    http: reqwest::Client,
+}
+
+/// Why an engine's answer could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The request failed.
+    #[error("{0}")]
+    Http(#[from] reqwest::Error),
+    /// The engine answered with another code than 200.
+    #[error("answered {0}")]
+    Status(u16),
+    /// The answer is too long.
+    #[error("answered with more than {} MiB", MAX_ANSWER >> 20)]
+    TooLong,
+    /// The answer is not what the engine's API promises.
+    #[error("answered with something else than expected: {0}")]
+    Unexpected(#[from] serde_json::Error),
+}
+
+#[derive(Deserialize)]
+struct Prometheus<T> {
+    data: T,
+}
+
+#[derive(Deserialize)]
+struct PrometheusConfig {
+    yaml: String,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+}
+
+#[derive(Deserialize)]
+struct AlertmanagerStatus {
+    config: AlertmanagerConfig,
+    #[serde(rename = "versionInfo")]
+    version_info: Version,
+}
+
+#[derive(Deserialize)]
+struct AlertmanagerConfig {
+    original: String,
+}
+
+impl Engines {
+    /// A client without proxies and redirects: engines are asked at their pods' addresses.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .connect_timeout(Duration::from_secs(2))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        Ok(Self { http })
+    }
+
+    /// What the engine of a role says, at the URL of one replica, prefix included. None where the role's
+    /// engine has no such questions.
+    pub async fn ask(&self, role: Role, url: &str) -> Option<Fact<EngineFact>> {
+        let answer = match role {
+            Role::Metrics => self.prometheus(url).await,
+            Role::Alerting => self.alertmanager(url).await,
+            Role::Dashboards => return None,
+        };
+        Some(answer.map_or_else(|error| Fact::Unavailable(error.to_string()), Fact::Known))
+    }
+
+    async fn prometheus(&self, url: &str) -> Result<EngineFact, EngineError> {
+        let config: Prometheus<PrometheusConfig> = self.get(format!("{url}/api/v1/status/config")).await?;
+        let flags: Prometheus<BTreeMap<String, String>> =
+            self.get(format!("{url}/api/v1/status/flags")).await?;
+        let build: Prometheus<Version> = self.get(format!("{url}/api/v1/status/buildinfo")).await?;
+        Ok(EngineFact {
+            generation: generation_in(&config.data.yaml),
+            flags: Some(flags.data),
+            version: plain_version(&build.data.version),
+        })
+    }
+
+    async fn alertmanager(&self, url: &str) -> Result<EngineFact, EngineError> {
+        let status: AlertmanagerStatus = self.get(format!("{url}/api/v2/status")).await?;
+        Ok(EngineFact {
+            generation: generation_in(&status.config.original),
+            flags: None,
+            version: plain_version(&status.version_info.version),
+        })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, url: String) -> Result<T, EngineError> {
+        let mut response = self.http.get(url).send().await.map_err(reqwest::Error::without_url)?;
+        if response.status() != reqwest::StatusCode::OK {
+            return Err(EngineError::Status(response.status().as_u16()));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(EngineError::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+/// The digest of the generation, from the place where a configuration repeats it.
+fn generation_in(config: &str) -> Option<String> {
+    let (_, rest) = config.split_once(GENERATION_GLOB_DIR)?;
+    let digest: String = rest.strip_prefix('/')?.chars().take_while(char::is_ascii_hexdigit).collect();
+    (digest.len() == 64).then_some(digest)
+}
+
+fn plain_version(version: &str) -> String {
+    version.strip_prefix('v').unwrap_or(version).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generation_is_found_where_the_configuration_repeats_it() {
+        let digest = "0123456789abcdef".repeat(4);
+        let config = format!("rule_files:\n- /var/lib/x/*.yaml\n- /obstack-generation/{digest}\nglobal: {{}}\n");
+        assert_eq!(generation_in(&config), Some(digest));
+        assert_eq!(generation_in("rule_files:\n- /obstack-generation/OBSTACK_GENERATION\n"), None);
+        assert_eq!(generation_in("global: {}\n"), None);
+    }
+
+    #[test]
+    fn versions_lose_their_leading_v() {
+        assert_eq!(plain_version("v3.5.0"), "3.5.0");
+        assert_eq!(plain_version("0.33.1"), "0.33.1");
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_answers_with_too_much_or_not_at_all_is_unavailable() {
+        use axum::routing::get;
+        let long = axum::Router::new().route("/api/v2/status", get(|| async { "x".repeat(MAX_ANSWER + 1) }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, long).await });
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let engines = Engines::new().unwrap();
+        let Some(Fact::Unavailable(reason)) = engines.ask(Role::Alerting, &url).await else {
+            panic!("an answer of any length was read")
+        };
+        assert_eq!(reason, "answered with more than 32 MiB");
+        let nothing = engines.ask(Role::Metrics, "http://127.0.0.1:9").await;
+        assert!(matches!(nothing, Some(Fact::Unavailable(_))), "{nothing:?}");
+        assert_eq!(engines.ask(Role::Dashboards, &url).await, None);
+    }
+}

@@ -1,0 +1,145 @@
+//! Everything that one reconcile reads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
+use kube::api::{DynamicObject, ResourceExt};
+use obstack_crds::{DecisionRecord, ObservabilityStackSpec};
+
+use super::cluster::Cluster;
+use super::engines::Engines;
+use super::stores::Stores;
+use super::{EngineFact, Fact, Facts, secrets};
+use crate::endpoint::Endpoint;
+use crate::names::{LABEL_ROLE, LABEL_STACK, LABEL_STACK_UID, Role, StackId};
+
+/// Reads what a reconcile needs to know.
+#[derive(Clone)]
+pub struct Observer {
+    client: Client,
+    /// What the watches have seen.
+    pub stores: Stores,
+    cluster: Cluster,
+    engines: Engines,
+}
+
+impl Observer {
+    /// An observer over these stores.
+    pub fn new(client: Client, stores: Stores, engines: Engines) -> Self {
+        Self { cluster: Cluster::new(client.clone()), client, stores, engines }
+    }
+
+    /// Everything that one reconcile of a stack needs to know. What cannot be read is Unavailable.
+    pub async fn observe(&self, id: &StackId, uid: &str, spec: &ObservabilityStackSpec) -> Facts {
+        let pods = self.pods(id);
+        let (cluster, secrets, engines) = tokio::join!(
+            self.cluster.read(),
+            secrets::read(&self.client, &id.namespace, secrets::referenced(spec)),
+            self.ask_engines(id, &pods),
+        );
+        Facts { cluster, owned: self.owned(uid), pods, secrets, records: self.records(id), engines }
+    }
+
+    fn owned(&self, uid: &str) -> BTreeMap<String, Fact<Vec<Arc<DynamicObject>>>> {
+        let of_stack = |store: &super::stores::Watched<DynamicObject>| match store.read() {
+            Fact::Known(objects) => {
+                Fact::Known(objects.into_iter().filter(|object| belongs(object.as_ref(), uid)).collect())
+            }
+            Fact::Unavailable(reason) => Fact::Unavailable(reason),
+        };
+        self.stores.owned.iter().map(|(kind, store)| (kind.name.to_owned(), of_stack(store))).collect()
+    }
+
+    fn pods(&self, id: &StackId) -> Fact<BTreeMap<Role, Vec<Pod>>> {
+        let all = match self.stores.pods.read() {
+            Fact::Known(pods) => pods,
+            Fact::Unavailable(reason) => return Fact::Unavailable(reason),
+        };
+        let mut by_role: BTreeMap<Role, Vec<Pod>> = BTreeMap::new();
+        for pod in all {
+            let labels = pod.labels();
+            let ours = pod.metadata.namespace.as_deref() == Some(&id.namespace)
+                && labels.get(LABEL_STACK) == Some(&id.name);
+            let role = labels.get(LABEL_ROLE);
+            let role = Role::ALL.into_iter().find(|known| role.is_some_and(|role| role == known.as_str()));
+            if let Some(role) = role.filter(|_| ours) {
+                by_role.entry(role).or_default().push(Pod::clone(&pod));
+            }
+        }
+        for pods in by_role.values_mut() {
+            pods.sort_by_key(ResourceExt::name_any);
+        }
+        Fact::Known(by_role)
+    }
+
+    /// Records in the order of their names. One that cannot be read is left out with a warning: the others
+    /// still tell what was decided, and its number is taken by its name.
+    fn records(&self, id: &StackId) -> Fact<Vec<DecisionRecord>> {
+        let all = match self.stores.records.read() {
+            Fact::Known(records) => records,
+            Fact::Unavailable(reason) => return Fact::Unavailable(reason),
+        };
+        let of_stack = |object: &&Arc<DynamicObject>| {
+            object.metadata.namespace.as_deref() == Some(&id.namespace)
+                && object.labels().get(LABEL_STACK) == Some(&id.name)
+        };
+        let mut records: Vec<DecisionRecord> = all.iter().filter(of_stack).filter_map(read_record).collect();
+        records.sort_by_key(ResourceExt::name_any);
+        Fact::Known(records)
+    }
+
+    async fn ask_engines(
+        &self,
+        id: &StackId,
+        pods: &Fact<BTreeMap<Role, Vec<Pod>>>,
+    ) -> BTreeMap<Role, BTreeMap<String, Fact<EngineFact>>> {
+        let questions = pods.known().into_iter().flatten().flat_map(|(role, pods)| {
+            let endpoint = Endpoint::of(id, *role);
+            pods.iter().map(move |pod| {
+                let endpoint = endpoint.clone();
+                async move { (*role, pod.name_any(), self.ask_engine(*role, &endpoint, pod).await) }
+            })
+        });
+        let mut engines: BTreeMap<Role, BTreeMap<String, Fact<EngineFact>>> = BTreeMap::new();
+        for (role, pod, answer) in join_all(questions).await {
+            if let Some(answer) = answer {
+                engines.entry(role).or_default().insert(pod, answer);
+            }
+        }
+        engines
+    }
+
+    async fn ask_engine(&self, role: Role, endpoint: &Endpoint, pod: &Pod) -> Option<Fact<EngineFact>> {
+        let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref());
+        match address.filter(|_| is_ready(pod)) {
+            Some(address) => self.engines.ask(role, &endpoint.url_at(address)).await,
+            None => Some(Fact::Unavailable("its pod is not ready".to_owned())),
+        }
+    }
+}
+
+/// Whether an object belongs to the stack with this UID: by its owner, or by its label where an owner cannot
+/// reach.
+pub fn belongs(object: &DynamicObject, uid: &str) -> bool {
+    object.owner_references().iter().any(|owner| owner.uid == uid)
+        || object.labels().get(LABEL_STACK_UID).is_some_and(|label| label == uid)
+}
+
+/// Whether a pod says that it is ready.
+pub fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn read_record(object: &Arc<DynamicObject>) -> Option<DecisionRecord> {
+    match DynamicObject::clone(object).try_parse::<DecisionRecord>() {
+        Ok(record) => Some(record),
+        Err(error) => {
+            tracing::warn!(record = object.name_any(), %error, "a DecisionRecord cannot be read");
+            None
+        }
+    }
+}

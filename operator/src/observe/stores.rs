@@ -1,0 +1,368 @@
+//! What the watches have seen: one store per kind and namespace, each with whether it has synced, and what its
+//! events set off.
+
+use std::pin::pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::{Api, ApiResource, DynamicObject, Resource, ResourceExt};
+use kube::runtime::reflector::{Lookup, ObjectRef, Store, store::Writer};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, metadata_watcher, watcher as watch};
+use kube::{Client, CustomResourceExt};
+use obstack_crds::{DecisionRecord, ObservabilityStack};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
+
+use super::Fact;
+use super::kinds::{Kind, OWNED};
+use crate::names::{
+    LABEL_STACK, LABEL_STACK_NAMESPACE, SELECTOR_OWNED, StackId,
+};
+
+/// What a watch has set off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// A stack or something of its own changed.
+    Stack(StackId),
+    /// A stack is gone.
+    Gone(StackId),
+    /// A Secret changed, appeared or went: those stacks are meant that refer to it.
+    Secret {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// A watch was started anew: anything can have changed meanwhile.
+    All,
+}
+
+/// What a store knows of its watch.
+#[derive(Clone, Debug, Default)]
+struct Health {
+    synced: bool,
+    error: Option<String>,
+}
+
+/// The objects of one kind, from one watch per namespace, or from one for the whole cluster.
+#[derive(Clone)]
+pub struct Watched<K: Lookup + Clone + 'static>
+where
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    kind: K::DynamicType,
+    parts: Vec<Part<K>>,
+}
+
+#[derive(Clone)]
+struct Part<K: Lookup + Clone + 'static>
+where
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    store: Store<K>,
+    health: Arc<RwLock<Health>>,
+}
+
+impl<K> Watched<K>
+where
+    K: Lookup + Clone + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    /// Every object, or why they are not known: a watch that has not synced yet knows nothing.
+    pub fn read(&self) -> Fact<Vec<Arc<K>>> {
+        match self.missing() {
+            Some(reason) => Fact::Unavailable(reason),
+            None => Fact::Known(self.parts.iter().flat_map(|part| part.store.state()).collect()),
+        }
+    }
+
+    /// One object as the watch saw it last.
+    pub fn get(&self, namespace: Option<&str>, name: &str) -> Option<Arc<K>> {
+        let mut key = ObjectRef::new_with(name, self.kind.clone());
+        key.namespace = namespace.map(str::to_owned);
+        self.parts.iter().find_map(|part| part.store.get(&key))
+    }
+
+    /// Why the objects are not known; none where they are.
+    pub fn missing(&self) -> Option<String> {
+        self.parts.iter().find_map(|part| {
+            let health = part.health.read().unwrap_or_else(PoisonError::into_inner);
+            let reason = || health.error.clone().unwrap_or_else(|| "not listed yet".to_owned());
+            (!health.synced).then(reason)
+        })
+    }
+}
+
+/// Which namespaces are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them, with cluster-wide rights.
+    Cluster,
+    /// Just these, with rights in each.
+    Namespaces(Vec<String>),
+}
+
+impl Scope {
+    /// Whether objects in this namespace are watched.
+    pub fn covers(&self, namespace: &str) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespaces(names) => names.iter().any(|name| name == namespace),
+        }
+    }
+
+    fn targets(&self) -> Vec<Option<&str>> {
+        match self {
+            Self::Cluster => vec![None],
+            Self::Namespaces(names) => names.iter().map(|name| Some(name.as_str())).collect(),
+        }
+    }
+}
+
+/// Every store of the operator.
+#[derive(Clone)]
+pub struct Stores {
+    /// Stacks, unread: one that cannot be read must not hide the others.
+    pub stacks: Watched<DynamicObject>,
+    /// Records, unread.
+    pub records: Watched<DynamicObject>,
+    /// Pods of all stacks.
+    pub pods: Watched<Pod>,
+    /// Objects that stacks own, by kind.
+    pub owned: Vec<(&'static Kind, Watched<DynamicObject>)>,
+    /// Whether Secrets are watched; their contents are read one by one, where a stack refers to them.
+    secrets: Vec<Arc<RwLock<Health>>>,
+}
+
+impl Stores {
+    /// Starts every watch. They end when the set of tasks is dropped. Objects in `home`, the operator's own
+    /// namespace, are watched too where a stack has a binding there.
+    pub fn start(
+        client: &Client,
+        scope: &Scope,
+        home: Option<&str>,
+        triggers: &UnboundedSender<Trigger>,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        let mut start = Start { client, triggers, tasks };
+        let own = watcher::Config::default().labels(SELECTOR_OWNED);
+        let of_stacks = watcher::Config::default().labels(LABEL_STACK);
+        let stacks =
+            start.watch(&ObservabilityStack::api_resource(), &scope.targets(), watcher::Config::default(), stack);
+        let records = start.watch(&DecisionRecord::api_resource(), &scope.targets(), of_stacks.clone(), labelled);
+        let pods = start.watch(&(), &scope.targets(), of_stacks, labelled);
+        let owned = OWNED
+            .iter()
+            .filter(|kind| !kind.cluster || *scope == Scope::Cluster)
+            .map(|kind| {
+                let mut targets = scope.targets();
+                let at_home = home.filter(|home| kind.name == "RoleBinding" && !scope.covers(home));
+                targets.extend(at_home.map(Some));
+                (kind, start.watch(&kind.resource(), &targets, own.clone(), owner))
+            })
+            .collect();
+        let secrets = scope.targets().into_iter().map(|target| start.watch_secrets(target)).collect();
+        Self { stacks, records, pods, owned, secrets }
+    }
+
+    /// Which kinds are not known, and why; empty once every store has synced.
+    pub fn missing(&self) -> Vec<String> {
+        let named = |name: &str, reason: Option<String>| reason.map(|reason| format!("{name}: {reason}"));
+        let mut missing: Vec<String> = [
+            named("ObservabilityStack", self.stacks.missing()),
+            named("DecisionRecord", self.records.missing()),
+            named("Pod", self.pods.missing()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        missing.extend(self.owned.iter().filter_map(|(kind, store)| named(kind.name, store.missing())));
+        missing.extend(self.secrets_missing());
+        missing
+    }
+
+    fn secrets_missing(&self) -> Option<String> {
+        self.secrets.iter().find_map(|health| {
+            let health = health.read().unwrap_or_else(PoisonError::into_inner);
+            let reason = health.error.clone().unwrap_or_else(|| "not listed yet".to_owned());
+            (!health.synced).then(|| format!("metadata of Secrets: {reason}"))
+        })
+    }
+
+    /// The store of a kind that stacks own.
+    pub fn of(&self, kind: &str) -> Option<&Watched<DynamicObject>> {
+        self.owned.iter().find(|(known, _)| known.name == kind).map(|(_, store)| store)
+    }
+
+    /// Every stack that is known, read or not.
+    pub fn stack_ids(&self) -> Vec<StackId> {
+        let stacks = self.stacks.read();
+        stacks.known().into_iter().flatten().filter_map(|object| id_of(object.as_ref())).collect()
+    }
+}
+
+struct Start<'a> {
+    client: &'a Client,
+    triggers: &'a UnboundedSender<Trigger>,
+    tasks: &'a mut JoinSet<()>,
+}
+
+/// What an object's event sets off; `true` where the object is gone.
+type Rule<K> = fn(&K, bool) -> Option<Trigger>;
+
+impl Start<'_> {
+    fn watch<K>(
+        &mut self,
+        kind: &K::DynamicType,
+        targets: &[Option<&str>],
+        config: watcher::Config,
+        rule: Rule<K>,
+    ) -> Watched<K>
+    where
+        K: Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + Sync + 'static,
+        K: Resource<Scope: Send>,
+        K::DynamicType: Eq + std::hash::Hash + Clone + Send + Sync + 'static,
+        Self: ApiOf<K>,
+    {
+        let parts = targets
+            .iter()
+            .map(|target| {
+                let writer = Writer::new(kind.clone());
+                let health = Arc::<RwLock<Health>>::default();
+                let part = Part { store: writer.as_reader(), health: health.clone() };
+                let stream = watch(self.api_of(kind, *target), config.clone()).modify(|object| {
+                    // Nothing here asks who manages a field, and it is the larger half of many objects.
+                    object.meta_mut().managed_fields = None;
+                });
+                self.tasks.spawn(follow(stream, Some(writer), health, self.triggers.clone(), rule));
+                part
+            })
+            .collect();
+        Watched { kind: kind.clone(), parts }
+    }
+
+    fn watch_secrets(&mut self, target: Option<&str>) -> Arc<RwLock<Health>> {
+        let api: Api<Secret> = match target {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        };
+        let health = Arc::<RwLock<Health>>::default();
+        let stream = metadata_watcher(api, watcher::Config::default());
+        let rule = |secret: &kube::core::PartialObjectMeta<Secret>, _| {
+            Some(Trigger::Secret { namespace: secret.namespace()?, name: secret.name_any() })
+        };
+        self.tasks.spawn(follow(stream, None, health.clone(), self.triggers.clone(), rule));
+        health
+    }
+}
+
+/// Makes the API of a kind: typed kinds and dynamic ones differ in how.
+trait ApiOf<K: Resource> {
+    fn api_of(&self, kind: &K::DynamicType, namespace: Option<&str>) -> Api<K>;
+}
+
+impl ApiOf<DynamicObject> for Start<'_> {
+    fn api_of(&self, kind: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
+            None => Api::all_with(self.client.clone(), kind),
+        }
+    }
+}
+
+impl ApiOf<Pod> for Start<'_> {
+    fn api_of(&self, (): &(), namespace: Option<&str>) -> Api<Pod> {
+        match namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+}
+
+/// Follows one watch for as long as the operator runs.
+async fn follow<K>(
+    stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+    mut writer: Option<Writer<K>>,
+    health: Arc<RwLock<Health>>,
+    triggers: UnboundedSender<Trigger>,
+    rule: impl Fn(&K, bool) -> Option<Trigger> + Send,
+) where
+    K: Lookup + Clone + Send + 'static,
+    K::DynamicType: Eq + std::hash::Hash + Clone,
+{
+    let mut stream = pin!(stream.backoff(Patience::default()));
+    while let Some(event) = stream.next().await {
+        let trigger = match &event {
+            Ok(Event::Apply(object)) => rule(object, false),
+            Ok(Event::Delete(object)) => rule(object, true),
+            Ok(Event::InitDone) => Some(Trigger::All),
+            Ok(Event::Init | Event::InitApply(_)) | Err(_) => None,
+        };
+        match &event {
+            Ok(event) => {
+                if let Some(writer) = &mut writer {
+                    writer.apply_watcher_event(event);
+                }
+                let mut health = health.write().unwrap_or_else(PoisonError::into_inner);
+                health.synced |= matches!(event, Event::InitDone);
+                health.error = None;
+            }
+            Err(error) => {
+                tracing::debug!(kind = std::any::type_name::<K>(), %error, "a watch failed and starts again");
+                health.write().unwrap_or_else(PoisonError::into_inner).error = Some(error.to_string());
+            }
+        }
+        // The other end goes first when the operator ends; there is nobody left to tell.
+        let _ = trigger.map(|trigger| triggers.send(trigger));
+    }
+}
+
+/// Waits between two tries of a watch: half a second, doubling up to 10.
+#[derive(Default)]
+struct Patience {
+    tries: u32,
+}
+
+impl Iterator for Patience {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let wait = Duration::from_millis(500) * 2u32.pow(self.tries.min(5));
+        self.tries += 1;
+        let jitter = 0.8 + 0.4 * rand::random::<f64>();
+        Some(wait.min(Duration::from_secs(10)).mul_f64(jitter))
+    }
+}
+
+impl Backoff for Patience {
+    fn reset(&mut self) {
+        self.tries = 0;
+    }
+}
+
+fn id_of<K: ResourceExt>(object: &K) -> Option<StackId> {
+    Some(StackId { namespace: object.namespace()?, name: object.name_any() })
+}
+
+fn stack(object: &DynamicObject, gone: bool) -> Option<Trigger> {
+    id_of(object).map(if gone { Trigger::Gone } else { Trigger::Stack })
+}
+
+/// The stack of an object in the stack's own namespace, by its label.
+fn labelled<K: ResourceExt>(object: &K, _gone: bool) -> Option<Trigger> {
+    let name = object.labels().get(LABEL_STACK)?.clone();
+    Some(Trigger::Stack(StackId { namespace: object.namespace()?, name }))
+}
+
+/// The stack of an owned object: by its owner, or by its labels where it lives elsewhere.
+fn owner(object: &DynamicObject, _gone: bool) -> Option<Trigger> {
+    let labels = object.labels();
+    let owner = object.owner_references().iter().find(|owner| owner.kind == "ObservabilityStack");
+    let name = owner.map(|owner| &owner.name).or_else(|| labels.get(LABEL_STACK))?.clone();
+    let namespace = labels.get(LABEL_STACK_NAMESPACE).cloned().or_else(|| object.namespace())?;
+    Some(Trigger::Stack(StackId { namespace, name }))
+}

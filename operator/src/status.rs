@@ -1,0 +1,163 @@
+//! Pure: what happened becomes the status of the stack. Every path of a reconcile, failures included, ends in
+//! [`derive`], so that each condition has one place where it is written.
+
+mod components;
+mod conditions;
+mod engines;
+mod happenings;
+#[cfg(test)]
+mod tests;
+mod wanted;
+
+use k8s_openapi::jiff::Timestamp;
+use obstack_crds::Component;
+use obstack_crds::record::{DecisionRecord, Phase};
+use obstack_crds::status::{DecisionStatus, ObservabilityStackStatus, Rejected};
+
+use crate::apply::Done;
+use crate::decide::Plan;
+use crate::desired::WantedObject;
+use crate::observe::Facts;
+use crate::validate::{Fault, Valid, effective};
+
+pub use happenings::{Happening, happenings};
+pub use wanted::{WantedEngine, wanted_engines};
+
+/// Most parts that are shown as kept out; the schema's bound.
+const MAX_REJECTED: usize = 32;
+/// Longest message of a condition, in characters.
+const MAX_MESSAGE: usize = 1024;
+/// Longest hint at what to look at first, in characters; the schema's bound.
+const MAX_LOOK_AT: usize = 256;
+
+/// What one reconcile knows when it ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Happened<'a> {
+    /// Generation of the spec that was read.
+    pub generation: Option<i64>,
+    /// The status before.
+    pub previous: &'a ObservabilityStackStatus,
+    /// How far the reconcile came.
+    pub reached: Reached<'a>,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+/// How far a reconcile came.
+#[derive(Clone, Copy, Debug)]
+pub enum Reached<'a> {
+    /// The stack cannot be read, for this reason.
+    Unreadable(&'a str),
+    /// The stack is at fault.
+    Invalid(&'a [Fault]),
+    /// Something that must be known before anything is decided is not, for this reason.
+    Waiting(&'a Valid, &'a str),
+    /// All the way.
+    End(&'a End<'a>),
+}
+
+/// What a reconcile that came all the way knows.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'a> {
+    /// The stack.
+    pub valid: &'a Valid,
+    /// What was decided.
+    pub plan: &'a Plan,
+    /// What was observed.
+    pub facts: &'a Facts,
+    /// Records as they are after this reconcile.
+    pub records: &'a [DecisionRecord],
+    /// What is wanted.
+    pub wanted: &'a [WantedObject],
+    /// What is wanted of each engine.
+    pub engines: &'a [WantedEngine],
+    /// Components whose objects could not be built, each with the reason.
+    pub unbuilt: &'a [(Component, String)],
+    /// Parts that were kept out.
+    pub rejected: &'a [Rejected],
+    /// What came of applying; none while the stack is paused.
+    pub done: Option<&'a Done>,
+}
+
+/// The status of a stack. Times of transition stay where a condition's status stays.
+pub fn derive(happened: &Happened<'_>) -> ObservabilityStackStatus {
+    let previous = happened.previous;
+    let mut status = ObservabilityStackStatus {
+        observed_generation: happened.generation.or(previous.observed_generation),
+        conditions: Vec::new(),
+        look_at: None,
+        ..previous.clone()
+    };
+    match happened.reached {
+        Reached::Unreadable(_) | Reached::Invalid(_) => {}
+        Reached::Waiting(valid, _) => {
+            status.defaults_version = Some(valid.defaults_version);
+            status.effective = effective(valid);
+        }
+        Reached::End(end) => {
+            status.defaults_version = Some(end.valid.defaults_version);
+            status.effective = effective(end.valid);
+            status.store = end.plan.get(Component::MetricsStore).and_then(|decision| decision.in_force.clone());
+            status.components = components::derive(end, &previous.components);
+            status.decisions = decisions(end);
+            status.rejected = rejected(end);
+        }
+    }
+    status.conditions = conditions::derive(happened, &status);
+    status.look_at = conditions::look_at(&status.conditions).map(|message| shorten(message, MAX_LOOK_AT));
+    status
+}
+
+/// The newest record of each component that is in force or proposed, in the order of the components.
+fn decisions(end: &End<'_>) -> Vec<DecisionStatus> {
+    let newest = |component: Component| {
+        let of_component = end.records.iter().filter(|record| record.spec.component == component);
+        of_component.max_by_key(|record| record.spec.number)
+    };
+    Component::ALL
+        .into_iter()
+        .filter_map(|component| {
+            let record = newest(component)?;
+            let status = record.status.clone().unwrap_or_default();
+            Some(DecisionStatus {
+                component,
+                record: record.metadata.name.clone().unwrap_or_default(),
+                phase: status.phase.unwrap_or(Phase::Accepted),
+                choice: end.plan.get(component).and_then(|decision| decision.in_force.clone()),
+                state: status.tripwire_state.unwrap_or_default(),
+                pressure: None,
+            })
+        })
+        .collect()
+}
+
+/// Parts that were kept out, each once, the bound of the schema kept.
+fn rejected(end: &End<'_>) -> Vec<Rejected> {
+    let mut rejected: Vec<Rejected> = end.valid.rejected.iter().chain(end.rejected).cloned().collect();
+    rejected.sort();
+    rejected.dedup();
+    let more = rejected.len().saturating_sub(MAX_REJECTED);
+    if more > 0 {
+        rejected.truncate(MAX_REJECTED - 1);
+        let reason = "not shown, because a status is bounded".to_owned();
+        rejected.push(Rejected { object: format!("{} more", more + 1), reason });
+    }
+    for part in &mut rejected {
+        part.object = shorten(&part.object, 512);
+        part.reason = shorten(&part.reason, 1024);
+    }
+    rejected
+}
+
+/// A text of at most `length` characters, with an ellipsis where something was cut.
+fn shorten(text: &str, length: usize) -> String {
+    if text.chars().count() <= length {
+        return text.to_owned();
+    }
+    text.chars().take(length - 1).chain(['…']).collect()
+}
+
+/// The first 12 characters of a digest: enough to tell generations apart.
+fn short_digest(digest: &str) -> String {
+    digest.chars().take(12).collect()
+}

@@ -1,0 +1,252 @@
+//! The conditions of a stack, by the conventions of the Kubernetes API: each is always there, and its time of
+//! transition moves only when its status does.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use obstack_crds::record::TripwireState;
+use obstack_crds::status::{
+    ACCEPTED, CONDITIONS, CONFIGURATION_LIVE, ComponentState, DECISIONS_HOLDING, DEGRADED,
+    ObservabilityStackStatus, PROGRESSING, READY,
+};
+
+use super::engines::{Live, live};
+use super::{End, Happened, MAX_MESSAGE, Reached, shorten};
+use crate::apply::Failure;
+use crate::error::Class;
+use crate::validate::Fault;
+
+/// How many faults a message names.
+const NAMED: usize = 8;
+
+/// What one condition says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Say {
+    status: &'static str,
+    reason: &'static str,
+    message: String,
+}
+
+fn say(status: &'static str, reason: &'static str, message: impl Into<String>) -> Say {
+    Say { status, reason, message: message.into() }
+}
+
+/// Every condition of a status whose components and decisions are filled already.
+pub(super) fn derive(happened: &Happened<'_>, status: &ObservabilityStackStatus) -> Vec<Condition> {
+    let condition = |kind: &str| {
+        let before = happened.previous.conditions.iter().find(|condition| condition.type_ == kind);
+        let said = said(kind, happened, status);
+        match (said, before) {
+            (Some(said), before) => stamp(kind, said, before, happened),
+            // Nothing new is known: what was said stays.
+            (None, Some(before)) => before.clone(),
+            (None, None) => stamp(kind, say("Unknown", "NotReached", "nothing is known yet"), None, happened),
+        }
+    };
+    CONDITIONS.into_iter().map(condition).collect()
+}
+
+fn stamp(kind: &str, said: Say, before: Option<&Condition>, happened: &Happened<'_>) -> Condition {
+    let since = before.filter(|before| before.status == said.status).map(|b| b.last_transition_time.clone());
+    Condition {
+        type_: kind.to_owned(),
+        status: said.status.to_owned(),
+        reason: said.reason.to_owned(),
+        message: shorten(&said.message, MAX_MESSAGE),
+        observed_generation: happened.generation,
+        last_transition_time: since.unwrap_or(Time(happened.now)),
+    }
+}
+
+/// What a condition says now; none where nothing new is known.
+fn said(kind: &str, happened: &Happened<'_>, status: &ObservabilityStackStatus) -> Option<Say> {
+    match happened.reached {
+        Reached::Unreadable(reason) => unusable(kind, "Unreadable", &format!("the spec cannot be read: {reason}")),
+        Reached::Invalid(faults) => unusable(kind, "Invalid", &list(faults)),
+        Reached::Waiting(_, reason) => match kind {
+            ACCEPTED => Some(say("True", "Accepted", "the spec is valid")),
+            PROGRESSING => Some(say("True", "Waiting", reason)),
+            DEGRADED => Some(say("False", "AsExpected", "")),
+            _ => None,
+        },
+        Reached::End(end) => Some(match kind {
+            ACCEPTED => accepted(status),
+            READY => ready(status),
+            CONFIGURATION_LIVE => configuration_live(end, happened.previous),
+            DECISIONS_HOLDING => decisions_holding(status),
+            PROGRESSING => progressing(end, status),
+            _ => degraded(end, status),
+        }),
+    }
+}
+
+/// A stack that cannot be taken up: what runs stays, and so does what was said of it.
+fn unusable(kind: &str, reason: &'static str, message: &str) -> Option<Say> {
+    match kind {
+        ACCEPTED => Some(say("False", reason, message)),
+        PROGRESSING => Some(say("False", reason, "waits for the spec to be corrected; what runs stays as it is")),
+        DEGRADED => Some(say("True", reason, message)),
+        _ => None,
+    }
+}
+
+fn list(faults: &[Fault]) -> String {
+    let mut named: Vec<String> = faults.iter().take(NAMED).map(ToString::to_string).collect();
+    if faults.len() > NAMED {
+        named.push(format!("and {} more", faults.len() - NAMED));
+    }
+    named.join("; ")
+}
+
+fn accepted(status: &ObservabilityStackStatus) -> Say {
+    match status.rejected.as_slice() {
+        [] => say("True", "Accepted", "the spec is valid"),
+        rejected => say("True", "AcceptedInPart", format!("{} kept out, see status.rejected", parts(rejected.len()))),
+    }
+}
+
+fn parts(count: usize) -> String {
+    if count == 1 { "1 part was".to_owned() } else { format!("{count} parts were") }
+}
+
+/// The state that speaks for all components, with a line for each component in it.
+fn worst(status: &ObservabilityStackStatus, state: ComponentState) -> Option<String> {
+    let mut lines = Vec::new();
+    for component in status.components.iter().filter(|component| component.state == state) {
+        let message = component.message.as_deref().unwrap_or("no more is known");
+        lines.push(format!("{}: {message}", component.component.id()));
+    }
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+fn ready(status: &ObservabilityStackStatus) -> Say {
+    use ComponentState as S;
+    for (state, condition, reason) in [
+        (S::NotDeployable, "False", "NotDeployable"),
+        (S::Undecided, "False", "Undecided"),
+        (S::Pending, "False", "ComponentsPending"),
+        (S::Progressing, "False", "ComponentsProgressing"),
+        (S::Unknown, "Unknown", "ComponentsUnknown"),
+    ] {
+        if let Some(message) = worst(status, state) {
+            return say(condition, reason, message);
+        }
+    }
+    say("True", "AllReady", "every component runs")
+}
+
+fn configuration_live(end: &End<'_>, previous: &ObservabilityStackStatus) -> Say {
+    let configured = end.engines.iter().filter(|engine| engine.generation.is_some());
+    let states: Vec<Live> = configured.map(|engine| live(engine, end.facts)).collect();
+    let find = |pick: fn(&Live) -> Option<&String>| states.iter().find_map(pick).cloned();
+    if states.is_empty() {
+        return say("Unknown", "NothingConfigured", "no engine that takes a configuration is deployed");
+    }
+    if let Some(message) = find(|s| if let Live::OtherGeneration(m) = s { Some(m) } else { None }) {
+        return say("False", "OtherGeneration", message);
+    }
+    if let Some(message) = find(|s| if let Live::OtherFlags(m) = s { Some(m) } else { None }) {
+        return say("False", "OtherFlags", message);
+    }
+    if let Some(message) = find(|s| if let Live::Unreachable(m) = s { Some(m) } else { None }) {
+        return say("Unknown", "EngineUnreachable", format!("{message}{}", last_known(previous)));
+    }
+    if states.contains(&Live::NoneReady) {
+        let message = format!("an engine has no replica that is ready{}", last_known(previous));
+        return say("Unknown", "NoReplicaReady", message);
+    }
+    if let Some(message) = find(|s| if let Live::OtherVersion(m) = s { Some(m) } else { None }) {
+        return say("True", "VersionSkew", format!("every engine runs what is wanted, but {message}"));
+    }
+    say("True", "Live", "every replica says that it runs what is wanted")
+}
+
+/// The last outcome that was known, for as long as there is no newer one.
+fn last_known(previous: &ObservabilityStackStatus) -> String {
+    const MARK: &str = "; last known: ";
+    let Some(before) = previous.conditions.iter().find(|condition| condition.type_ == CONFIGURATION_LIVE) else {
+        return String::new();
+    };
+    match before.message.split_once(MARK) {
+        Some((_, last)) => format!("{MARK}{last}"),
+        None if before.status == "Unknown" => String::new(),
+        None => format!("{MARK}{} ({})", before.status, before.reason),
+    }
+}
+
+fn decisions_holding(status: &ObservabilityStackStatus) -> Say {
+    let of = |state: TripwireState| {
+        let decisions = status.decisions.iter().filter(|decision| decision.state == state);
+        decisions.map(|decision| decision.component.id()).collect::<Vec<_>>().join(", ")
+    };
+    if status.decisions.is_empty() {
+        return say("Unknown", "NoRecords", "no decision is written down yet");
+    }
+    let (tripped, at_risk, unknown) =
+        (of(TripwireState::Tripped), of(TripwireState::AtRisk), of(TripwireState::Unknown));
+    if !tripped.is_empty() {
+        return say("False", "Tripped", format!("a tripwire is tripped: {tripped}"));
+    }
+    if !at_risk.is_empty() {
+        return say("True", "AtRisk", format!("a tripwire is close to its bound: {at_risk}"));
+    }
+    if !unknown.is_empty() {
+        return say("Unknown", "NotMeasured", format!("nothing is measured yet for: {unknown}"));
+    }
+    say("True", "Holding", "every tripwire is within its bound")
+}
+
+fn failures<'a>(end: &'a End<'_>, passing: bool) -> impl Iterator<Item = &'a Failure> {
+    let all = end.done.map(|done| done.failures.as_slice()).unwrap_or_default();
+    all.iter().filter(move |failure| matches!(failure.class, Class::Transient | Class::Conflict) == passing)
+}
+
+fn progressing(end: &End<'_>, status: &ObservabilityStackStatus) -> Say {
+    if end.done.is_none() {
+        return say("False", "Paused", "spec.paused stops every write to the objects of this stack");
+    }
+    if let Some(failure) = failures(end, true).next() {
+        return say("True", "Retrying", failure.message.as_str());
+    }
+    if let Some(message) = worst(status, ComponentState::Progressing) {
+        return say("True", "RollingOut", message);
+    }
+    let waits = end.engines.iter().map(|engine| live(engine, end.facts)).find_map(|state| match state {
+        Live::OtherGeneration(message) | Live::OtherFlags(message) => Some(message),
+        _ => None,
+    });
+    if let Some(message) = waits {
+        return say("True", "Configuring", message);
+    }
+    say("False", "Settled", "nothing is on its way")
+}
+
+fn degraded(end: &End<'_>, status: &ObservabilityStackStatus) -> Say {
+    let mut lasting = failures(end, false).peekable();
+    if let Some(first) = lasting.peek() {
+        let reason = first.reason;
+        let messages: Vec<&str> = lasting.map(|failure| failure.message.as_str()).take(NAMED).collect();
+        return say("True", reason, messages.join("; "));
+    }
+    for (state, reason) in
+        [(ComponentState::NotDeployable, "NotDeployable"), (ComponentState::Undecided, "Undecided")]
+    {
+        if let Some(message) = worst(status, state) {
+            return say("True", reason, message);
+        }
+    }
+    match status.rejected.as_slice() {
+        [] => say("False", "AsExpected", ""),
+        rejected => {
+            let named: Vec<String> =
+                rejected.iter().take(NAMED).map(|part| format!("{}: {}", part.object, part.reason)).collect();
+            say("True", "PartsRejected", named.join("; "))
+        }
+    }
+}
+
+/// The one thing to look at first; none when all is fine.
+pub(super) fn look_at(conditions: &[Condition]) -> Option<&str> {
+    [(ACCEPTED, "False"), (DEGRADED, "True"), (READY, "False"), (CONFIGURATION_LIVE, "False"), (DECISIONS_HOLDING, "False")]
+        .into_iter()
+        .find_map(|(kind, status)| conditions.iter().find(|c| c.type_ == kind && c.status == status))
+        .map(|condition| condition.message.as_str())
+}

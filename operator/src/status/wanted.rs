@@ -1,0 +1,130 @@
+//! What is wanted of each engine, read from the objects that are wanted: what is applied is what is compared.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::desired::WantedObject;
+use crate::names::{Role, StackId};
+use crate::running::{POINTER_KEY, Which, pointer_secret_name};
+
+/// What is wanted of the engine of a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedEngine {
+    /// The role.
+    pub role: Role,
+    /// Kind of its workload.
+    pub kind: String,
+    /// Replicas.
+    pub replicas: i32,
+    /// Digest of the generation that it shall run; none where it takes no generations.
+    pub generation: Option<String>,
+    /// Its flags, without dashes. A flag that is given more than once is not in it.
+    pub flags: BTreeMap<String, String>,
+    /// Its version by the image's tag; none where a digest names the image.
+    pub version: Option<String>,
+}
+
+/// What is wanted of every engine that has a workload among these objects.
+pub fn wanted_engines(id: &StackId, wanted: &[WantedObject]) -> Vec<WantedEngine> {
+    Role::ALL.into_iter().filter_map(|role| wanted_engine(id, role, wanted)).collect()
+}
+
+fn wanted_engine(id: &StackId, role: Role, wanted: &[WantedObject]) -> Option<WantedEngine> {
+    let name = id.child(role);
+    let is_workload = |body: &Value| {
+        matches!(body["kind"].as_str(), Some("StatefulSet" | "Deployment")) && body["metadata"]["name"] == name
+    };
+    let workload = wanted.iter().map(|object| &object.body).find(|body| is_workload(body))?;
+    let containers = workload["spec"]["template"]["spec"]["containers"].as_array()?;
+    // The reloader runs in the engine's own image; the engine is the container without a command.
+    let engine = containers.iter().find(|container| container["command"].is_null())?;
+    Some(WantedEngine {
+        role,
+        kind: workload["kind"].as_str().unwrap_or_default().to_owned(),
+        replicas: workload["spec"]["replicas"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(1),
+        generation: generation(id, role, wanted),
+        flags: flags(engine),
+        version: version(engine["image"].as_str().unwrap_or_default()),
+    })
+}
+
+fn generation(id: &StackId, role: Role, wanted: &[WantedObject]) -> Option<String> {
+    let name = pointer_secret_name(id, role, Which::Candidate);
+    let is_pointer = |body: &Value| body["kind"] == "Secret" && body["metadata"]["name"] == name;
+    let secret = wanted.iter().map(|object| &object.body).find(|body| is_pointer(body))?;
+    let pointer = STANDARD.decode(secret["data"][POINTER_KEY].as_str()?).ok()?;
+    let pointer: Value = serde_json::from_slice(&pointer).ok()?;
+    pointer["generation"].as_str().map(str::to_owned)
+}
+
+fn flags(container: &Value) -> BTreeMap<String, String> {
+    let mut flags: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for arg in container["args"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let Some(flag) = arg.strip_prefix("--") else { continue };
+        let (name, value) = flag.split_once('=').unwrap_or((flag, "true"));
+        flags.entry(name.to_owned()).or_default().push(value.to_owned());
+    }
+    let single = |(name, mut values): (String, Vec<String>)| match values.len() {
+        1 => values.pop().map(|value| (name, value)),
+        _ => None,
+    };
+    flags.into_iter().filter_map(single).collect()
+}
+
+/// The version that an image's tag names: `3.5.0` of `quay.io/prometheus/prometheus:v3.5.0`.
+fn version(image: &str) -> Option<String> {
+    if image.contains('@') {
+        return None;
+    }
+    let (_, tag) = image.rsplit('/').next()?.split_once(':')?;
+    let version = tag.strip_prefix('v').unwrap_or(tag);
+    version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use obstack_crds::Component;
+    use serde_json::json;
+
+    use super::*;
+    use crate::desired::Policy;
+
+    #[test]
+    fn an_engine_is_read_from_its_workload_and_its_pointer() {
+        let id = StackId { namespace: "monitoring".to_owned(), name: "main".to_owned() };
+        let pointer = STANDARD.encode(r#"{"version":1,"generation":"abc"}"#);
+        let object = |body| WantedObject { body, component: Component::MetricsStore, policy: Policy::Apply };
+        let wanted = [
+            object(json!({
+                "kind": "Secret", "metadata": { "name": "main-metrics-candidate" },
+                "data": { "pointer.json": pointer }
+            })),
+            object(json!({
+                "kind": "StatefulSet", "metadata": { "name": "main-metrics" },
+                "spec": { "replicas": 2, "template": { "spec": { "containers": [
+                    { "name": "reloader", "image": "x/y:v1", "command": ["/obstack/bin/obstack"] },
+                    { "name": "prometheus", "image": "quay.io:5000/prometheus/prometheus:v3.5.0",
+                      "args": ["--web.enable-lifecycle", "--a=1", "--b=1", "--b=2"] }
+                ] } } }
+            })),
+        ];
+        let engines = wanted_engines(&id, &wanted);
+        assert_eq!(engines.len(), 1);
+        assert_eq!(engines[0].generation.as_deref(), Some("abc"));
+        assert_eq!(engines[0].version.as_deref(), Some("3.5.0"));
+        assert_eq!(engines[0].replicas, 2);
+        let flags: Vec<(&str, &str)> = engines[0].flags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(flags, [("a", "1"), ("web.enable-lifecycle", "true")]);
+    }
+
+    #[test]
+    fn a_digest_or_a_word_names_no_version() {
+        assert_eq!(version("quay.io/prometheus/prometheus@sha256:00"), None);
+        assert_eq!(version("quay.io:5000/prometheus/prometheus"), None);
+        assert_eq!(version("prometheus:latest"), None);
+        assert_eq!(version("prometheus:v3.5.0"), Some("3.5.0".to_owned()));
+    }
+}
