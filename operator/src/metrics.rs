@@ -351,7 +351,10 @@ mod tests {
         let holding = r#"component="metricsStore",state="holding"} 1"#;
         assert!(text.contains(holding), "{text}");
         assert!(text.contains(r#"component="metricsStore",state="unknown"} 0"#), "{text}");
-        assert!(text.contains(r#"obstack_rejected_objects{namespace="monitoring",stack="main"} 2"#), "{text}");
+        assert!(
+            text.contains(r#"obstack_rejected_objects{namespace="monitoring",stack="main"} 2"#),
+            "{text}"
+        );
         metrics.forget_stack(&id);
         let text = metrics.encode().unwrap();
         assert!(!text.contains("monitoring"), "{text}");

@@ -97,7 +97,8 @@ pub fn derive(happened: &Happened<'_>) -> ObservabilityStackStatus {
         Reached::End(end) => {
             status.defaults_version = Some(end.valid.defaults_version);
             status.effective = effective(end.valid);
-            status.store = end.plan.get(Component::MetricsStore).and_then(|decision| decision.in_force.clone());
+            status.store =
+                end.plan.get(Component::MetricsStore).and_then(|decision| decision.in_force.clone());
             status.components = components::derive(end, &previous.components);
             status.decisions = decisions(end);
             status.rejected = rejected(end);

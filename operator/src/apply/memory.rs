@@ -118,7 +118,8 @@ impl Memory {
     pub fn is_ahead_of(&self, key: &ObjectKey, seen: &DynamicObject) -> bool {
         let number = |version: Option<&str>| version.and_then(|version| version.parse::<u64>().ok());
         let entries = self.entries();
-        let ours = entries.get(key).and_then(|entry| entry.written.as_ref()).and_then(|w| w.version.as_deref());
+        let ours =
+            entries.get(key).and_then(|entry| entry.written.as_ref()).and_then(|w| w.version.as_deref());
         match (number(ours), number(seen.metadata.resource_version.as_deref())) {
             (Some(ours), Some(theirs)) => ours > theirs,
             _ => false,
@@ -134,6 +135,9 @@ impl Memory {
     /// Whether the object with this UID was deleted already.
     pub fn is_deleted(&self, key: &ObjectKey, uid: Option<&str>) -> bool {
         let entries = self.entries();
-        entries.get(key).and_then(|entry| entry.deleted.as_deref()).is_some_and(|deleted| Some(deleted) == uid)
+        entries
+            .get(key)
+            .and_then(|entry| entry.deleted.as_deref())
+            .is_some_and(|deleted| Some(deleted) == uid)
     }
 }

@@ -16,9 +16,7 @@ use serde_json::{Value, json};
 use crate::desired::{Policy, WantedObject};
 use crate::error::Class;
 use crate::metrics::Metrics;
-use crate::names::{
-    LABEL_MANAGED_BY, LABEL_STACK, LABEL_STACK_NAMESPACE, LABEL_STACK_UID, StackId,
-};
+use crate::names::{LABEL_MANAGED_BY, LABEL_STACK, LABEL_STACK_NAMESPACE, LABEL_STACK_UID, StackId};
 use crate::observe::kinds::Kind;
 use crate::observe::observer::belongs;
 use crate::observe::stores::Stores;
@@ -277,7 +275,11 @@ impl Applier {
 
     /// The object as it is now: as the watch saw it, or read anew where the watch has not seen our last write
     /// yet or knows no such object.
-    async fn present(&self, kind: &Kind, key: &ObjectKey) -> Result<Option<Arc<DynamicObject>>, RequestError> {
+    async fn present(
+        &self,
+        kind: &Kind,
+        key: &ObjectKey,
+    ) -> Result<Option<Arc<DynamicObject>>, RequestError> {
         let namespace = key.namespace.as_deref();
         let seen = self.stores.of(kind.name).and_then(|store| store.get(namespace, &key.name));
         match seen {

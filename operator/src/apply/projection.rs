@@ -39,8 +39,7 @@ pub fn project(actual: &Value, wanted: &Value) -> Value {
 fn project_field(field: &str, actual: &Value, wanted: &Value) -> Value {
     match (actual, wanted) {
         (Value::Object(actual), Value::Object(wanted)) => {
-            let project_one =
-                |(key, want): (&String, &Value)| (key.clone(), project_key(key, actual, want));
+            let project_one = |(key, want): (&String, &Value)| (key.clone(), project_key(key, actual, want));
             Value::Object(wanted.iter().map(project_one).collect())
         }
         (Value::Array(actual), Value::Array(wanted)) => match keys_of(field, wanted) {
@@ -179,8 +178,7 @@ mod tests {
     #[test]
     fn defaults_inside_of_whole_lists_are_not_seen() {
         let wanted = json!({ "volumeClaimTemplates": [{ "metadata": { "name": "data" } }] });
-        let actual =
-            json!({ "volumeClaimTemplates": [{ "metadata": { "name": "data" }, "status": { "phase": "x" } }] });
+        let actual = json!({ "volumeClaimTemplates": [{ "metadata": { "name": "data" }, "status": { "phase": "x" } }] });
         assert_eq!(project(&actual, &wanted), wanted);
     }
 

@@ -127,7 +127,8 @@ impl Applier {
 
     async fn is_gone(&self, object: &DynamicObject, uid: &str) -> Result<bool, RequestError> {
         let labels = object.labels();
-        let (Some(name), Some(namespace)) = (labels.get(LABEL_STACK), labels.get(LABEL_STACK_NAMESPACE)) else {
+        let (Some(name), Some(namespace)) = (labels.get(LABEL_STACK), labels.get(LABEL_STACK_NAMESPACE))
+        else {
             return Ok(false);
         };
         let stack = self.writer.get(&ObservabilityStack::api_resource(), Some(namespace), name).await?;

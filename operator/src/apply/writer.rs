@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions,
+};
 use kube::{Client, Error};
 use serde_json::Value;
 
@@ -122,7 +124,8 @@ impl Writer {
     ) -> Result<DynamicObject, RequestError> {
         let api = self.api(resource, namespace);
         let params = PatchParams::apply(MANAGER).force();
-        let request = api.patch(name, &params, &Patch::Apply(body));
+        let patch = Patch::Apply(body);
+        let request = api.patch(name, &params, &patch);
         self.write(&resource.kind, Verb::Apply, request).await
     }
 
@@ -136,7 +139,8 @@ impl Writer {
     ) -> Result<DynamicObject, RequestError> {
         let api = self.api(resource, Some(namespace));
         let params = PatchParams::apply(MANAGER).force();
-        let request = api.patch_status(name, &params, &Patch::Apply(body));
+        let patch = Patch::Apply(body);
+        let request = api.patch_status(name, &params, &patch);
         self.write(&resource.kind, Verb::ApplyStatus, request).await
     }
 

@@ -72,7 +72,8 @@ impl Cluster {
             Err(RequestError::Api(error)) if is_refusal(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let is_default = |class: &StorageClass| class.annotations().get(DEFAULT_CLASS).is_some_and(|v| v == "true");
+        let is_default =
+            |class: &StorageClass| class.annotations().get(DEFAULT_CLASS).is_some_and(|v| v == "true");
         Ok(classes.iter().find(|class| is_default(class)).map(ResourceExt::name_any))
     }
 }

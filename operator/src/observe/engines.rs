@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{EngineFact, Fact};
 use crate::names::Role;
-use crate::running::GENERATION_GLOB_DIR;
+use crate::running::generation_in;
 
 /// Longest time that one question to an engine may take.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
@@ -94,7 +94,7 @@ impl Engines {
             self.get(format!("{url}/api/v1/status/flags")).await?;
         let build: Prometheus<Version> = self.get(format!("{url}/api/v1/status/buildinfo")).await?;
         Ok(EngineFact {
-            generation: generation_in(&config.data.yaml),
+            generation: generation_in(&config.data.yaml).map(str::to_owned),
             flags: Some(flags.data),
             version: plain_version(&build.data.version),
         })
@@ -103,7 +103,7 @@ impl Engines {
     async fn alertmanager(&self, url: &str) -> Result<EngineFact, EngineError> {
         let status: AlertmanagerStatus = self.get(format!("{url}/api/v2/status")).await?;
         Ok(EngineFact {
-            generation: generation_in(&status.config.original),
+            generation: generation_in(&status.config.original).map(str::to_owned),
             flags: None,
             version: plain_version(&status.version_info.version),
         })
@@ -125,13 +125,6 @@ impl Engines {
     }
 }
 
-/// The digest of the generation, from the place where a configuration repeats it.
-fn generation_in(config: &str) -> Option<String> {
-    let (_, rest) = config.split_once(GENERATION_GLOB_DIR)?;
-    let digest: String = rest.strip_prefix('/')?.chars().take_while(char::is_ascii_hexdigit).collect();
-    (digest.len() == 64).then_some(digest)
-}
-
 fn plain_version(version: &str) -> String {
     version.strip_prefix('v').unwrap_or(version).to_owned()
 }
@@ -139,15 +132,6 @@ fn plain_version(version: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_generation_is_found_where_the_configuration_repeats_it() {
-        let digest = "0123456789abcdef".repeat(4);
-        let config = format!("rule_files:\n- /var/lib/x/*.yaml\n- /obstack-generation/{digest}\nglobal: {{}}\n");
-        assert_eq!(generation_in(&config), Some(digest));
-        assert_eq!(generation_in("rule_files:\n- /obstack-generation/OBSTACK_GENERATION\n"), None);
-        assert_eq!(generation_in("global: {}\n"), None);
-    }
 
     #[test]
     fn versions_lose_their_leading_v() {

@@ -1,13 +1,14 @@
 //! Everything that one reconcile reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{DynamicObject, ResourceExt};
-use obstack_crds::{DecisionRecord, ObservabilityStackSpec};
+use obstack_crds::DecisionRecord;
+use obstack_crds::workload::SecretKey;
 
 use super::cluster::Cluster;
 use super::engines::Engines;
@@ -33,11 +34,11 @@ impl Observer {
     }
 
     /// Everything that one reconcile of a stack needs to know. What cannot be read is Unavailable.
-    pub async fn observe(&self, id: &StackId, uid: &str, spec: &ObservabilityStackSpec) -> Facts {
+    pub async fn observe(&self, id: &StackId, uid: &str, references: BTreeSet<SecretKey>) -> Facts {
         let pods = self.pods(id);
         let (cluster, secrets, engines) = tokio::join!(
             self.cluster.read(),
-            secrets::read(&self.client, &id.namespace, secrets::referenced(spec)),
+            secrets::read(&self.client, &id.namespace, references),
             self.ask_engines(id, &pods),
         );
         Facts { cluster, owned: self.owned(uid), pods, secrets, records: self.records(id), engines }
@@ -75,8 +76,8 @@ impl Observer {
         Fact::Known(by_role)
     }
 
-    /// Records in the order of their names. One that cannot be read is left out with a warning: the others
-    /// still tell what was decided, and its number is taken by its name.
+    /// Records in the order of their names. Where one cannot be read, none is known: the decision in force
+    /// could be the one that it holds.
     fn records(&self, id: &StackId) -> Fact<Vec<DecisionRecord>> {
         let all = match self.stores.records.read() {
             Fact::Known(records) => records,
@@ -86,9 +87,17 @@ impl Observer {
             object.metadata.namespace.as_deref() == Some(&id.namespace)
                 && object.labels().get(LABEL_STACK) == Some(&id.name)
         };
-        let mut records: Vec<DecisionRecord> = all.iter().filter(of_stack).filter_map(read_record).collect();
-        records.sort_by_key(ResourceExt::name_any);
-        Fact::Known(records)
+        let read = |object: &Arc<DynamicObject>| {
+            let record = DynamicObject::clone(object).try_parse::<DecisionRecord>();
+            record.map_err(|error| format!("{} cannot be read: {error}", object.name_any()))
+        };
+        match all.iter().filter(of_stack).map(read).collect::<Result<Vec<DecisionRecord>, String>>() {
+            Ok(mut records) => {
+                records.sort_by_key(ResourceExt::name_any);
+                Fact::Known(records)
+            }
+            Err(reason) => Fact::Unavailable(reason),
+        }
     }
 
     async fn ask_engines(
@@ -132,14 +141,4 @@ pub fn belongs(object: &DynamicObject, uid: &str) -> bool {
 pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
-}
-
-fn read_record(object: &Arc<DynamicObject>) -> Option<DecisionRecord> {
-    match DynamicObject::clone(object).try_parse::<DecisionRecord>() {
-        Ok(record) => Some(record),
-        Err(error) => {
-            tracing::warn!(record = object.name_any(), %error, "a DecisionRecord cannot be read");
-            None
-        }
-    }
 }

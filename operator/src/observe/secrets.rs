@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::Api;
-use obstack_crds::ObservabilityStackSpec;
 use obstack_crds::workload::SecretKey;
 
 use super::Fact;
@@ -13,15 +12,6 @@ use crate::apply::writer::{READ_TIMEOUT, within};
 
 /// Longest value that is taken from a Secret: the API's own bound on a whole one.
 pub const MAX_VALUE: usize = 1 << 20;
-
-/// Every key of a Secret that a stack refers to.
-pub fn referenced(spec: &ObservabilityStackSpec) -> BTreeSet<SecretKey> {
-    let receivers = &spec.alerting.receivers;
-    let slack = receivers.iter().flat_map(|receiver| &receiver.slack).map(|slack| &slack.api_url);
-    let webhooks =
-        receivers.iter().flat_map(|receiver| &receiver.webhook).filter_map(|hook| hook.url_secret.as_ref());
-    slack.chain(webhooks).cloned().collect()
-}
 
 /// Reads the values of these keys; each Secret is read once.
 pub async fn read(
@@ -61,23 +51,8 @@ fn value(secret: Option<&Secret>, key: &str) -> Fact<Option<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::ByteString;
-    use obstack_crds::stack::{Receiver, Slack, Webhook};
 
     use super::*;
-
-    fn key(name: &str) -> SecretKey {
-        SecretKey { name: name.to_owned(), key: "url".to_owned() }
-    }
-
-    #[test]
-    fn every_reference_of_a_stack_is_found_once() {
-        let mut spec = ObservabilityStackSpec::default();
-        let slack = Slack { api_url: key("slack"), ..Slack::default() };
-        let hook = Webhook { url_secret: Some(key("hook")), ..Webhook::default() };
-        let receiver = Receiver { name: "a".to_owned(), slack: vec![slack], webhook: vec![hook] };
-        spec.alerting.receivers = vec![receiver.clone(), receiver];
-        assert_eq!(referenced(&spec).into_iter().collect::<Vec<_>>(), [key("hook"), key("slack")]);
-    }
 
     #[test]
     fn a_missing_secret_and_a_missing_key_are_known_to_be_missing() {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{Api, ApiResource, DynamicObject, Resource, ResourceExt};
+use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta, Resource, ResourceExt};
 use kube::runtime::reflector::{Lookup, ObjectRef, Store, store::Writer};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, metadata_watcher, watcher as watch};
+use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Client, CustomResourceExt};
 use obstack_crds::{DecisionRecord, ObservabilityStack};
 use tokio::sync::mpsc::UnboundedSender;
@@ -19,9 +19,7 @@ use tokio::task::JoinSet;
 
 use super::Fact;
 use super::kinds::{Kind, OWNED};
-use crate::names::{
-    LABEL_STACK, LABEL_STACK_NAMESPACE, SELECTOR_OWNED, StackId,
-};
+use crate::names::{LABEL_STACK, LABEL_STACK_NAMESPACE, SELECTOR_OWNED, StackId};
 
 /// What a watch has set off.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,9 +149,14 @@ impl Stores {
         let mut start = Start { client, triggers, tasks };
         let own = watcher::Config::default().labels(SELECTOR_OWNED);
         let of_stacks = watcher::Config::default().labels(LABEL_STACK);
-        let stacks =
-            start.watch(&ObservabilityStack::api_resource(), &scope.targets(), watcher::Config::default(), stack);
-        let records = start.watch(&DecisionRecord::api_resource(), &scope.targets(), of_stacks.clone(), labelled);
+        let stacks = start.watch(
+            &ObservabilityStack::api_resource(),
+            &scope.targets(),
+            watcher::Config::default(),
+            stack,
+        );
+        let records =
+            start.watch(&DecisionRecord::api_resource(), &scope.targets(), of_stacks.clone(), labelled);
         let pods = start.watch(&(), &scope.targets(), of_stacks, labelled);
         let owned = OWNED
             .iter()
@@ -246,14 +249,14 @@ impl Start<'_> {
     }
 
     fn watch_secrets(&mut self, target: Option<&str>) -> Arc<RwLock<Health>> {
-        let api: Api<Secret> = match target {
+        let api: Api<PartialObjectMeta<Secret>> = match target {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
         let health = Arc::<RwLock<Health>>::default();
-        let stream = metadata_watcher(api, watcher::Config::default());
-        let rule = |secret: &kube::core::PartialObjectMeta<Secret>, _| {
-            Some(Trigger::Secret { namespace: secret.namespace()?, name: secret.name_any() })
+        let stream = watch(api, watcher::Config::default());
+        let rule = |secret: &PartialObjectMeta<Secret>, _| {
+            Some(Trigger::Secret { namespace: secret.metadata.namespace.clone()?, name: secret.name_any() })
         };
         self.tasks.spawn(follow(stream, None, health.clone(), self.triggers.clone(), rule));
         health
@@ -363,6 +366,6 @@ fn owner(object: &DynamicObject, _gone: bool) -> Option<Trigger> {
     let labels = object.labels();
     let owner = object.owner_references().iter().find(|owner| owner.kind == "ObservabilityStack");
     let name = owner.map(|owner| &owner.name).or_else(|| labels.get(LABEL_STACK))?.clone();
-    let namespace = labels.get(LABEL_STACK_NAMESPACE).cloned().or_else(|| object.namespace())?;
+    let namespace = labels.get(LABEL_STACK_NAMESPACE).cloned().or_else(|| object.metadata.namespace.clone())?;
     Some(Trigger::Stack(StackId { namespace, name }))
 }

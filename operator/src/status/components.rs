@@ -79,18 +79,17 @@ fn fill(status: &mut ComponentStatus, engine: &WantedEngine, facts: &Facts, last
     status.replicas = Some(engine.replicas);
     status.ready = ready_replicas(engine, facts).or_else(|| last.and_then(|last| last.ready));
     status.config_wanted = engine.generation.as_deref().map(short_digest);
-    status.config_running = engines::agreed(engine, facts, last_running, |said| {
-        said.generation.as_deref().map(short_digest)
-    });
+    status.config_running =
+        engines::agreed(engine, facts, last_running, |said| said.generation.as_deref().map(short_digest));
     status.version = engines::agreed(engine, facts, last_version, |said| Some(said.version.clone()));
 }
 
 fn workload_object<'a>(engine: &WantedEngine, facts: &'a Facts) -> Option<Option<&'a DynamicObject>> {
     let name_ends = format!("-{}", engine.role.as_str());
     match facts.owned.get(&engine.kind) {
-        Some(Fact::Known(objects)) => Some(
-            objects.iter().map(AsRef::as_ref).find(|object| object.name_any().ends_with(&name_ends)),
-        ),
+        Some(Fact::Known(objects)) => {
+            Some(objects.iter().map(AsRef::as_ref).find(|object| object.name_any().ends_with(&name_ends)))
+        }
         _ => None,
     }
 }

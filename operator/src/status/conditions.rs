@@ -59,7 +59,9 @@ fn stamp(kind: &str, said: Say, before: Option<&Condition>, happened: &Happened<
 /// What a condition says now; none where nothing new is known.
 fn said(kind: &str, happened: &Happened<'_>, status: &ObservabilityStackStatus) -> Option<Say> {
     match happened.reached {
-        Reached::Unreadable(reason) => unusable(kind, "Unreadable", &format!("the spec cannot be read: {reason}")),
+        Reached::Unreadable(reason) => {
+            unusable(kind, "Unreadable", &format!("the spec cannot be read: {reason}"))
+        }
         Reached::Invalid(faults) => unusable(kind, "Invalid", &list(faults)),
         Reached::Waiting(_, reason) => match kind {
             ACCEPTED => Some(say("True", "Accepted", "the spec is valid")),
@@ -82,7 +84,9 @@ fn said(kind: &str, happened: &Happened<'_>, status: &ObservabilityStackStatus) 
 fn unusable(kind: &str, reason: &'static str, message: &str) -> Option<Say> {
     match kind {
         ACCEPTED => Some(say("False", reason, message)),
-        PROGRESSING => Some(say("False", reason, "waits for the spec to be corrected; what runs stays as it is")),
+        PROGRESSING => {
+            Some(say("False", reason, "waits for the spec to be corrected; what runs stays as it is"))
+        }
         DEGRADED => Some(say("True", reason, message)),
         _ => None,
     }
@@ -99,7 +103,9 @@ fn list(faults: &[Fault]) -> String {
 fn accepted(status: &ObservabilityStackStatus) -> Say {
     match status.rejected.as_slice() {
         [] => say("True", "Accepted", "the spec is valid"),
-        rejected => say("True", "AcceptedInPart", format!("{} kept out, see status.rejected", parts(rejected.len()))),
+        rejected => {
+            say("True", "AcceptedInPart", format!("{} kept out, see status.rejected", parts(rejected.len())))
+        }
     }
 }
 
@@ -162,7 +168,8 @@ fn configuration_live(end: &End<'_>, previous: &ObservabilityStackStatus) -> Say
 /// The last outcome that was known, for as long as there is no newer one.
 fn last_known(previous: &ObservabilityStackStatus) -> String {
     const MARK: &str = "; last known: ";
-    let Some(before) = previous.conditions.iter().find(|condition| condition.type_ == CONFIGURATION_LIVE) else {
+    let Some(before) = previous.conditions.iter().find(|condition| condition.type_ == CONFIGURATION_LIVE)
+    else {
         return String::new();
     };
     match before.message.split_once(MARK) {
@@ -245,8 +252,14 @@ fn degraded(end: &End<'_>, status: &ObservabilityStackStatus) -> Say {
 
 /// The one thing to look at first; none when all is fine.
 pub(super) fn look_at(conditions: &[Condition]) -> Option<&str> {
-    [(ACCEPTED, "False"), (DEGRADED, "True"), (READY, "False"), (CONFIGURATION_LIVE, "False"), (DECISIONS_HOLDING, "False")]
-        .into_iter()
-        .find_map(|(kind, status)| conditions.iter().find(|c| c.type_ == kind && c.status == status))
-        .map(|condition| condition.message.as_str())
+    [
+        (ACCEPTED, "False"),
+        (DEGRADED, "True"),
+        (READY, "False"),
+        (CONFIGURATION_LIVE, "False"),
+        (DECISIONS_HOLDING, "False"),
+    ]
+    .into_iter()
+    .find_map(|(kind, status)| conditions.iter().find(|c| c.type_ == kind && c.status == status))
+    .map(|condition| condition.message.as_str())
 }

@@ -94,7 +94,10 @@ fn other_flag(wanted: &BTreeMap<String, String>, said: &BTreeMap<String, String>
             Some(running) if same_value(running, value) => {}
             Some(running) => return Some(format!("--{name} is {running}, wanted is {value}")),
             // `--no-x` is told as `x=false`.
-            None if name.strip_prefix("no-").and_then(|name| said.get(name)).is_some_and(|v| v == "false") => {}
+            None if name
+                .strip_prefix("no-")
+                .and_then(|name| said.get(name))
+                .is_some_and(|v| v == "false") => {}
             None => return Some(format!("it does not know --{name}")),
         }
     }
@@ -114,7 +117,11 @@ fn size(text: &str) -> Option<Bytes> {
     if plain == text || plain.is_empty() {
         return None;
     }
-    if plain.ends_with(|c: char| c.is_ascii_digit()) { plain.parse().ok() } else { format!("{plain}i").parse().ok() }
+    if plain.ends_with(|c: char| c.is_ascii_digit()) {
+        plain.parse().ok()
+    } else {
+        format!("{plain}i").parse().ok()
+    }
 }
 
 /// What all Ready replicas agree on; none where they differ, the last known where none tells.

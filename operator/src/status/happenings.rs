@@ -43,7 +43,12 @@ pub fn happenings(
         told.push(happening(false, "DriftCorrected", "Correct", &drifted(drift)));
     }
     for pruned in done.iter().flat_map(|done| &done.pruned) {
-        told.push(happening(false, "Pruned", "Prune", &format!("deleted {pruned}, which is no longer wanted")));
+        told.push(happening(
+            false,
+            "Pruned",
+            "Prune",
+            &format!("deleted {pruned}, which is no longer wanted"),
+        ));
     }
     told
 }
@@ -67,7 +72,8 @@ fn decisions(before: &ObservabilityStackStatus, after: &ObservabilityStackStatus
                     happening(false, "Decided", "Decide", &note)
                 }
                 None => {
-                    let note = format!("no option is left for the {title}, see DecisionRecord {}", decision.record);
+                    let note =
+                        format!("no option is left for the {title}, see DecisionRecord {}", decision.record);
                     happening(true, "NothingLeft", "Decide", &note)
                 }
             }
@@ -82,9 +88,8 @@ fn conditions(before: &ObservabilityStackStatus, after: &ObservabilityStackStatu
     for condition in &after.conditions {
         let kind = condition.type_.as_str();
         let earlier = before.conditions.iter().find(|earlier| earlier.type_ == kind);
-        let same = earlier.is_some_and(|earlier| {
-            earlier.status == condition.status && earlier.reason == condition.reason
-        });
+        let same = earlier
+            .is_some_and(|earlier| earlier.status == condition.status && earlier.reason == condition.reason);
         let is_bad = |kind: &str, status: &str| watched.contains(&(kind, status));
         if same {
             continue;
@@ -93,7 +98,8 @@ fn conditions(before: &ObservabilityStackStatus, after: &ObservabilityStackStatu
         // What cannot be taken up is told once, as not accepted.
         let told_already = kind == DEGRADED && matches!(condition.reason.as_str(), "Invalid" | "Unreadable");
         let rolling = kind == CONFIGURATION_LIVE && !was_live(before);
-        if is_bad(kind, &condition.status) && !told_already && !rolling && condition.reason != "PartsRejected" {
+        if is_bad(kind, &condition.status) && !told_already && !rolling && condition.reason != "PartsRejected"
+        {
             told.push(happening(true, &condition.reason, "Observe", &condition.message));
         } else if kind == READY && condition.status == "True" {
             told.push(happening(false, "Ready", "Observe", &condition.message));

@@ -35,7 +35,8 @@ pub fn wanted_engines(id: &StackId, wanted: &[WantedObject]) -> Vec<WantedEngine
 fn wanted_engine(id: &StackId, role: Role, wanted: &[WantedObject]) -> Option<WantedEngine> {
     let name = id.child(role);
     let is_workload = |body: &Value| {
-        matches!(body["kind"].as_str(), Some("StatefulSet" | "Deployment")) && body["metadata"]["name"] == name
+        matches!(body["kind"].as_str(), Some("StatefulSet" | "Deployment"))
+            && body["metadata"]["name"] == name
     };
     let workload = wanted.iter().map(|object| &object.body).find(|body| is_workload(body))?;
     let containers = workload["spec"]["template"]["spec"]["containers"].as_array()?;
@@ -116,7 +117,8 @@ mod tests {
         assert_eq!(engines[0].generation.as_deref(), Some("abc"));
         assert_eq!(engines[0].version.as_deref(), Some("3.5.0"));
         assert_eq!(engines[0].replicas, 2);
-        let flags: Vec<(&str, &str)> = engines[0].flags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let flags: Vec<(&str, &str)> =
+            engines[0].flags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(flags, [("a", "1"), ("web.enable-lifecycle", "true")]);
     }
 

@@ -1,0 +1,4 @@
+//! Watches, the queue, the Lease.
+pub mod election;
+pub mod events;
+pub mod queue;
