@@ -11,12 +11,12 @@ mod wanted;
 
 use k8s_openapi::jiff::Timestamp;
 use obstack_crds::Component;
-use obstack_crds::record::{DecisionRecord, Phase};
-use obstack_crds::status::{DecisionStatus, ObservabilityStackStatus, Rejected};
+use obstack_crds::DecisionRecord;
+use obstack_crds::status::{ObservabilityStackStatus, Rejected};
 
 use crate::apply::Done;
-use crate::decide::Plan;
-use crate::desired::WantedObject;
+use crate::decide::{Plan, records};
+use crate::error::Class;
 use crate::observe::Facts;
 use crate::validate::{Fault, Valid, effective};
 
@@ -50,8 +50,8 @@ pub enum Reached<'a> {
     Unreadable(&'a str),
     /// The stack is at fault.
     Invalid(&'a [Fault]),
-    /// Something that must be known before anything is decided is not, for this reason.
-    Waiting(&'a Valid, &'a str),
+    /// Something that must be known or built before anything is applied is not, for this reason.
+    Waiting(&'a Valid, Class, &'a str),
     /// All the way.
     End(&'a End<'a>),
 }
@@ -67,12 +67,10 @@ pub struct End<'a> {
     pub facts: &'a Facts,
     /// Records as they are after this reconcile.
     pub records: &'a [DecisionRecord],
-    /// What is wanted.
-    pub wanted: &'a [WantedObject],
     /// What is wanted of each engine.
     pub engines: &'a [WantedEngine],
-    /// Components whose objects could not be built, each with the reason.
-    pub unbuilt: &'a [(Component, String)],
+    /// Components whose configuration is held back, each with the reason.
+    pub held: &'a [(Component, String)],
     /// Parts that were kept out.
     pub rejected: &'a [Rejected],
     /// What came of applying; none while the stack is paused.
@@ -90,7 +88,7 @@ pub fn derive(happened: &Happened<'_>) -> ObservabilityStackStatus {
     };
     match happened.reached {
         Reached::Unreadable(_) | Reached::Invalid(_) => {}
-        Reached::Waiting(valid, _) => {
+        Reached::Waiting(valid, _, _) => {
             status.defaults_version = Some(valid.defaults_version);
             status.effective = effective(valid);
         }
@@ -100,36 +98,13 @@ pub fn derive(happened: &Happened<'_>) -> ObservabilityStackStatus {
             status.store =
                 end.plan.get(Component::MetricsStore).and_then(|decision| decision.in_force.clone());
             status.components = components::derive(end, &previous.components);
-            status.decisions = decisions(end);
+            status.decisions = records::statuses(end.plan, end.valid, end.records);
             status.rejected = rejected(end);
         }
     }
     status.conditions = conditions::derive(happened, &status);
     status.look_at = conditions::look_at(&status.conditions).map(|message| shorten(message, MAX_LOOK_AT));
     status
-}
-
-/// The newest record of each component that is in force or proposed, in the order of the components.
-fn decisions(end: &End<'_>) -> Vec<DecisionStatus> {
-    let newest = |component: Component| {
-        let of_component = end.records.iter().filter(|record| record.spec.component == component);
-        of_component.max_by_key(|record| record.spec.number)
-    };
-    Component::ALL
-        .into_iter()
-        .filter_map(|component| {
-            let record = newest(component)?;
-            let status = record.status.clone().unwrap_or_default();
-            Some(DecisionStatus {
-                component,
-                record: record.metadata.name.clone().unwrap_or_default(),
-                phase: status.phase.unwrap_or(Phase::Accepted),
-                choice: end.plan.get(component).and_then(|decision| decision.in_force.clone()),
-                state: status.tripwire_state.unwrap_or_default(),
-                pressure: None,
-            })
-        })
-        .collect()
 }
 
 /// Parts that were kept out, each once, the bound of the schema kept.

@@ -24,8 +24,17 @@ pub enum Verdict {
     Drifted(Vec<String>),
     /// It brings something new, or nothing is known of the last write.
     Changed,
-    /// It was refused a moment ago, for this reason, and nothing has changed since.
-    Refused(String),
+    /// It was refused a moment ago, and nothing has changed since.
+    Refused(Refused),
+}
+
+/// A refusal of the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its status code.
+    pub code: u16,
+    /// Its message.
+    pub message: String,
 }
 
 struct Written {
@@ -39,7 +48,7 @@ struct Refusal {
     wanted: Hash,
     seen: Option<Hash>,
     at: Instant,
-    message: String,
+    refused: Refused,
 }
 
 #[derive(Default)]
@@ -75,7 +84,7 @@ impl Memory {
             && refusal.seen == seen.map(hash)
             && refusal.at.elapsed() < REFUSAL
         {
-            return Verdict::Refused(refusal.message.clone());
+            return Verdict::Refused(refusal.refused.clone());
         }
         let Some(written) = entry.written.as_ref().filter(|written| written.wanted == wanted_hash) else {
             return Verdict::Changed;
@@ -103,12 +112,12 @@ impl Memory {
     }
 
     /// Remembers that the API would not take an object.
-    pub fn refused(&self, key: &ObjectKey, wanted: &Value, seen: Option<&Value>, message: &str) {
+    pub fn refused(&self, key: &ObjectKey, wanted: &Value, seen: Option<&Value>, refused: Refused) {
         let refusal = Refusal {
             wanted: hash(wanted),
             seen: seen.map(hash),
             at: Instant::now(),
-            message: message.to_owned(),
+            refused,
         };
         self.entries().entry(key.clone()).or_default().refusal = Some(refusal);
     }

@@ -1,10 +1,14 @@
 //! The only writes to objects that a stack owns: server-side apply in order, then prune what the stack owns
 //! and no longer wants. Nothing is written when nothing changed.
 
+mod failure;
 pub mod memory;
 pub mod projection;
 pub mod prune;
+pub mod records;
 pub mod writer;
+
+pub use failure::Failure;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,13 +18,13 @@ use obstack_crds::Component;
 use serde_json::{Value, json};
 
 use crate::desired::{Policy, WantedObject};
-use crate::error::Class;
 use crate::metrics::Metrics;
 use crate::names::{LABEL_MANAGED_BY, LABEL_STACK, LABEL_STACK_NAMESPACE, LABEL_STACK_UID, StackId};
 use crate::observe::kinds::Kind;
 use crate::observe::observer::belongs;
 use crate::observe::stores::Stores;
-use memory::{Memory, Verdict};
+use failure::ApplyError;
+use memory::{Memory, Refused, Verdict};
 use writer::{RequestError, Writer};
 
 /// Annotation of an object that is created once: the keys that get a random value, a comma list.
@@ -102,21 +106,6 @@ impl Owner {
     }
 }
 
-/// An object that was not written, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Which object.
-    pub object: ObjectKey,
-    /// The component that it belongs to.
-    pub component: Component,
-    /// What kind of obstacle it is.
-    pub class: Class,
-    /// Reason for a condition: `NameTaken`, `ImmutableField`, `Forbidden` or `ApplyFailed`.
-    pub reason: &'static str,
-    /// What happened, and what to do.
-    pub message: String,
-}
-
 /// An object with a field of ours that somebody else had changed, and that was put back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drift {
@@ -143,6 +132,13 @@ pub struct Done {
     pub stopped: bool,
 }
 
+impl Done {
+    /// Whether all went well so far.
+    pub fn is_clean(&self) -> bool {
+        self.failures.is_empty() && !self.stopped
+    }
+}
+
 /// Applies what is wanted.
 pub struct Applier {
     /// Sends the writes.
@@ -165,21 +161,20 @@ impl Applier {
 
     /// Applies what is wanted, in order. A failure stops the later objects of its component, because a pointer
     /// must never name a part that was not written; a workload that cannot be written stops nothing.
-    pub async fn apply(&self, owner: &Owner, wanted: &[WantedObject]) -> Done {
-        let mut done = Done::default();
+    pub async fn apply(&self, owner: &Owner, wanted: &[WantedObject], done: &mut Done) {
         let mut broken: BTreeSet<Component> = BTreeSet::new();
         for object in wanted {
             if broken.contains(&object.component) {
                 continue;
             }
-            let Err(error) = self.apply_one(owner, object, &mut done).await else { continue };
+            let Err(error) = self.apply_one(owner, object, done).await else { continue };
             match error {
                 ApplyError::Request(_, RequestError::NotLeader(_)) => {
                     done.stopped = true;
-                    return done;
+                    return;
                 }
                 error => {
-                    let failure = error.into_failure(object);
+                    let failure = error.into_failure(object.component);
                     if !Kind::of(&failure.object.kind).is_some_and(Kind::is_workload) {
                         broken.insert(object.component);
                     }
@@ -187,7 +182,6 @@ impl Applier {
                 }
             }
         }
-        done
     }
 
     async fn apply_one(
@@ -237,8 +231,10 @@ impl Applier {
                 Ok(())
             }
             Err(error) => {
-                if error.code() == Some(422) {
-                    self.memory.refused(&key, &body, seen.as_ref(), &error.to_string());
+                // Asking again brings nothing before something changes, or somebody grants a right.
+                if let Some(code @ (403 | 422)) = error.code() {
+                    let refused = Refused { code, message: error.to_string() };
+                    self.memory.refused(&key, &body, seen.as_ref(), refused);
                 }
                 Err(ApplyError::Request(key, error))
             }
@@ -287,67 +283,6 @@ impl Applier {
             _ => Ok(self.writer.get(&kind.resource(), namespace, &key.name).await?.map(Arc::new)),
         }
     }
-}
-
-/// Why one object was not applied.
-enum ApplyError {
-    Unusable(String),
-    NameTaken(ObjectKey),
-    Refused(ObjectKey, String),
-    Request(ObjectKey, RequestError),
-}
-
-impl ApplyError {
-    fn into_failure(self, object: &WantedObject) -> Failure {
-        let component = object.component;
-        match self {
-            Self::Unusable(message) => {
-                let object = ObjectKey { kind: String::new(), namespace: None, name: String::new() };
-                Failure { object, component, class: Class::Bug, reason: "ApplyFailed", message }
-            }
-            Self::NameTaken(key) => {
-                let message = format!(
-                    "{key} exists and belongs to somebody else, so it was left alone; delete it, or give the \
-                     stack another name"
-                );
-                Failure { object: key, component, class: Class::Blocked, reason: "NameTaken", message }
-            }
-            Self::Refused(key, message) => refused(key, component, Class::Bug, &message),
-            Self::Request(key, error) => {
-                let class = error.class().unwrap_or(Class::Transient);
-                match error.code() {
-                    Some(422) => refused(key, component, class, &error.to_string()),
-                    Some(403) => {
-                        let message = format!("{key}: {error}; grant the operator that right");
-                        Failure { object: key, component, class, reason: "Forbidden", message }
-                    }
-                    _ => {
-                        let message = format!("{key}: {error}");
-                        Failure { object: key, component, class, reason: "ApplyFailed", message }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A refusal of the API to take an object as it is. A workload's immutable fields are never got round by
-/// deleting it silently: that would stop what runs.
-fn refused(key: ObjectKey, component: Component, class: Class, message: &str) -> Failure {
-    let immutable = message.contains("immutable") || message.contains("updates to statefulset spec");
-    if !immutable {
-        let message = format!("{key}: {message}");
-        return Failure { object: key, component, class, reason: "ApplyFailed", message };
-    }
-    let kind = key.kind.to_lowercase();
-    let namespace = key.namespace.as_deref().map(|n| format!(" -n {n}")).unwrap_or_default();
-    let message = format!(
-        "{key} would need a change of a field that cannot change, such as the size of its volumes; undo that \
-         change, or run `kubectl delete {kind}{namespace} {} --cascade=orphan`, and the operator makes it anew \
-         around the same pods and volumes ({message})",
-        key.name
-    );
-    Failure { object: key, component, class, reason: "ImmutableField", message }
 }
 
 /// The kind and the key of a wanted object.

@@ -1,4 +1,137 @@
-//! Watches, the queue, the Lease.
+//! Watches, the queue, the Lease: what turns changes into reconciles.
+
 pub mod election;
 pub mod events;
 pub mod queue;
+mod run;
+pub mod start;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::Applier;
+use crate::apply::writer::Writer;
+use crate::decide::Catalog;
+use crate::http::{self, Health};
+use crate::lease::{Gate, SystemClock};
+use crate::metrics::Metrics;
+use crate::observe::Observer;
+use crate::observe::engines::Engines;
+use crate::observe::stores::{Scope, Stores};
+use crate::reconcile::{Settings, World};
+use election::Election;
+use events::Recorder;
+use run::Controller;
+use start::StartError;
+
+/// How the operator runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it serves.
+    pub listen: SocketAddr,
+    /// Which namespaces it watches.
+    pub scope: Scope,
+    /// Namespace of the Lease; none without leader election.
+    pub lease_namespace: Option<String>,
+    /// Name of this process in the Lease and in Events.
+    pub identity: String,
+    /// Namespace of the operator's own pods, where it runs in one.
+    pub namespace: Option<String>,
+    /// Image that a new stack's reloader is taken from.
+    pub image: String,
+    /// Time between two looks at a settled stack.
+    pub resync: Duration,
+    /// How long the API server may take to answer at first.
+    pub startup_timeout: Duration,
+}
+
+/// Runs the operator until `stop`.
+///
+/// # Errors
+/// When it cannot start. What fails later is tried again.
+pub async fn run(options: Options, stop: CancellationToken) -> Result<(), StartError> {
+    let address = options.listen;
+    let listener = http::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    let catalog = Catalog::embedded()?;
+    let engines = Engines::new()?;
+    let (client, url) = start::client().await?;
+
+    let metrics = Arc::new(Metrics::default());
+    let health = Arc::new(Health::default());
+    let serving = CancellationToken::new();
+    let _stop_serving = serving.clone().drop_guard();
+    let pages = Pages::default();
+    let router = http::router(metrics.clone(), health.clone(), pages.router());
+    let server = tokio::spawn(http::serve(listener, router, serving.clone()));
+    tracing::info!(%address, "serving /metrics, /healthz, /readyz and /decisions");
+
+    start::wait_for_api(&client, &url, options.startup_timeout).await?;
+    if !start::wait_for_types(&client, &options.scope, &health, &stop).await {
+        return Ok(());
+    }
+
+    let (triggers, triggered) = mpsc::unbounded_channel();
+    let mut watches = JoinSet::new();
+    let stores = Stores::start(&client, &options.scope, &triggers, &mut watches);
+    pages.fill(stores.clone());
+
+    let clock = Arc::new(SystemClock::default());
+    let (leads_sender, leads) = watch::channel(options.lease_namespace.is_none());
+    let giving_back = CancellationToken::new();
+    let (gate, election) = match &options.lease_namespace {
+        None => (Arc::new(Gate::open()), None),
+        Some(namespace) => {
+            let gate = Arc::new(Gate::closed(clock.clone()));
+            let identity = options.identity.clone();
+            let election =
+                Election::new(client.clone(), namespace, identity, clock, gate.clone(), leads_sender);
+            (gate, Some(tokio::spawn(election.run(giving_back.clone()))))
+        }
+    };
+
+    let writer = Writer::new(client.clone(), gate, metrics.clone());
+    let home = options.namespace.clone().filter(|namespace| options.scope.covers(namespace));
+    let world = World {
+        observer: Observer::new(client.clone(), stores.clone(), engines),
+        applier: Applier::new(writer.clone(), stores.clone(), metrics.clone()),
+        recorder: Recorder::new(client.clone(), writer, options.identity.clone()),
+        metrics: metrics.clone(),
+        settings: Settings { catalog, operator_image: options.image.clone(), operator_namespace: home },
+        statuses: std::sync::Mutex::default(),
+    };
+    let controller = Controller::new(Arc::new(world), client, health, leads, options.resync);
+    controller.run(triggered, stop).await;
+
+    // Writes end first, then the Lease goes back, so that nobody else writes before.
+    giving_back.cancel();
+    if let Some(election) = election {
+        let _ = tokio::time::timeout(Duration::from_secs(5), election).await;
+    }
+    serving.cancel();
+    let _ = server.await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// The pages about stacks and records: served from the start, filled once the watches run.
+#[derive(Clone, Default)]
+struct Pages {
+    stores: Arc<std::sync::OnceLock<Stores>>,
+}
+
+impl Pages {
+    fn fill(&self, stores: Stores) {
+        // It is filled once, right here above.
+        let _ = self.stores.set(stores);
+    }
+
+    fn router(&self) -> Router {
+        Router::new()
+    }
+}

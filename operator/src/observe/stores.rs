@@ -137,12 +137,10 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Starts every watch. They end when the set of tasks is dropped. Objects in `home`, the operator's own
-    /// namespace, are watched too where a stack has a binding there.
+    /// Starts every watch. They end when the set of tasks is dropped.
     pub fn start(
         client: &Client,
         scope: &Scope,
-        home: Option<&str>,
         triggers: &UnboundedSender<Trigger>,
         tasks: &mut JoinSet<()>,
     ) -> Self {
@@ -162,10 +160,7 @@ impl Stores {
             .iter()
             .filter(|kind| !kind.cluster || *scope == Scope::Cluster)
             .map(|kind| {
-                let mut targets = scope.targets();
-                let at_home = home.filter(|home| kind.name == "RoleBinding" && !scope.covers(home));
-                targets.extend(at_home.map(Some));
-                (kind, start.watch(&kind.resource(), &targets, own.clone(), owner))
+                (kind, start.watch(&kind.resource(), &scope.targets(), own.clone(), owner))
             })
             .collect();
         let secrets = scope.targets().into_iter().map(|target| start.watch_secrets(target)).collect();

@@ -35,15 +35,16 @@ fn component(end: &End<'_>, decision: &Decision, previous: &[ComponentStatus]) -
         config_running: None,
         version: None,
     };
-    let (state, message) = if let Some(reason) = unbuilt(end, component) {
-        (ComponentState::Progressing, Some(reason))
-    } else if decision.in_force.is_none() {
+    let (state, message) = if decision.in_force.is_none() {
         (ComponentState::Undecided, Some(undecided(decision)))
     } else if !decision.deployable {
         (ComponentState::NotDeployable, Some(not_deployable(component, &status.option)))
     } else if let Some(engine) = end.engines.iter().find(|engine| engine.role.component() == component) {
         fill(&mut status, engine, end.facts, last);
-        workload(engine, end.facts, &status, end.done.is_none())
+        match (workload(engine, end.facts, &status, end.done.is_none()), held(end, component)) {
+            ((ComponentState::Ready, None), Some(reason)) => (ComponentState::Unknown, Some(reason)),
+            (stands, _) => stands,
+        }
     } else {
         (ComponentState::Ready, None)
     };
@@ -52,8 +53,8 @@ fn component(end: &End<'_>, decision: &Decision, previous: &[ComponentStatus]) -
     status
 }
 
-fn unbuilt(end: &End<'_>, component: Component) -> Option<String> {
-    end.unbuilt.iter().find(|(unbuilt, _)| *unbuilt == component).map(|(_, reason)| reason.clone())
+fn held(end: &End<'_>, component: Component) -> Option<String> {
+    end.held.iter().find(|(held, _)| *held == component).map(|(_, reason)| reason.clone())
 }
 
 /// Says which requirement to relax where no option is left.

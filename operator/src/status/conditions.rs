@@ -63,10 +63,11 @@ fn said(kind: &str, happened: &Happened<'_>, status: &ObservabilityStackStatus) 
             unusable(kind, "Unreadable", &format!("the spec cannot be read: {reason}"))
         }
         Reached::Invalid(faults) => unusable(kind, "Invalid", &list(faults)),
-        Reached::Waiting(_, reason) => match kind {
+        Reached::Waiting(_, class, reason) => match kind {
             ACCEPTED => Some(say("True", "Accepted", "the spec is valid")),
             PROGRESSING => Some(say("True", "Waiting", reason)),
-            DEGRADED => Some(say("False", "AsExpected", "")),
+            DEGRADED if class == Class::Transient => Some(say("False", "AsExpected", "")),
+            DEGRADED => Some(say("True", "CannotBuild", reason)),
             _ => None,
         },
         Reached::End(end) => Some(match kind {

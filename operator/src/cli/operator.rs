@@ -1,0 +1,198 @@
+//! `obstack operator`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::{CliError, Output, runtime};
+use crate::controller::{self, Options};
+use crate::observe::stores::Scope;
+use crate::units::PromDuration;
+
+/// Threads of the runtime: the operator waits more than it computes.
+const THREADS: usize = 2;
+
+const AFTER_HELP: &str = "\
+Examples:
+  obstack operator                                     in a cluster, or with KUBECONFIG
+  obstack operator --watch-namespaces team-a,team-b    without cluster-wide rights
+  obstack operator --listen 127.0.0.1:8080 --leader-election=false --log-level debug";
+
+/// Runs the operator until it is told to stop.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct OperatorArgs {
+    /// Address for /metrics, /healthz, /readyz and /decisions.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = address)]
+    listen: SocketAddr,
+    /// Namespaces to watch, separated by commas, with rights in each. Left out: all, with cluster-wide rights.
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', env = "WATCH_NAMESPACES")]
+    watch_namespaces: Vec<String>,
+    /// Whether one of several operators is elected to write.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    leader_election: bool,
+    /// Namespace of the Lease. Left out: the operator's own.
+    #[arg(long, value_name = "NAMESPACE")]
+    lease_namespace: Option<String>,
+    /// Image of this operator, from which the engines' reloader is taken.
+    #[arg(long, value_name = "IMAGE", env = "OBSTACK_IMAGE", default_value = concat!("ghcr.io/obstack/obstack:", env!("CARGO_PKG_VERSION")))]
+    image: String,
+    /// Time between two looks at a stack that is as wanted.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    resync: Duration,
+    /// How long the API server may take to answer at first.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    startup_timeout: Duration,
+    /// How log lines are written.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+    /// What is logged: a level, or a filter such as `obstack=debug,kube=info`.
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
+    log_level: String,
+    /// Name of the pod.
+    #[arg(long, value_name = "NAME", env = "POD_NAME", hide = true)]
+    pod_name: Option<String>,
+    /// Namespace of the pod.
+    #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", hide = true)]
+    pod_namespace: Option<String>,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
+    full.parse().map_err(|_| "write an address and a port, such as 0.0.0.0:8080 or :8080".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: PromDuration = text.parse().map_err(|error: crate::units::UnitError| error.to_string())?;
+    Ok(Duration::from_millis(duration.as_millis()))
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Exit code 2 for a log filter that cannot be read, 3 where something outside is missing: the address is
+/// taken, no cluster is configured, or it does not answer.
+pub fn run(args: OperatorArgs, _output: &Output) -> Result<(), CliError> {
+    log(&args)?;
+    let options = options(args);
+    runtime(THREADS)?.block_on(async {
+        let stop = CancellationToken::new();
+        let signals = stop.clone();
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            signals.cancel();
+        });
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), scope = ?options.scope, "obstack operator");
+        controller::run(options, stop).await.map_err(|error| CliError::Outside(error.to_string()))
+    })
+}
+
+fn no_signals(error: std::io::Error) -> CliError {
+    CliError::Outside(format!("signals cannot be waited for: {error}"))
+}
+
+fn log(args: &OperatorArgs) -> Result<(), CliError> {
+    let filter = EnvFilter::try_new(&args.log_level).map_err(|error| {
+        CliError::Usage(format!("--log-level {}: {error}; write a level such as info", args.log_level))
+    })?;
+    // The client's own warnings can hold what a server answered, contents of Secrets included.
+    let quiet = "kube_client::client=error".parse().map_err(|_| CliError::Usage("log filter".to_owned()))?;
+    let filter = filter.add_directive(quiet);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    // It fails only where a logger is set already, and then there is one.
+    let _ = match args.log_format {
+        LogFormat::Text => lines.with_ansi(colour).try_init(),
+        LogFormat::Json => lines.json().try_init(),
+    };
+    Ok(())
+}
+
+fn options(args: OperatorArgs) -> Options {
+    let mut namespaces = args.watch_namespaces;
+    namespaces.retain(|namespace| !namespace.is_empty());
+    namespaces.sort();
+    namespaces.dedup();
+    let scope = if namespaces.is_empty() { Scope::Cluster } else { Scope::Namespaces(namespaces) };
+    let lease_namespace =
+        args.lease_namespace.or_else(|| args.pod_namespace.clone()).unwrap_or_else(|| "default".to_owned());
+    // A pod's name is its own; elsewhere something random keeps two processes apart.
+    let identity =
+        args.pod_name.unwrap_or_else(|| format!("obstack-{}-{:08x}", std::process::id(), rand::random::<u32>()));
+    Options {
+        listen: args.listen,
+        scope,
+        lease_namespace: args.leader_election.then_some(lease_namespace),
+        identity,
+        namespace: args.pod_namespace,
+        image: args.image,
+        resync: args.resync,
+        startup_timeout: args.startup_timeout,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: OperatorArgs,
+    }
+
+    fn parse(args: &[&str]) -> Result<Options, clap::Error> {
+        Command::try_parse_from([&["operator"], args].concat()).map(|command| options(command.args))
+    }
+
+    #[test]
+    fn namespaces_narrow_the_scope() {
+        let options = parse(&["--watch-namespaces", "b,a,b"]).unwrap();
+        assert_eq!(options.scope, Scope::Namespaces(vec!["a".to_owned(), "b".to_owned()]));
+        assert!(options.scope.covers("a"));
+        assert!(!options.scope.covers("c"));
+        assert_eq!(parse(&[]).unwrap().scope, Scope::Cluster);
+    }
+
+    #[test]
+    fn election_is_on_and_can_be_turned_off() {
+        let options = parse(&["--lease-namespace", "ops", "--listen", ":9000", "--resync", "1m30s"]).unwrap();
+        assert_eq!(options.lease_namespace.as_deref(), Some("ops"));
+        assert_eq!(options.listen, SocketAddr::from(([0, 0, 0, 0], 9000)));
+        assert_eq!(options.resync, Duration::from_secs(90));
+        assert_eq!(parse(&["--leader-election=false"]).unwrap().lease_namespace, None);
+    }
+
+    #[test]
+    fn a_bad_value_says_what_to_write() {
+        for (args, words) in [
+            (["--resync", "30"], "Prometheus duration"),
+            (["--listen", "8080"], "an address and a port"),
+            (["--log-format", "xml"], "json"),
+        ] {
+            let error = parse(&args).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}

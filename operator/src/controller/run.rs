@@ -1,0 +1,268 @@
+//! The event loop: triggers go into the queue, stacks that are due are reconciled, and what came of it goes
+//! back into the queue.
+
+use std::collections::{BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use kube::Client;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::queue::{Next, Queue};
+use crate::apply::writer::within;
+use crate::error::Class;
+use crate::http::Health;
+use crate::names::StackId;
+use crate::observe::stores::Trigger;
+use crate::reconcile::{Outcome, World, reconcile};
+
+/// Stacks that are reconciled at the same time.
+const AT_ONCE: usize = 4;
+/// The event loop goes round at least this often.
+const BEAT: Duration = Duration::from_secs(1);
+/// How often the API server is asked whether it answers.
+const PING: Duration = Duration::from_secs(5);
+/// How long the stores may take to sync before a stack is looked at all the same: a kind that cannot be read
+/// must not stop the others.
+const SYNC_LIMIT: Duration = Duration::from_secs(10);
+/// How long reconciles may take to end when the operator stops.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long after a failed sweep the next one comes.
+const SWEEP_AGAIN: Duration = Duration::from_secs(30);
+
+/// What came of one task.
+enum Ended {
+    Reconcile { id: StackId, outcome: Outcome, length: Duration },
+    Sweep { ok: bool },
+}
+
+/// The event loop.
+pub(super) struct Controller {
+    world: Arc<World>,
+    client: Client,
+    health: Arc<Health>,
+    leads: watch::Receiver<bool>,
+    queue: Queue,
+    tasks: JoinSet<Ended>,
+    reconciling: usize,
+    secrets: HashMap<StackId, BTreeSet<String>>,
+    sweep_at: Option<Instant>,
+    sweeping: bool,
+    started: Instant,
+}
+
+impl Controller {
+    pub(super) fn new(
+        world: Arc<World>,
+        client: Client,
+        health: Arc<Health>,
+        leads: watch::Receiver<bool>,
+        resync: Duration,
+    ) -> Self {
+        Self {
+            world,
+            client,
+            health,
+            leads,
+            queue: Queue::new(resync),
+            tasks: JoinSet::new(),
+            reconciling: 0,
+            secrets: HashMap::new(),
+            sweep_at: None,
+            sweeping: false,
+            started: Instant::now(),
+        }
+    }
+
+    /// Runs until `stop`, then lets what is in flight end.
+    pub(super) async fn run(mut self, mut triggers: UnboundedReceiver<Trigger>, stop: CancellationToken) {
+        let ping = tokio::spawn(ping(self.client.clone(), self.world.clone(), self.health.clone()));
+        let mut beat = tokio::time::interval(BEAT);
+        let mut led = false;
+        loop {
+            let leads = *self.leads.borrow_and_update();
+            if leads != led {
+                led = leads;
+                self.turned(leads);
+            }
+            let now = Instant::now();
+            self.health.beat();
+            self.show(now, leads);
+            if leads && self.may_begin(now) {
+                self.begin(now);
+            }
+            let due = self.queue.next_due().unwrap_or(now + BEAT).max(now + Duration::from_millis(5));
+            tokio::select! {
+                Some(trigger) = triggers.recv() => self.triggered(trigger),
+                Some(ended) = self.tasks.join_next() => self.ended(ended),
+                _ = self.leads.changed(), if self.leads.has_changed().is_ok() => {}
+                () = tokio::time::sleep_until(due.into()) => {}
+                _ = beat.tick() => {}
+                () = stop.cancelled() => break,
+            }
+        }
+        ping.abort();
+        tracing::info!("stopping; what is in flight ends first");
+        let drained = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!("reconciles took longer than {} s to end and were cut off", DRAIN.as_secs());
+        }
+    }
+
+    /// This process began or stopped to lead.
+    fn turned(&mut self, leads: bool) {
+        if !leads {
+            tracing::info!("this process follows: it watches and does not write");
+            return;
+        }
+        self.world.forget();
+        let now = Instant::now();
+        for id in self.world.observer.stores.stack_ids() {
+            self.queue.changed(id, now);
+        }
+        self.sweep_at = Some(now);
+    }
+
+    fn may_begin(&self, now: Instant) -> bool {
+        now.duration_since(self.started) > SYNC_LIMIT || self.world.observer.stores.missing().is_empty()
+    }
+
+    fn show(&self, now: Instant, leads: bool) {
+        let (depth, age) = self.queue.waiting(now);
+        self.world.metrics.set_queue(depth, age);
+        self.world.metrics.set_leader(leads);
+    }
+
+    fn begin(&mut self, now: Instant) {
+        while self.reconciling < AT_ONCE {
+            let Some(id) = self.queue.take(now) else { break };
+            let Some(object) = self.world.observer.stores.stacks.get(Some(&id.namespace), &id.name) else {
+                self.queue.remove(&id);
+                continue;
+            };
+            let (world, failures) = (self.world.clone(), self.queue.failures(&id));
+            self.reconciling += 1;
+            self.tasks.spawn(async move {
+                let begun = Instant::now();
+                let work = AssertUnwindSafe(reconcile(&world, &object, failures)).catch_unwind();
+                let outcome = work.await.unwrap_or_else(|_| Outcome::bug(failures));
+                Ended::Reconcile { id, outcome, length: begun.elapsed() }
+            });
+        }
+        if self.sweep_at.is_some_and(|at| at <= now) && !self.sweeping {
+            self.sweep_at = None;
+            self.sweeping = true;
+            let world = self.world.clone();
+            self.tasks.spawn(async move { Ended::Sweep { ok: sweep(&world).await } });
+        }
+    }
+
+    fn triggered(&mut self, trigger: Trigger) {
+        let now = Instant::now();
+        match trigger {
+            Trigger::Stack(id) => {
+                if self.world.observer.stores.stacks.get(Some(&id.namespace), &id.name).is_some() {
+                    self.queue.changed(id, now);
+                }
+            }
+            Trigger::Gone(id) => {
+                tracing::info!(stack = %id, "the stack is gone; what an owner reference cannot reach is swept");
+                self.queue.remove(&id);
+                self.secrets.remove(&id);
+                self.world.metrics.forget_stack(&id);
+                self.sweep_at = Some(now);
+            }
+            Trigger::Secret { namespace, name } => {
+                let refer = |(id, names): (&StackId, &BTreeSet<String>)| {
+                    (id.namespace == namespace && names.contains(&name)).then(|| id.clone())
+                };
+                let stacks: Vec<StackId> = self.secrets.iter().filter_map(refer).collect();
+                for id in stacks {
+                    self.queue.changed(id, now);
+                }
+            }
+            Trigger::All => {
+                for id in self.world.observer.stores.stack_ids() {
+                    self.queue.changed(id, now);
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+        let now = Instant::now();
+        match ended {
+            Ok(Ended::Reconcile { id, outcome, length }) => {
+                self.reconciling -= 1;
+                self.world.metrics.count_reconcile(outcome.result, length);
+                let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+                tracing::debug!(stack = %id, result = outcome.result, millis, "reconciled");
+                if outcome.next != Next::Forget {
+                    self.secrets.insert(id.clone(), outcome.secrets);
+                }
+                self.queue.finish(&id, outcome.next, now, rand::random());
+                self.count_managed();
+            }
+            Ok(Ended::Sweep { ok }) => {
+                self.sweeping = false;
+                if !ok {
+                    self.sweep_at = Some(now + SWEEP_AGAIN);
+                }
+            }
+            // Panics of a reconcile are caught inside of its task; what is left is the end of the runtime.
+            Err(error) => tracing::error!(%error, "a task ended"),
+        }
+    }
+
+    fn count_managed(&self) {
+        for (kind, store) in &self.world.observer.stores.owned {
+            if let Some(objects) = store.read().known() {
+                self.world.metrics.set_managed(kind.name, objects.len());
+            }
+        }
+    }
+}
+
+impl Outcome {
+    fn bug(failures: u32) -> Self {
+        tracing::error!("a reconcile panicked; this is a bug of the operator");
+        let next = Next::Failed(Class::Bug.retry_after(failures, 0.5));
+        Self { next, result: Class::Bug.as_str(), secrets: BTreeSet::new() }
+    }
+}
+
+async fn sweep(world: &World) -> bool {
+    match world.applier.sweep().await {
+        Ok(swept) => {
+            for object in swept {
+                tracing::info!(%object, "deleted what a stack that is gone had left");
+            }
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "what stacks that are gone have left was not swept; it is tried again");
+            false
+        }
+    }
+}
+
+/// Keeps the readiness: every store has synced, and the API server answers.
+async fn ping(client: Client, world: Arc<World>, health: Arc<Health>) {
+    loop {
+        let missing = world.observer.stores.missing();
+        let answer = within(PING, client.apiserver_version()).await;
+        let problem = match answer {
+            Err(error) => Some(format!("the API server does not answer: {error}")),
+            Ok(_) if !missing.is_empty() => Some(format!("not known yet: {}", missing.join("; "))),
+            Ok(_) => None,
+        };
+        let wait = if problem.is_some() { Duration::from_millis(500) } else { PING };
+        health.set_ready(problem);
+        tokio::time::sleep(wait).await;
+    }
+}

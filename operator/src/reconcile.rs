@@ -1,0 +1,109 @@
+//! ONE reconcile, readable top to bottom: parse, validate, observe, decide, configure, build, apply, say.
+//!
+//! Validation comes before observation here: it needs no facts, and it says which Secrets are to be read.
+
+mod held;
+mod outcome;
+mod world;
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DynamicObject, ResourceExt};
+use obstack_crds::ObservabilityStack;
+
+use crate::apply::{Done, Owner, keys};
+use crate::decide::{DecideFacts, Previous, decide, records};
+use crate::desired::{DesiredError, desired};
+use crate::error::Class;
+use crate::names::StackId;
+use crate::observe::Fact;
+use crate::scrape::configs;
+use crate::status::{End, Reached, wanted_engines};
+use crate::validate::{Fault, secret_refs, validate};
+
+pub use outcome::Outcome;
+pub use world::{Settings, World};
+
+/// Reconciles one stack. `failures` is how often in a row it would have failed, this time included.
+pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> Outcome {
+    let Some(owner) = owner_of(object) else { return Outcome::nothing_to_do() };
+    let turn = world.turn(&owner, object, failures);
+
+    let stack = match object.clone().try_parse::<ObservabilityStack>() {
+        Ok(stack) => stack,
+        Err(error) => return turn.end(Reached::Unreadable(&error.to_string()), None).await,
+    };
+    let valid = match validate(owner.id.clone(), &stack.spec, turn.before.defaults_version) {
+        Ok(valid) => valid,
+        Err(faults) => return turn.end(Reached::Invalid(&faults), None).await,
+    };
+
+    let references = secret_refs(&valid);
+    let turn = turn.referring_to(&references);
+    let facts = world.observer.observe(&owner.id, &owner.uid, references).await;
+    let (previous, existing) = match (Previous::of(&facts.records), &facts.records) {
+        (Fact::Known(previous), Fact::Known(existing)) => (previous, existing),
+        (Fact::Unavailable(reason), _) | (_, Fact::Unavailable(reason)) => {
+            return turn.wait(&valid, Class::Transient, &format!("DecisionRecords: {reason}")).await;
+        }
+    };
+
+    let plan = decide(&valid, &DecideFacts::of(&facts), &previous, &world.settings.catalog);
+    let actions = records::next(&plan, &valid, existing, Timestamp::now());
+
+    let home = world.settings.operator_namespace.as_deref();
+    let configs = match configs(&valid, &plan, &held::known_secrets(&facts), home) {
+        Ok(configs) => configs,
+        Err(error) => return turn.wait(&valid, Class::Bug, &error.to_string()).await,
+    };
+    let context = world.settings.context(&facts);
+    let built = match desired(&valid, &plan, &context, &configs) {
+        Ok(wanted) => wanted.objects,
+        Err(DesiredError::PodTemplate { path, reason }) => {
+            let fault = Fault { path, found: "a patch that cannot be used".to_owned(), write: reason };
+            return turn.end(Reached::Invalid(&[fault]), None).await;
+        }
+        Err(error) => return turn.wait(&valid, error.class(), &error.to_string()).await,
+    };
+    let held = held::held_back(&facts);
+    let engines = wanted_engines(&owner.id, &built);
+    let wanted = held::without(built, &held);
+
+    let mut done = None;
+    if !stack.spec.paused {
+        let mut doing = Done::default();
+        world.applier.record(&owner, &actions, &mut doing).await;
+        world.applier.apply(&owner, &wanted, &mut doing).await;
+        if doing.is_clean() {
+            let keep = held::kept(&plan, &held);
+            world.applier.prune(&facts.owned, &keys(&owner, &wanted), &keep, &mut doing).await;
+        }
+        done = Some(doing);
+    }
+
+    let written = if done.is_some() { records::after(existing, &actions) } else { existing.clone() };
+    let end = End {
+        valid: &valid,
+        plan: &plan,
+        facts: &facts,
+        records: &written,
+        engines: &engines,
+        held: &held,
+        rejected: &configs.rejected,
+        done: done.as_ref(),
+    };
+    turn.end(Reached::End(&end), done.as_ref()).await
+}
+
+/// The stack as the owner of what is made for it; none for one that is going.
+fn owner_of(object: &DynamicObject) -> Option<Owner> {
+    if object.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let id = StackId { namespace: object.namespace()?, name: object.name_any() };
+    Some(Owner { id, uid: object.uid()? })
+}
+
+/// Names of Secrets.
+type SecretNames = BTreeSet<String>;

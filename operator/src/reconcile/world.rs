@@ -1,0 +1,214 @@
+//! What a reconcile works with: the reader, the writer, and what is remembered from one time to the next.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::CustomResourceExt;
+use kube::api::DynamicObject;
+use obstack_crds::record::ChosenBy;
+use obstack_crds::workload::SecretKey;
+use obstack_crds::{ObservabilityStack, ObservabilityStackStatus};
+use serde_json::json;
+
+use super::{Outcome, SecretNames};
+use crate::apply::writer::RequestError;
+use crate::apply::{Applier, Done, Owner};
+use crate::controller::events::Recorder;
+use crate::decide::Catalog;
+use crate::desired::{Context, INSTALL_CONTAINER};
+use crate::error::Class;
+use crate::metrics::{DecisionMetric, Metrics};
+use crate::observe::{Fact, Facts, Observer};
+use crate::status::{Happened, Reached, derive, happenings};
+use crate::validate::Valid;
+
+/// What the operator was started with.
+#[derive(Debug)]
+pub struct Settings {
+    /// The options that are weighed.
+    pub catalog: Catalog,
+    /// Image that a new stack's reloader is taken from.
+    pub operator_image: String,
+    /// Namespace of the operator's own pods; none where it is not known or must not be looked into.
+    pub operator_namespace: Option<String>,
+}
+
+impl Settings {
+    /// What `desired` is to know of the operator. A stack that runs keeps the image that it has: an upgrade of
+    /// the operator restarts no engine.
+    pub(super) fn context(&self, facts: &Facts) -> Context {
+        Context {
+            operator_image: running_image(facts).unwrap_or_else(|| self.operator_image.clone()),
+            operator_namespace: self.operator_namespace.clone(),
+        }
+    }
+}
+
+fn running_image(facts: &Facts) -> Option<String> {
+    let Some(Fact::Known(workloads)) = facts.owned.get("StatefulSet") else { return None };
+    let containers = workloads.iter().flat_map(|workload| {
+        workload.data["spec"]["template"]["spec"]["initContainers"].as_array().into_iter().flatten()
+    });
+    let mut install = containers.filter(|container| container["name"] == INSTALL_CONTAINER);
+    install.find_map(|container| container["image"].as_str().map(str::to_owned))
+}
+
+/// What a reconcile works with.
+pub struct World {
+    /// Reads.
+    pub observer: Observer,
+    /// Writes.
+    pub applier: Applier,
+    /// Tells.
+    pub recorder: Recorder,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// What the operator was started with.
+    pub settings: Settings,
+    /// The statuses that were written last, by UID: the watch may not show them yet.
+    pub statuses: Mutex<HashMap<String, WrittenStatus>>,
+}
+
+/// A status that was written, with the version of the stack that it made.
+#[derive(Clone, Debug)]
+pub struct WrittenStatus {
+    version: u64,
+    status: ObservabilityStackStatus,
+}
+
+impl World {
+    /// Begins a reconcile.
+    pub(super) fn turn<'a>(&'a self, owner: &'a Owner, object: &'a DynamicObject, failures: u32) -> Turn<'a> {
+        let before = self.status_before(owner, object);
+        Turn { world: self, owner, generation: object.metadata.generation, failures, before, secrets: BTreeSet::new() }
+    }
+
+    /// The status before: ours, where the watch does not show it yet.
+    fn status_before(&self, owner: &Owner, object: &DynamicObject) -> ObservabilityStackStatus {
+        let statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = version(object);
+        match statuses.get(&owner.uid) {
+            Some(written) if shown.is_some_and(|shown| shown < written.version) => written.status.clone(),
+            // A status that cannot be read is written anew.
+            _ => serde_json::from_value(object.data["status"].clone()).unwrap_or_default(),
+        }
+    }
+
+    async fn write_status(
+        &self,
+        owner: &Owner,
+        status: &ObservabilityStackStatus,
+    ) -> Result<(), RequestError> {
+        let body = json!({
+            "apiVersion": format!("{}/{}", obstack_crds::GROUP, obstack_crds::VERSION),
+            "kind": "ObservabilityStack",
+            // The UID keeps the status of a stack that is gone off one that took its name.
+            "metadata": { "name": owner.id.name, "namespace": owner.id.namespace, "uid": owner.uid },
+            "status": status,
+        });
+        let resource = ObservabilityStack::api_resource();
+        let (namespace, name) = (owner.id.namespace.as_str(), owner.id.name.as_str());
+        let answer = self.applier.writer.apply_status(&resource, namespace, name, &body).await?;
+        if let Some(version) = version(&answer) {
+            let written = WrittenStatus { version, status: status.clone() };
+            let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+            statuses.insert(owner.uid.clone(), written);
+        }
+        Ok(())
+    }
+
+    /// Forgets what was written: another process may have written since.
+    pub fn forget(&self) {
+        self.applier.forget();
+        self.statuses.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+fn version(object: &DynamicObject) -> Option<u64> {
+    object.metadata.resource_version.as_deref()?.parse().ok()
+}
+
+/// One reconcile on its way.
+pub(super) struct Turn<'a> {
+    world: &'a World,
+    owner: &'a Owner,
+    generation: Option<i64>,
+    failures: u32,
+    /// The status before.
+    pub(super) before: ObservabilityStackStatus,
+    secrets: SecretNames,
+}
+
+impl Turn<'_> {
+    /// Notes which Secrets the stack refers to.
+    pub(super) fn referring_to(mut self, references: &BTreeSet<SecretKey>) -> Self {
+        self.secrets = references.iter().map(|key| key.name.clone()).collect();
+        self
+    }
+
+    /// Ends a reconcile that cannot decide or build: nothing is written but the status.
+    pub(super) async fn wait(self, valid: &Valid, class: Class, reason: &str) -> Outcome {
+        self.end(Reached::Waiting(valid, class, reason), None).await
+    }
+
+    /// Ends a reconcile, however far it came: derives the status, writes it where it changed, tells what is
+    /// new, and says when to look again.
+    pub(super) async fn end(self, reached: Reached<'_>, done: Option<&Done>) -> Outcome {
+        if done.is_some_and(|done| done.stopped) {
+            return Outcome::stopped();
+        }
+        let happened =
+            Happened { generation: self.generation, previous: &self.before, reached, now: whole_second() };
+        let status = derive(&happened);
+        let jitter = rand::random();
+        if status != self.before {
+            match self.world.write_status(self.owner, &status).await {
+                Ok(()) => {}
+                Err(RequestError::NotLeader(_)) => return Outcome::stopped(),
+                // The stack went meanwhile, or another took its name.
+                Err(error) if matches!(error.code(), Some(404 | 409)) => {
+                    return Outcome::failed(Class::Conflict, self.failures, jitter).referring_to(&self.secrets);
+                }
+                Err(error) => {
+                    let class = error.class().unwrap_or(Class::Transient);
+                    tracing::warn!(stack = %self.owner.id, %error, "the status was not written");
+                    return Outcome::failed(class, self.failures, jitter).referring_to(&self.secrets);
+                }
+            }
+        }
+        self.world.recorder.tell(self.owner, &happenings(&self.before, &status, done)).await;
+        let decisions = decisions(&status, &reached);
+        self.world.metrics.set_stack(&self.owner.id, status.rejected.len(), decisions);
+        let outcome = match reached {
+            Reached::Unreadable(_) | Reached::Invalid(_) => Outcome::failed(Class::Invalid, self.failures, jitter),
+            Reached::Waiting(_, class, _) => Outcome::failed(class, self.failures, jitter),
+            Reached::End(_) => Outcome::ended(&status, done, self.failures, jitter),
+        };
+        outcome.referring_to(&self.secrets)
+    }
+}
+
+/// The API keeps times of transition by the second.
+fn whole_second() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+fn decisions(status: &ObservabilityStackStatus, reached: &Reached<'_>) -> Vec<DecisionMetric> {
+    let by_person = |component| match reached {
+        Reached::End(end) => end.plan.get(component).is_some_and(|d| d.chosen_by == ChosenBy::Person),
+        _ => false,
+    };
+    status
+        .decisions
+        .iter()
+        .map(|decision| DecisionMetric {
+            component: decision.component,
+            record: decision.record.clone(),
+            chosen: decision.choice.clone().unwrap_or_default(),
+            by_person: by_person(decision.component),
+            state: decision.state,
+        })
+        .collect()
+}
