@@ -203,11 +203,11 @@ impl Default for Metrics {
         );
         // Series exist from the start: a counter that appears with its first failure hides that failure.
         for result in Class::ALL.into_iter().map(Class::as_str).chain(["ok", "waiting", "stopped"]) {
-            metrics.reconciles.get_or_create(&ResultLabel { result: Word(result) });
+            drop(metrics.reconciles.get_or_create(&ResultLabel { result: Word(result) }));
         }
         for kind in OWNED {
-            metrics.drift.get_or_create(&KindLabel { kind: Word(kind.name) });
-            metrics.managed.get_or_create(&KindLabel { kind: Word(kind.name) });
+            drop(metrics.drift.get_or_create(&KindLabel { kind: Word(kind.name) }));
+            drop(metrics.managed.get_or_create(&KindLabel { kind: Word(kind.name) }));
         }
         Self { registry, ..metrics }
     }

@@ -42,13 +42,14 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
     let references = secret_refs(&valid);
     let turn = turn.referring_to(&references);
     let facts = world.observer.observe(&owner.id, &owner.uid, references).await;
-    let (previous, existing) = match (Previous::of(&facts.records), &facts.records) {
-        (Fact::Known(previous), Fact::Known(existing)) => (previous, existing),
-        (Fact::Unavailable(reason), _) | (_, Fact::Unavailable(reason)) => {
+    let existing = match &facts.records {
+        Fact::Known(existing) => existing,
+        Fact::Unavailable(reason) => {
             return turn.wait(&valid, Class::Transient, &format!("DecisionRecords: {reason}")).await;
         }
     };
 
+    let previous = Previous::of_records(existing);
     let plan = decide(&valid, &DecideFacts::of(&facts), &previous, &world.settings.catalog);
     let actions = records::next(&plan, &valid, existing, Timestamp::now());
 
@@ -57,9 +58,12 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         Ok(configs) => configs,
         Err(error) => return turn.wait(&valid, Class::Bug, &error.to_string()).await,
     };
-    let context = world.settings.context(&facts);
+    let context = match world.settings.context(&facts) {
+        Ok(context) => context,
+        Err(reason) => return turn.wait(&valid, Class::Transient, &reason).await,
+    };
     let built = match desired(&valid, &plan, &context, &configs) {
-        Ok(wanted) => wanted.objects,
+        Ok(built) => built,
         Err(DesiredError::PodTemplate { path, reason }) => {
             let fault = Fault { path, found: "a patch that cannot be used".to_owned(), write: reason };
             return turn.end(Reached::Invalid(&[fault]), None).await;
@@ -67,8 +71,8 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         Err(error) => return turn.wait(&valid, error.class(), &error.to_string()).await,
     };
     let held = held::held_back(&facts);
-    let engines = wanted_engines(&owner.id, &built);
-    let wanted = held::without(built, &held);
+    let engines = wanted_engines(&owner.id, &built.objects);
+    let wanted = held::without(built.objects, &held);
 
     let mut done = None;
     if !stack.spec.paused {
@@ -90,7 +94,7 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         records: &written,
         engines: &engines,
         held: &held,
-        rejected: &configs.rejected,
+        rejected: &[configs.rejected, built.rejected].concat(),
         done: done.as_ref(),
     };
     turn.end(Reached::End(&end), done.as_ref()).await

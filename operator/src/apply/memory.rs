@@ -113,12 +113,7 @@ impl Memory {
 
     /// Remembers that the API would not take an object.
     pub fn refused(&self, key: &ObjectKey, wanted: &Value, seen: Option<&Value>, refused: Refused) {
-        let refusal = Refusal {
-            wanted: hash(wanted),
-            seen: seen.map(hash),
-            at: Instant::now(),
-            refused,
-        };
+        let refusal = Refusal { wanted: hash(wanted), seen: seen.map(hash), at: Instant::now(), refused };
         self.entries().entry(key.clone()).or_default().refusal = Some(refusal);
     }
 

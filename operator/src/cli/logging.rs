@@ -32,6 +32,11 @@ impl LogArgs {
             Ok(filter) => (filter, None),
             Err(error) => (EnvFilter::new("info"), Some(error)),
         };
+        // The client's own warnings can hold what a server answered, contents of Secrets included.
+        let filter = match "kube_client::client=error".parse() {
+            Ok(quiet) => filter.add_directive(quiet),
+            Err(_) => filter,
+        };
         let colour =
             std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
         let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

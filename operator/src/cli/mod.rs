@@ -10,6 +10,7 @@ mod decide;
 pub mod input;
 mod install;
 pub mod logging;
+pub mod operator;
 mod output;
 mod reloader;
 pub mod render;
@@ -55,6 +56,8 @@ enum Command {
     Render(render::RenderArgs),
     /// Print the configuration of the engines, the parts joined.
     Config(config::ConfigArgs),
+    /// Run the operator.
+    Operator(operator::OperatorArgs),
     /// Print the completion script of a shell.
     Completion(completion::CompletionArgs),
     /// Bring configuration into the engine of the same pod, and prove it.
@@ -70,6 +73,7 @@ fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Crds(args) => crds::run(args, output),
         Command::Render(args) => render::run(args, output),
         Command::Config(args) => config::run(args, output),
+        Command::Operator(args) => operator::run(args, output),
         Command::Completion(args) => completion::run(args, output),
         Command::Reloader(args) => reloader::run(args, output),
         Command::Install(args) => install::run(args, output),

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
+use super::logging::LogArgs;
 use super::{CliError, Output, runtime};
 use crate::controller::{self, Options};
 use crate::observe::stores::Scope;
@@ -20,7 +20,7 @@ const AFTER_HELP: &str = "\
 Examples:
   obstack operator                                     in a cluster, or with KUBECONFIG
   obstack operator --watch-namespaces team-a,team-b    without cluster-wide rights
-  obstack operator --listen 127.0.0.1:8080 --leader-election=false --log-level debug";
+  obstack operator --listen 127.0.0.1:8080 --leader-election=false --log debug";
 
 /// Runs the operator until it is told to stop.
 #[derive(Debug, Args)]
@@ -47,27 +47,14 @@ pub struct OperatorArgs {
     /// How long the API server may take to answer at first.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     startup_timeout: Duration,
-    /// How log lines are written.
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
-    /// What is logged: a level, or a filter such as `obstack=debug,kube=info`.
-    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
-    log_level: String,
+    #[command(flatten)]
+    logging: LogArgs,
     /// Name of the pod.
     #[arg(long, value_name = "NAME", env = "POD_NAME", hide = true)]
     pod_name: Option<String>,
     /// Namespace of the pod.
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", hide = true)]
     pod_namespace: Option<String>,
-}
-
-/// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object per line.
-    Json,
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -83,10 +70,10 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Runs the command.
 ///
 /// # Errors
-/// Exit code 2 for a log filter that cannot be read, 3 where something outside is missing: the address is
+/// Exit code 3 where something outside is missing: the address is
 /// taken, no cluster is configured, or it does not answer.
 pub fn run(args: OperatorArgs, _output: &Output) -> Result<(), CliError> {
-    log(&args)?;
+    args.logging.init();
     let options = options(args);
     runtime(THREADS)?.block_on(async {
         let stop = CancellationToken::new();
@@ -109,24 +96,6 @@ fn no_signals(error: std::io::Error) -> CliError {
     CliError::Outside(format!("signals cannot be waited for: {error}"))
 }
 
-fn log(args: &OperatorArgs) -> Result<(), CliError> {
-    let filter = EnvFilter::try_new(&args.log_level).map_err(|error| {
-        CliError::Usage(format!("--log-level {}: {error}; write a level such as info", args.log_level))
-    })?;
-    // The client's own warnings can hold what a server answered, contents of Secrets included.
-    let quiet = "kube_client::client=error".parse().map_err(|_| CliError::Usage("log filter".to_owned()))?;
-    let filter = filter.add_directive(quiet);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::io::IsTerminal::is_terminal(&std::io::stderr());
-    // It fails only where a logger is set already, and then there is one.
-    let _ = match args.log_format {
-        LogFormat::Text => lines.with_ansi(colour).try_init(),
-        LogFormat::Json => lines.json().try_init(),
-    };
-    Ok(())
-}
-
 fn options(args: OperatorArgs) -> Options {
     let mut namespaces = args.watch_namespaces;
     namespaces.retain(|namespace| !namespace.is_empty());
@@ -136,8 +105,9 @@ fn options(args: OperatorArgs) -> Options {
     let lease_namespace =
         args.lease_namespace.or_else(|| args.pod_namespace.clone()).unwrap_or_else(|| "default".to_owned());
     // A pod's name is its own; elsewhere something random keeps two processes apart.
-    let identity =
-        args.pod_name.unwrap_or_else(|| format!("obstack-{}-{:08x}", std::process::id(), rand::random::<u32>()));
+    let identity = args
+        .pod_name
+        .unwrap_or_else(|| format!("obstack-{}-{:08x}", std::process::id(), rand::random::<u32>()));
     Options {
         listen: args.listen,
         scope,

@@ -132,7 +132,9 @@ fn explain(error: &RequestError) -> String {
         Some(404) => "the API types are not installed; run `kubectl apply -f crds/`, or \
                       `obstack crds | kubectl apply -f -`. The operator waits for them"
             .to_owned(),
-        Some(401 | 403) => format!("{error}; apply the roles of deploy/install.yaml. The operator waits for them"),
+        Some(401 | 403) => {
+            format!("{error}; apply the roles of deploy/install.yaml. The operator waits for them")
+        }
         _ => format!("the API types cannot be read: {error}"),
     }
 }

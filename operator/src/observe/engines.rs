@@ -146,7 +146,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, long).await });
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::tls::install_provider();
         let engines = Engines::new().unwrap();
         let Some(Fact::Unavailable(reason)) = engines.ask(Role::Alerting, &url).await else {
             panic!("an answer of any length was read")

@@ -74,3 +74,26 @@ impl Kind {
         matches!(self.name, "StatefulSet" | "Deployment")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::OWNED_KINDS;
+
+    #[test]
+    fn every_kind_that_is_built_is_watched_and_pruned() {
+        for (api_version, kind) in OWNED_KINDS.iter().filter(|(_, kind)| *kind != "DecisionRecord") {
+            let known = Kind::of(kind).unwrap_or_else(|| panic!("{kind} is built and not watched"));
+            assert_eq!(known.api_version(), *api_version);
+        }
+    }
+
+    #[test]
+    fn workloads_are_pruned_before_what_they_need() {
+        let place = |name: &str| OWNED.iter().position(|kind| kind.name == name).unwrap();
+        for needed in ["Secret", "ConfigMap", "ServiceAccount", "Role", "ClusterRole"] {
+            assert!(place("StatefulSet") < place(needed), "{needed}");
+            assert!(place("Deployment") < place(needed), "{needed}");
+        }
+    }
+}

@@ -159,9 +159,7 @@ impl Stores {
         let owned = OWNED
             .iter()
             .filter(|kind| !kind.cluster || *scope == Scope::Cluster)
-            .map(|kind| {
-                (kind, start.watch(&kind.resource(), &scope.targets(), own.clone(), owner))
-            })
+            .map(|kind| (kind, start.watch(&kind.resource(), &scope.targets(), own.clone(), owner)))
             .collect();
         let secrets = scope.targets().into_iter().map(|target| start.watch_secrets(target)).collect();
         Self { stacks, records, pods, owned, secrets }
@@ -361,6 +359,7 @@ fn owner(object: &DynamicObject, _gone: bool) -> Option<Trigger> {
     let labels = object.labels();
     let owner = object.owner_references().iter().find(|owner| owner.kind == "ObservabilityStack");
     let name = owner.map(|owner| &owner.name).or_else(|| labels.get(LABEL_STACK))?.clone();
-    let namespace = labels.get(LABEL_STACK_NAMESPACE).cloned().or_else(|| object.metadata.namespace.clone())?;
+    let namespace =
+        labels.get(LABEL_STACK_NAMESPACE).cloned().or_else(|| object.metadata.namespace.clone())?;
     Some(Trigger::Stack(StackId { namespace, name }))
 }

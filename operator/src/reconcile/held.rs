@@ -10,16 +10,16 @@ use crate::desired::WantedObject;
 use crate::observe::{Fact, Facts};
 
 /// A component whose configuration is held back, and why.
-pub type Held = (Component, String);
+pub(super) type Held = (Component, String);
 
 /// The contents that are known. One that is known to be missing is not in it, and costs its receiver.
-pub fn known_secrets(facts: &Facts) -> BTreeMap<SecretKey, Vec<u8>> {
+pub(super) fn known_secrets(facts: &Facts) -> BTreeMap<SecretKey, Vec<u8>> {
     let value = |fact: &Fact<Option<Vec<u8>>>| fact.known().cloned().flatten();
     facts.secrets.iter().filter_map(|(key, fact)| Some((key.clone(), value(fact)?))).collect()
 }
 
 /// Which components' configuration is held back, because something in it could not be read.
-pub fn held_back(facts: &Facts) -> Vec<Held> {
+pub(super) fn held_back(facts: &Facts) -> Vec<Held> {
     let unread = facts.secrets.iter().find_map(|(key, fact)| match fact {
         Fact::Unavailable(reason) => Some(format!(
             "Secret {} could not be read, so the configuration stays as it is: {reason}",
@@ -31,7 +31,7 @@ pub fn held_back(facts: &Facts) -> Vec<Held> {
 }
 
 /// What is wanted, without the configuration that is held back. Workloads and Services do not depend on it.
-pub fn without(wanted: Vec<WantedObject>, held: &[Held]) -> Vec<WantedObject> {
+pub(super) fn without(wanted: Vec<WantedObject>, held: &[Held]) -> Vec<WantedObject> {
     let is_held = |object: &WantedObject| {
         object.body["kind"] == "Secret" && held.iter().any(|(component, _)| *component == object.component)
     };
@@ -40,11 +40,14 @@ pub fn without(wanted: Vec<WantedObject>, held: &[Held]) -> Vec<WantedObject> {
 
 /// Components of which nothing is pruned: those whose objects are not all known to be wanted or not, and those
 /// whose choice cannot be deployed, because what runs is better than nothing.
-pub fn kept(plan: &Plan, held: &[Held]) -> BTreeSet<Component> {
+pub(super) fn kept(plan: &Plan, held: &[Held]) -> BTreeSet<Component> {
     let undeployed = plan.decisions.iter().filter(|decision| {
         decision.in_force.is_none() || !decision.deployable || decision.uncertain.is_some()
     });
-    undeployed.map(|decision| decision.component).chain(held.iter().map(|(component, _)| *component)).collect()
+    undeployed
+        .map(|decision| decision.component)
+        .chain(held.iter().map(|(component, _)| *component))
+        .collect()
 }
 
 #[cfg(test)]

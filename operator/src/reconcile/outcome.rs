@@ -1,7 +1,5 @@
 //! Pure: what came of a reconcile, and when to look again.
 
-use std::time::Duration;
-
 use obstack_crds::ObservabilityStackStatus;
 use obstack_crds::status::{CONFIGURATION_LIVE, PROGRESSING, READY};
 
@@ -79,6 +77,8 @@ fn is_settled(status: &ObservabilityStackStatus) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
     use k8s_openapi::jiff::Timestamp;
     use obstack_crds::Component;
@@ -122,7 +122,10 @@ mod tests {
         let transient = Next::Failed(Some(Duration::from_secs(1)));
         assert_eq!(ended(&[Class::Transient]).next, transient);
         let conflict = ended(&[Class::Transient, Class::Conflict, Class::Bug]);
-        assert_eq!((conflict.next, conflict.result), (Next::Failed(Some(Duration::from_millis(150))), "conflict"));
+        assert_eq!(
+            (conflict.next, conflict.result),
+            (Next::Failed(Some(Duration::from_millis(150))), "conflict")
+        );
         let forbidden = ended(&[Class::Forbidden]);
         assert_eq!((forbidden.next, forbidden.result), (Next::Settled, "forbidden"));
     }

@@ -16,7 +16,7 @@ use crate::apply::writer::RequestError;
 use crate::apply::{Applier, Done, Owner};
 use crate::controller::events::Recorder;
 use crate::decide::Catalog;
-use crate::desired::{Context, INSTALL_CONTAINER};
+use crate::desired::{Context, Pinned};
 use crate::error::Class;
 use crate::metrics::{DecisionMetric, Metrics};
 use crate::observe::{Fact, Facts, Observer};
@@ -35,23 +35,20 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What `desired` is to know of the operator. A stack that runs keeps the image that it has: an upgrade of
-    /// the operator restarts no engine.
-    pub(super) fn context(&self, facts: &Facts) -> Context {
-        Context {
-            operator_image: running_image(facts).unwrap_or_else(|| self.operator_image.clone()),
+    /// What `desired` is to know beside the stack; the reason, where what runs could not be read.
+    pub(super) fn context(&self, facts: &Facts) -> Result<Context, String> {
+        let workloads = match facts.owned.get("StatefulSet") {
+            Some(Fact::Known(workloads)) => workloads,
+            Some(Fact::Unavailable(reason)) => return Err(format!("StatefulSets: {reason}")),
+            None => return Err("StatefulSets are not watched".to_owned()),
+        };
+        let bodies = workloads.iter().filter_map(|workload| serde_json::to_value(workload.as_ref()).ok());
+        Ok(Context {
+            operator_image: self.operator_image.clone(),
             operator_namespace: self.operator_namespace.clone(),
-        }
+            pinned: bodies.filter_map(|body| Pinned::of(&body)).collect(),
+        })
     }
-}
-
-fn running_image(facts: &Facts) -> Option<String> {
-    let Some(Fact::Known(workloads)) = facts.owned.get("StatefulSet") else { return None };
-    let containers = workloads.iter().flat_map(|workload| {
-        workload.data["spec"]["template"]["spec"]["initContainers"].as_array().into_iter().flatten()
-    });
-    let mut install = containers.filter(|container| container["name"] == INSTALL_CONTAINER);
-    install.find_map(|container| container["image"].as_str().map(str::to_owned))
 }
 
 /// What a reconcile works with.
@@ -81,7 +78,14 @@ impl World {
     /// Begins a reconcile.
     pub(super) fn turn<'a>(&'a self, owner: &'a Owner, object: &'a DynamicObject, failures: u32) -> Turn<'a> {
         let before = self.status_before(owner, object);
-        Turn { world: self, owner, generation: object.metadata.generation, failures, before, secrets: BTreeSet::new() }
+        Turn {
+            world: self,
+            owner,
+            generation: object.metadata.generation,
+            failures,
+            before,
+            secrets: BTreeSet::new(),
+        }
     }
 
     /// The status before: ours, where the watch does not show it yet.
@@ -168,7 +172,8 @@ impl Turn<'_> {
                 Err(RequestError::NotLeader(_)) => return Outcome::stopped(),
                 // The stack went meanwhile, or another took its name.
                 Err(error) if matches!(error.code(), Some(404 | 409)) => {
-                    return Outcome::failed(Class::Conflict, self.failures, jitter).referring_to(&self.secrets);
+                    return Outcome::failed(Class::Conflict, self.failures, jitter)
+                        .referring_to(&self.secrets);
                 }
                 Err(error) => {
                     let class = error.class().unwrap_or(Class::Transient);
@@ -181,7 +186,9 @@ impl Turn<'_> {
         let decisions = decisions(&status, &reached);
         self.world.metrics.set_stack(&self.owner.id, status.rejected.len(), decisions);
         let outcome = match reached {
-            Reached::Unreadable(_) | Reached::Invalid(_) => Outcome::failed(Class::Invalid, self.failures, jitter),
+            Reached::Unreadable(_) | Reached::Invalid(_) => {
+                Outcome::failed(Class::Invalid, self.failures, jitter)
+            }
             Reached::Waiting(_, class, _) => Outcome::failed(class, self.failures, jitter),
             Reached::End(_) => Outcome::ended(&status, done, self.failures, jitter),
         };
