@@ -4,7 +4,6 @@ use super::server::Server;
 use super::store::Store;
 use super::{lock, meta};
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 /// Namespaces of every cluster.
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -39,7 +38,7 @@ pub(crate) fn fill(server: &Server) {
 }
 
 /// Gives every namespace its default account and the certificate authority.
-fn equip(server: &Server, store: &mut Store) {
+pub(crate) fn equip(server: &Server, store: &mut Store) {
     let namespaces: Vec<String> = store
         .list("namespaces", None, None)
         .filter(|n| !meta::is_deleting(n))
@@ -71,18 +70,5 @@ fn equip(server: &Server, store: &mut Store) {
                 "data": {"ca.crt": server.ca},
             }),
         );
-    }
-}
-
-/// Keeps namespaces equipped.
-pub(crate) async fn run(server: Arc<Server>) {
-    let mut changed = lock(&server.store).subscribe();
-    loop {
-        equip(&server, &mut lock(&server.store));
-        changed.borrow_and_update();
-        tokio::select! {
-            () = server.shutdown.cancelled() => return,
-            result = changed.changed() => if result.is_err() { return },
-        }
     }
 }

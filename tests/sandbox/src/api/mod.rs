@@ -7,6 +7,7 @@ mod admit;
 mod audit;
 mod auth;
 mod bootstrap;
+mod controllers;
 mod errors;
 mod fault;
 mod handlers;

@@ -9,7 +9,7 @@ use super::registry::Registry;
 use super::server::Server;
 use super::store::Store;
 use super::tls::Identity;
-use super::{bootstrap, lock, meta, write};
+use super::{bootstrap, controllers, lock, meta, write};
 use axum::body::Body;
 use axum::http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -126,7 +126,7 @@ impl ApiServer {
         bootstrap::fill(&server);
         let tasks = TaskTracker::new();
         tasks.spawn(accept(server.clone(), listener, TlsAcceptor::from(tls), tasks.clone()));
-        tasks.spawn(bootstrap::run(server.clone()));
+        tasks.spawn(controllers::run(server.clone()));
         Ok(Handle { server, address, tasks })
     }
 }

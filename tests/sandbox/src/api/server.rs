@@ -132,7 +132,7 @@ impl Server {
     pub(crate) fn refresh(&self, store: &Store) {
         let mut registry = Registry::builtin();
         for definition in store.list(CRDS, None, None) {
-            if definition.pointer("/status/conditions").is_some() && !meta::is_deleting(definition) {
+            if definition.pointer("/status/conditions").is_some() {
                 crd::resources(definition).into_iter().for_each(|r| registry.add(r));
             }
         }
@@ -199,6 +199,13 @@ impl Server {
     /// Creates an object. With `apply`, its fields belong to an applying manager.
     pub(crate) fn create(&self, ctx: &Context, mut object: Value, apply: bool) -> ApiResult<Outcome> {
         let resource = &ctx.resource;
+        if resource.custom.as_ref().is_some_and(|c| c.terminating) {
+            return Err(ApiError::new(
+                405,
+                "MethodNotAllowed",
+                "create not allowed while custom resource definition is terminating",
+            ));
+        }
         same_type(resource, &object)?;
         let sent = object.clone();
         let metadata = meta::metadata(&mut object);
@@ -275,6 +282,7 @@ impl Server {
         managers.store(&mut object);
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
             object["status"] = crd::status(&object);
+            meta::set(&mut object, "finalizers", Some(json!([crd::FINALIZER])));
         }
         if dry_run {
             return Ok(Outcome { code: 201, object: Arc::new(object), changed: false, warnings });
@@ -449,6 +457,24 @@ impl Server {
         let object = finish_deletion(store, resource, object);
         self.after_write(store, resource);
         Ok(Outcome { code: 200, object, changed: true, warnings })
+    }
+
+    /// A change that the control plane makes by itself, owned by its manager.
+    pub(crate) fn control(&self, store: &mut Store, resource: &Resource, old: &Value, mut new: Value) {
+        let mut managers = ManagedFields::of(old);
+        let manager = Manager {
+            name: "kube-controller-manager".to_owned(),
+            operation: "Update".to_owned(),
+            api_version: resource.api_version(),
+            subresource: String::new(),
+        };
+        managers.update(old, &new, &resource.schema, &manager, &FieldSet::default(), &meta::now());
+        managers.store(&mut new);
+        if new != *old {
+            let object = store.put(&resource.storage, new);
+            finish_deletion(store, resource, object);
+            self.after_write(store, resource);
+        }
     }
 
     /// Follow-up of a write in the same critical section.

@@ -3,7 +3,7 @@
 
 use super::meta;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -13,6 +13,8 @@ const LOG_CAPACITY: usize = 20_000;
 
 /// Namespace (empty for cluster-scoped) and name.
 pub(crate) type Name = (String, String);
+/// Storage and name.
+pub(crate) type Location = (String, Name);
 
 /// What a change did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +49,21 @@ pub(crate) struct Store {
     version: u64,
     collections: BTreeMap<String, Collection>,
     /// Where each object with that UID is, for garbage collection.
-    uids: HashMap<String, (String, Name)>,
+    uids: HashMap<String, Location>,
+    /// Objects by the UID of an owner that they name.
+    dependents: HashMap<String, BTreeSet<Location>>,
+    /// Objects written since the last [`Store::take_work`] that have owners or are being deleted.
+    touched: BTreeSet<Location>,
+    /// UIDs of objects removed since then.
+    removed: Vec<String>,
     changed: watch::Sender<u64>,
+}
+
+/// What garbage collection has to look at.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub(crate) touched: BTreeSet<Location>,
+    pub(crate) removed: Vec<String>,
 }
 
 impl Store {
@@ -57,6 +72,9 @@ impl Store {
             version: 1,
             collections: BTreeMap::new(),
             uids: HashMap::new(),
+            dependents: HashMap::new(),
+            touched: BTreeSet::new(),
+            removed: Vec::new(),
             changed: watch::Sender::new(1),
         }
     }
@@ -119,9 +137,9 @@ impl Store {
         meta::set(&mut object, "resourceVersion", Some(self.version.to_string().into()));
         let name = (meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
         let object = Arc::new(object);
-        self.uids.insert(meta::uid(&object).to_owned(), (storage.to_owned(), name.clone()));
         let collection = self.collections.entry(storage.to_owned()).or_default();
-        let before = collection.objects.insert(name, object.clone());
+        let before = collection.objects.insert(name.clone(), object.clone());
+        self.index((storage.to_owned(), name), before.as_deref(), Some(&object));
         let change = if before.is_some() { Change::Modified } else { Change::Added };
         self.record(storage, Event { version: self.version, change, object: object.clone(), before });
         object
@@ -131,8 +149,9 @@ impl Store {
     pub(crate) fn restore(&mut self, storage: &str, object: Value) {
         let name = (meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
         self.version = self.version.max(meta::version(&object));
-        self.uids.insert(meta::uid(&object).to_owned(), (storage.to_owned(), name.clone()));
-        self.collections.entry(storage.to_owned()).or_default().objects.insert(name, Arc::new(object));
+        let object = Arc::new(object);
+        self.collections.entry(storage.to_owned()).or_default().objects.insert(name.clone(), object.clone());
+        self.index((storage.to_owned(), name), None, Some(&object));
     }
 
     /// After a restore: nothing before this version can be watched.
@@ -147,7 +166,8 @@ impl Store {
     pub(crate) fn remove(&mut self, storage: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let collection = self.collections.get_mut(storage)?;
         let before = collection.objects.remove(&(namespace.to_owned(), name.to_owned()))?;
-        self.uids.remove(meta::uid(&before));
+        self.index((storage.to_owned(), (namespace.to_owned(), name.to_owned())), Some(&before), None);
+        self.removed.push(meta::uid(&before).to_owned());
         self.version += 1;
         let mut object = Value::clone(&before);
         meta::set(&mut object, "resourceVersion", Some(self.version.to_string().into()));
@@ -160,6 +180,41 @@ impl Store {
         };
         self.record(storage, event);
         Some(object)
+    }
+
+    /// Keeps the indexes: by UID, by owner, and what garbage collection must look at.
+    fn index(&mut self, at: Location, before: Option<&Value>, after: Option<&Value>) {
+        for owner in before.into_iter().flat_map(owners) {
+            if let Some(set) = self.dependents.get_mut(owner) {
+                set.remove(&at);
+                if set.is_empty() {
+                    self.dependents.remove(owner);
+                }
+            }
+        }
+        if let Some(before) = before {
+            self.uids.remove(meta::uid(before));
+        }
+        let Some(after) = after else { return };
+        self.uids.insert(meta::uid(after).to_owned(), at.clone());
+        let mut look = meta::is_deleting(after);
+        for owner in owners(after) {
+            self.dependents.entry(owner.to_owned()).or_default().insert(at.clone());
+            look = true;
+        }
+        if look {
+            self.touched.insert(at);
+        }
+    }
+
+    /// Objects that name the owner with that UID.
+    pub(crate) fn dependents(&self, uid: &str) -> Vec<Location> {
+        self.dependents.get(uid).into_iter().flatten().cloned().collect()
+    }
+
+    /// What changed for garbage collection since the last call.
+    pub(crate) fn take_work(&mut self) -> Work {
+        Work { touched: std::mem::take(&mut self.touched), removed: std::mem::take(&mut self.removed) }
     }
 
     fn record(&mut self, storage: &str, event: Event) {
@@ -193,4 +248,10 @@ impl Store {
         let start = collection.log.partition_point(|e| e.version <= version);
         Some(collection.log.range(start..).cloned().collect())
     }
+}
+
+/// UIDs of an object's owners.
+fn owners(object: &Value) -> impl Iterator<Item = &str> {
+    let list = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(|o| o.get("uid").and_then(Value::as_str))
 }

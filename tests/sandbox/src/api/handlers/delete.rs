@@ -26,6 +26,13 @@ pub(crate) struct Options {
     dry_run: bool,
 }
 
+impl Options {
+    /// A deletion by a controller.
+    pub(crate) fn with_policy(policy: &str) -> Self {
+        Self { policy: policy.to_owned(), ..Self::default() }
+    }
+}
+
 fn options(ctx: &Context, body: &Bytes) -> ApiResult<Options> {
     let value: Value = if body.is_empty() {
         Value::Null
@@ -230,5 +237,8 @@ fn mark(new: &mut Value, resource: &Resource, grace: i64, policy: &str) {
     }
     if resource.is("", "namespaces") {
         new["status"]["phase"] = "Terminating".into();
+    }
+    if !already && resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
+        super::super::registry::crd::terminating(new);
     }
 }

@@ -67,7 +67,12 @@ fn resource(definition: &Value, version: &Value) -> Resource {
         create_only: false,
         storage: super::super::errors::qualified(&group, &plural),
         columns: columns(version),
-        custom: Some(Custom { definition_uid: meta::uid(definition).to_owned(), schema_json, rules }),
+        custom: Some(Custom {
+            definition_uid: meta::uid(definition).to_owned(),
+            terminating: meta::is_deleting(definition),
+            schema_json,
+            rules,
+        }),
         schema: Arc::new(schema),
         version: name,
         group,
@@ -89,6 +94,21 @@ fn columns(version: &Value) -> Vec<Column> {
             source: Source::Path(text(column, "/jsonPath").to_owned()),
         })
         .collect()
+}
+
+/// Keeps a definition until its objects are gone.
+pub(crate) const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// Notes that a definition is being deleted.
+pub(crate) fn terminating(definition: &mut Value) {
+    let condition = json!({
+        "type": "Terminating", "status": "True", "reason": "InstanceDeletionPending",
+        "message": "CustomResource deletion is pending", "lastTransitionTime": meta::now(),
+    });
+    let status = meta::map_at(definition, "status");
+    if let Some(Value::Array(list)) = status.get_mut("conditions") {
+        list.push(condition);
+    }
 }
 
 /// Fills in what the server adds to a definition: names, stored versions and conditions.

@@ -50,6 +50,8 @@ pub(crate) enum Source {
 pub(crate) struct Custom {
     /// UID of the definition.
     pub(crate) definition_uid: String,
+    /// The definition is being deleted: nothing can be created any more.
+    pub(crate) terminating: bool,
     pub(crate) schema_json: Value,
     pub(crate) rules: Rules,
 }

@@ -1,0 +1,9 @@
+//! The embedded API server, held to the behaviour of a kube-apiserver through its own HTTP interface.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod apply;
+mod collect;
+mod custom;
+mod harness;
+mod objects;
+mod watches;
