@@ -92,7 +92,11 @@ fn owner_state(store: &Store, registry: &Registry, object: &Value, reference: &V
     let text = |key: &str| reference.get(key).and_then(Value::as_str).unwrap_or_default();
     let Some(kind) = registry.by_kind(text("apiVersion"), text("kind")) else {
         // A kind that is not served proves nothing.
-        return if known_kind(registry, text("apiVersion"), text("kind")) { Owner::Gone } else { Owner::Solid };
+        return if known_kind(registry, text("apiVersion"), text("kind")) {
+            Owner::Gone
+        } else {
+            Owner::Solid
+        };
     };
     let namespace = if kind.namespaced { meta::namespace(object) } else { "" };
     match store.get(&kind.storage, namespace, text("name")) {
@@ -114,7 +118,13 @@ fn known_kind(registry: &Registry, api_version: &str, kind: &str) -> bool {
 }
 
 /// Deletes an object that lost all its owners, or drops references to those it lost.
-fn collect(server: &Server, store: &mut Store, registry: &Registry, resource: &Resource, object: &Arc<Value>) {
+fn collect(
+    server: &Server,
+    store: &mut Store,
+    registry: &Registry,
+    resource: &Resource,
+    object: &Arc<Value>,
+) {
     let references = object.pointer("/metadata/ownerReferences").and_then(Value::as_array).cloned();
     let references = references.unwrap_or_default();
     if references.is_empty() {
@@ -162,7 +172,11 @@ fn end_owner(
             let Some(dependent) = store.get(&storage, &namespace, &name) else { continue };
             let Some(kind) = registry.by_storage(&storage) else { continue };
             let mut new = Value::clone(&dependent);
-            let mut kept = new.pointer("/metadata/ownerReferences").and_then(Value::as_array).cloned().unwrap_or_default();
+            let mut kept = new
+                .pointer("/metadata/ownerReferences")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
             kept.retain(|r| r["uid"] != uid.as_str());
             meta::set(&mut new, "ownerReferences", (!kept.is_empty()).then(|| json!(kept)));
             server.control(store, &kind, &dependent, new);

@@ -61,12 +61,8 @@ impl Api {
             .unwrap();
         let response = self.client.send(request).await.unwrap();
         let code = response.status().as_u16();
-        let warnings = response
-            .headers()
-            .get_all("warning")
-            .iter()
-            .map(|v| v.to_str().unwrap().to_owned())
-            .collect();
+        let warnings =
+            response.headers().get_all("warning").iter().map(|v| v.to_str().unwrap().to_owned()).collect();
         let bytes = response.into_body().collect_bytes().await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Answer { code, body, warnings }

@@ -1,4 +1,5 @@
 //! The embedded API server, held to the behaviour of a kube-apiserver through its own HTTP interface.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod apply;

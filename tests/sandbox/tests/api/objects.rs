@@ -81,7 +81,8 @@ async fn errors_carry_the_status_of_a_real_server() {
          changes to the latest version and try again"
     );
 
-    let message = api.post("/api/v1/namespaces/nowhere/configmaps", config_map("a", json!({}))).await.error(404);
+    let message =
+        api.post("/api/v1/namespaces/nowhere/configmaps", config_map("a", json!({}))).await.error(404);
     assert_eq!(message, "namespaces \"nowhere\" not found");
     let message = api.get("/apis/example.com/v1/things").await.error(404);
     assert_eq!(message, "the server could not find the requested resource");
@@ -90,7 +91,10 @@ async fn errors_carry_the_status_of_a_real_server() {
     assert_eq!(invalid.body["details"]["causes"][0]["reason"], "FieldValueInvalid");
     assert_eq!(invalid.body["details"]["causes"][0]["field"], "metadata.name");
     let message = invalid.error(422);
-    assert!(message.starts_with("ConfigMap \"Not_A_Name\" is invalid: metadata.name: Invalid value:"), "{message}");
+    assert!(
+        message.starts_with("ConfigMap \"Not_A_Name\" is invalid: metadata.name: Invalid value:"),
+        "{message}"
+    );
 
     let message = api.post("/api/v1/namespaces/default/pods/x/exec", json!({})).await.error(501);
     assert_eq!(message, "the sandbox does not serve pods/exec");
@@ -223,7 +227,8 @@ async fn strategic_patches_know_the_keys_of_lists() {
     assert_eq!(names, ["main", "side"]);
     assert_eq!(containers[0]["image"], "registry/app:1");
     assert_eq!(containers[0]["env"][0]["value"], "1");
-    let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "side", "$patch": "delete"}]}}}});
+    let patch =
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "side", "$patch": "delete"}]}}}});
     let patched = api.strategic(&path, patch).await.ok();
     assert_eq!(patched["spec"]["template"]["spec"]["containers"].as_array().unwrap().len(), 1);
 }
@@ -326,7 +331,8 @@ async fn finalizers_and_preconditions_hold_back_a_deletion() {
     let before = api.handle.resource_version();
     assert_eq!(api.delete(&path).await.ok()["metadata"], marked["metadata"]);
     assert_eq!(api.handle.resource_version(), before, "a second deletion changes nothing");
-    let message = api.merge(&path, json!({"metadata": {"finalizers": ["example.com/other"]}})).await.error(422);
+    let message =
+        api.merge(&path, json!({"metadata": {"finalizers": ["example.com/other"]}})).await.error(422);
     assert!(message.contains("no new finalizers can be added"), "{message}");
     api.merge(&path, json!({"metadata": {"finalizers": null}})).await.ok();
     assert_eq!(api.get(&path).await.code, 404);

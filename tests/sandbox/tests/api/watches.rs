@@ -61,7 +61,8 @@ async fn selectors_turn_changes_into_additions_and_deletions() {
 async fn initial_events_end_with_a_bookmark() {
     let api = start().await;
     api.post(OTHER, config_map("a", json!({}))).await.ok();
-    let query = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let query =
+        "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
     let mut watch = api.watch(&format!("{OTHER}?{query}&timeoutSeconds=1")).await;
     assert_eq!(watch.name().await, "ADDED a");
     assert_eq!(watch.name().await, "ADDED kube-root-ca.crt");
@@ -80,7 +81,8 @@ async fn initial_events_end_with_a_bookmark() {
 #[tokio::test]
 async fn a_stopped_server_ends_its_watches() {
     let api = start().await;
-    let mut watch = api.watch(&format!("{MAPS}?watch=true&resourceVersion={}", api.handle.resource_version())).await;
+    let mut watch =
+        api.watch(&format!("{MAPS}?watch=true&resourceVersion={}", api.handle.resource_version())).await;
     api.handle.stop().await;
     assert!(watch.next().await.is_none());
 }

@@ -24,30 +24,49 @@ pub(crate) fn merge(live: &Value, applied: &Value, schema: &Schema) -> Value {
     }
 }
 
-/// The applied order rules; items that only the live list has keep their place before the next shared one.
+/// The applied order rules; items that only the live list has keep their place relative to the shared ones.
 fn merge_lists(live: &[Value], applied: &[Value], schema: &Schema) -> Vec<Value> {
     let key = |value: &Value| item(schema.item(), &schema.list, value);
     let live_keys: Vec<Option<String>> = live.iter().map(key).collect();
     let applied_keys: Vec<Option<String>> = applied.iter().map(key).collect();
+    let find = |keys: &[Option<String>], key: &Option<String>| {
+        key.as_ref().and_then(|_| keys.iter().position(|k| k == key))
+    };
     let mut merged = Vec::with_capacity(live.len() + applied.len());
-    let mut next_live = 0;
-    for (value, wanted) in applied.iter().zip(&applied_keys) {
-        let Some(position) = live_keys.iter().position(|k| k.is_some() && k == wanted) else {
-            merged.push(value.clone());
-            continue;
-        };
-        while next_live < position {
-            if !applied_keys.contains(&live_keys[next_live]) {
-                merged.push(live[next_live].clone());
+    let (mut l, mut r) = (0, 0);
+    while l < live.len() || r < applied.len() {
+        if let Some(key) = live_keys.get(l) {
+            match find(&applied_keys, key) {
+                None => {
+                    merged.push(live[l].clone());
+                    l += 1;
+                    continue;
+                }
+                // Merged already where the applied order has it.
+                Some(at) if at < r => {
+                    l += 1;
+                    continue;
+                }
+                Some(at) => {
+                    // Another shared item comes first in the applied order: this one waits for its turn there.
+                    let shared_before = (r..at).any(|index| find(&live_keys, &applied_keys[index]).is_some());
+                    if shared_before {
+                        l += 1;
+                        continue;
+                    }
+                }
             }
-            next_live += 1;
         }
-        next_live = next_live.max(position + 1);
-        merged.push(merge(&live[position], value, schema.item()));
-    }
-    for index in next_live..live.len() {
-        if !applied_keys.contains(&live_keys[index]) {
-            merged.push(live[index].clone());
+        if let Some(value) = applied.get(r) {
+            let result = match find(&live_keys, &applied_keys[r]) {
+                Some(at) => merge(&live[at], value, schema.item()),
+                None => value.clone(),
+            };
+            merged.push(result);
+            if live_keys.get(l).is_some_and(|k| k.is_some() && *k == applied_keys[r]) {
+                l += 1;
+            }
+            r += 1;
         }
     }
     merged
