@@ -124,27 +124,28 @@ fn tie(verdict: &Verdict<'_>) -> Option<String> {
     if let (Some(settled), Some(engine)) =
         (&verdict.settled, verdict.engine.and_then(|id| verdict.candidate(id)))
     {
-        let others: Vec<String> = verdict
+        let tied: Vec<&Candidate<'_>> = verdict
             .ranking()
             .into_iter()
             .filter(|c| c.option.id != engine.option.id && overlap(c.total, engine.total))
-            .map(|c| match settled {
-                Settled::Previous => c.option.id.clone(),
-                Settled::Burden => format!("{} ({})", c.option.id, c.option.burden_basis),
-            })
             .collect();
-        let others = numbers::list(&others, "and");
+        let ids: Vec<&str> = tied.iter().map(|c| c.option.id.as_str()).collect();
+        let others = numbers::list(&ids, "and");
+        let choice = &engine.option.id;
         said.push(match settled {
             Settled::Previous => {
+                format!("The total of {choice} overlaps with {others}; {choice} is the previous choice and stays.")
+            }
+            Settled::Burden => {
+                let burdens = tied.iter().map(|c| c.option.burden);
+                let (least, most) = (burdens.clone().min().unwrap_or(0), burdens.max().unwrap_or(0));
+                let counts = if least == most { least.to_string() } else { format!("{least} to {most}") };
                 format!(
-                    "The totals overlap with {others}; {} is the previous choice and stays.",
-                    engine.option.id
+                    "The total of {choice} overlaps with {others}; {choice} takes the least looking after: {} ({}), \
+                     against {counts}.",
+                    engine.option.burden, engine.option.burden_basis
                 )
             }
-            Settled::Burden => format!(
-                "The totals overlap with {others}; {} takes the least looking after ({}).",
-                engine.option.id, engine.option.burden_basis
-            ),
         });
     }
     if !verdict.passed_over.is_empty() {

@@ -190,7 +190,7 @@ fn outcome(out: &mut String, record: &DecisionRecordSpec) {
 fn line_of_choice(out: &mut String, record: &DecisionRecordSpec, chosen: &str) {
     let because = match (&record.because, &record.tie) {
         (Some(because), _) => format!("a person decided so: \"{}\"", inline(because)),
-        (None, Some(tie)) => inline(tie),
+        (None, Some(tie)) => format!("it is the settled one of a tie. {}", inline(tie)),
         (None, None) if record.ranking.len() == 1 => {
             "it is the only one that no requirement rules out.".to_owned()
         }

@@ -1,5 +1,7 @@
 //! What the operator serves: `/metrics`, `/healthz`, `/readyz` and `/decisions`, by leaders and followers.
 
+pub mod decisions;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

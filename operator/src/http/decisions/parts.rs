@@ -1,0 +1,209 @@
+//! Pieces that the overview and the record share.
+
+use obstack_crds::DecisionRecord;
+use obstack_crds::DecisionRecordSpec;
+use obstack_crds::record::{ChosenBy, Phase, Range, Ranked, TripwireState};
+
+use super::html::Html;
+use super::view::{name, phase, state};
+
+/// What stands where every option is eliminated.
+pub(super) const NOTHING: &str = "nothing is left";
+
+pub(super) fn phase_chip(html: &mut Html, record: &DecisionRecord) {
+    match phase(record) {
+        Some(Phase::Accepted) => html.raw("<span class=\"chip ok\">accepted</span>"),
+        Some(Phase::Proposed) => html.raw("<span class=\"chip warn\">proposed</span>"),
+        Some(Phase::Rejected) => html.raw("<span class=\"chip\">rejected</span>"),
+        Some(Phase::Superseded) => html.raw("<span class=\"chip\">superseded</span>"),
+        None => html.raw("<span class=\"chip\">being written</span>"),
+    };
+}
+
+pub(super) fn state_chip(html: &mut Html, record: &DecisionRecord) {
+    if record.spec.tripwires.is_empty() {
+        return;
+    }
+    match state(record) {
+        TripwireState::Holding => html.raw("<span class=\"chip ok\"><i class=\"dot\"></i>holding</span>"),
+        TripwireState::AtRisk => html.raw("<span class=\"chip warn\"><i class=\"dot\"></i>at risk</span>"),
+        TripwireState::Tripped => html.raw("<span class=\"chip bad\"><i class=\"dot\"></i>tripped</span>"),
+        TripwireState::Unknown => {
+            html.raw("<span class=\"chip\"><i class=\"dot\"></i>not measured yet</span>")
+        }
+    };
+}
+
+pub(super) fn by_chip(html: &mut Html, spec: &DecisionRecordSpec) {
+    match spec.chosen_by {
+        ChosenBy::Engine => html.raw("<span class=\"chip\">by the engine</span>"),
+        ChosenBy::Person => html.raw("<span class=\"chip person\">by a person</span>"),
+    };
+}
+
+fn points(range: Range) -> String {
+    crate::decide::numbers::range(range, |v| format!("{:.0}", v.round()))
+}
+
+/// A range of 0 to 100 as a bar.
+pub(super) fn bar(html: &mut Html, range: Range) {
+    let (low, high) = (range.low.clamp(0.0, 100.0), range.high.clamp(0.0, 100.0));
+    let text = points(range);
+    html.raw(
+        "<svg class=\"bar\" viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"",
+    )
+    .text(&text)
+    .raw(" of 100\"><rect class=\"track\" width=\"100\" height=\"4\"/><rect class=\"range\" x=\"")
+    .text(format!("{low:.1}"))
+    .raw("\" width=\"")
+    .text(format!("{:.1}", (high - low).max(1.0)))
+    .raw("\" height=\"4\"/></svg><span class=\"num\">")
+    .text(text)
+    .raw("</span>");
+}
+
+/// Options that were left, as bars; `full` adds every quality.
+pub(super) fn ranking(html: &mut Html, spec: &DecisionRecordSpec, full: bool) {
+    if spec.ranking.is_empty() {
+        return;
+    }
+    html.raw("<ol class=\"rank\">");
+    for ranked in &spec.ranking {
+        let is_choice = Some(&ranked.option) == spec.chosen.as_ref();
+        html.raw(if is_choice { "<li class=\"choice\">" } else { "<li>" });
+        html.raw("<span class=\"name\">").words(&ranked.option);
+        notes(html, ranked, is_choice);
+        html.raw("</span>");
+        bar(html, ranked.total);
+        if full {
+            html.raw("<dl class=\"scores\">");
+            for (quality, range) in &ranked.scores {
+                html.raw("<div><dt>").words(quality).raw("</dt><dd>");
+                bar(html, *range);
+                html.raw("</dd></div>");
+            }
+            html.raw("</dl>");
+        }
+        html.raw("</li>");
+    }
+    html.raw("</ol>");
+    if let Some(tie) = &spec.tie {
+        html.raw("<p class=\"note\"><b>Tie.</b> ").words(tie).raw("</p>");
+    }
+    if spec.ranking.iter().any(|r| r.judgement) {
+        html.raw("<p class=\"note\"><span class=\"judged\">\u{2248}</span> its place turns on judgements, not on sourced facts alone</p>");
+    }
+}
+
+fn notes(html: &mut Html, ranked: &Ranked, is_choice: bool) {
+    if ranked.judgement {
+        html.raw(" <span class=\"judged\" title=\"its place turns on judgements\">\u{2248}</span>");
+    }
+    if is_choice {
+        html.raw(" <span class=\"tag\">chosen</span>");
+    } else if ranked.ties {
+        html.raw(" <span class=\"tag faint\">overlaps</span>");
+    }
+}
+
+pub(super) fn eliminated(html: &mut Html, spec: &DecisionRecordSpec) {
+    html.raw("<ul class=\"plain out\">");
+    let mut last = "";
+    for e in &spec.eliminated {
+        if e.option != last {
+            if !last.is_empty() {
+                html.raw("</li>");
+            }
+            html.raw("<li><s>").words(&e.option).raw("</s>");
+            last = &e.option;
+        }
+        html.raw("<p><code>").words(&e.requirement).raw("</code> ").words(&e.reason).raw("</p>");
+    }
+    if !last.is_empty() {
+        html.raw("</li>");
+    }
+    html.raw("</ul>");
+}
+
+pub(super) fn tradeoffs(html: &mut Html, spec: &DecisionRecordSpec) {
+    html.raw("<ul class=\"plain\">");
+    for t in &spec.tradeoffs {
+        html.raw("<li>").words(&t.text).raw("<p class=\"source\">").words(&t.source).raw("</p></li>");
+    }
+    html.raw("</ul>");
+}
+
+pub(super) fn sizing(html: &mut Html, spec: &DecisionRecordSpec) {
+    html.raw("<dl class=\"wide\">");
+    for s in &spec.sizing {
+        html.raw("<dt>").words(&s.quantity).raw("</dt><dd>").words(&s.arithmetic).raw("</dd>");
+    }
+    html.raw("</dl>");
+}
+
+pub(super) fn flip_points(html: &mut Html, spec: &DecisionRecordSpec) {
+    html.raw("<ul class=\"plain\">");
+    for f in &spec.flip_points {
+        html.raw("<li><code>").words(&f.input).raw("</code> ").words(&f.from);
+        match (&f.to, &f.choice) {
+            (Some(to), Some(choice)) => {
+                html.raw(" \u{2192} <b>").words(to).raw("</b> would choose ").words(choice);
+            }
+            (Some(to), None) => {
+                html.raw(" \u{2192} <b>").words(to).raw("</b> would leave nothing");
+            }
+            (None, _) => {
+                html.raw(" <span class=\"faint\">no value in range changes the choice</span>");
+            }
+        }
+        html.raw("</li>");
+    }
+    html.raw("</ul>");
+}
+
+pub(super) fn tripwires(html: &mut Html, spec: &DecisionRecordSpec) {
+    html.raw("<ul class=\"plain\">");
+    for w in &spec.tripwires {
+        html.raw("<li><b>")
+            .words(&w.id)
+            .raw("</b> <span class=\"faint\">watches ")
+            .words(&w.tradeoff)
+            .raw("</span>");
+        html.raw("<pre>")
+            .text(&w.expr)
+            .raw("\n  &gt; ")
+            .text(&w.bound)
+            .raw(" for ")
+            .text(&w.for_)
+            .raw("</pre><p>");
+        match &w.next {
+            Some(next) => html.raw("Then ").words(next).raw(": ").words(&w.cost),
+            None => html.words(&w.cost),
+        };
+        html.raw("</p></li>");
+    }
+    html.raw("</ul>");
+}
+
+/// Links to the records of a component, the newest first. `base` is the way to the overview.
+pub(super) fn history(html: &mut Html, base: &'static str, namespace: &str, records: &[&DecisionRecord]) {
+    html.raw("<ol class=\"plain history\">");
+    for record in records {
+        html.raw("<li><a href=\"");
+        link(html, base, namespace, record);
+        html.raw("\">#").text(record.spec.number).raw("</a> <b>");
+        html.words(record.spec.chosen.as_deref().unwrap_or(NOTHING)).raw("</b> ");
+        phase_chip(html, record);
+        if record.spec.reaffirms {
+            html.raw("<span class=\"chip\">reaffirms</span>");
+        }
+        html.raw(" <time>").words(&record.spec.decided_at).raw("</time></li>");
+    }
+    html.raw("</ol>");
+}
+
+/// The way to a record's own page, from a page whose way to the overview's folder is `base`.
+pub(super) fn link(html: &mut Html, base: &'static str, namespace: &str, record: &DecisionRecord) {
+    html.raw(base).raw("decisions/").segment(namespace).raw("/").segment(&record.spec.stack).raw("/");
+    html.segment(name(record));
+}
