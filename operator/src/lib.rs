@@ -4,6 +4,7 @@
 //! `http`, `reloader` and `main` may name a Kubernetes client or an HTTP client; a test holds that.
 
 pub mod apply;
+pub mod check;
 pub mod cli;
 pub mod controller;
 pub mod decide;

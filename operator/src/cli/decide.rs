@@ -13,6 +13,11 @@ use crate::decide::{Catalog, DecideFacts, Decision, Plan, Previous, decide, madr
 
 /// Arguments of `obstack decide`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Examples:
+  obstack decide -f stack.yaml
+  obstack decide -f stacks/ -o json
+  obstack decide -f stack.yaml -o madr > decisions.md")]
 pub(super) struct DecideArgs {
     #[command(flatten)]
     input: InputArgs,

@@ -7,10 +7,11 @@ use clap::Args;
 use obstack_crds::ObservabilityStack;
 use serde_json::Value;
 
+use crate::check;
 use crate::names::StackId;
-use crate::validate::{Valid, validate};
+use crate::validate::{Fault, Valid, validate};
 
-use super::yaml::{self, Node};
+use super::yaml::{self, Node, Tree};
 use super::{CliError, Output, Style};
 
 /// Most bytes of one file.
@@ -158,7 +159,17 @@ impl Input {
     /// Adds the documents of a text.
     pub fn add(&mut self, file: &str, text: &str) {
         let (nodes, problems) = yaml::parse(text);
-        self.documents.extend(nodes.into_iter().map(|node| Document { file: file.to_owned(), node }));
+        for node in nodes {
+            let document = Document { file: file.to_owned(), node };
+            // A List is only an envelope; what is in it counts.
+            let items = document.node.get("items").map(|entry| &entry.value.tree);
+            match items {
+                Some(Tree::List(items)) if document.is("v1", "List") => self
+                    .documents
+                    .extend(items.iter().map(|node| Document { file: file.to_owned(), node: node.clone() })),
+                _ => self.documents.push(document),
+            }
+        }
         self.problems.extend(problems.into_iter().map(|problem| Finding {
             file: file.to_owned(),
             line: problem.line,
@@ -205,17 +216,19 @@ impl Input {
     }
 }
 
-/// A document as a valid stack, or what is wrong with it.
+/// A document as a valid stack, or what is wrong with it. A broken rule group is no hindrance: it stands in
+/// [`Valid::rejected`], as with the operator.
 fn load(document: &Document) -> Result<Loaded, Vec<Finding>> {
-    let stack: ObservabilityStack = serde_json::from_value(document.node.to_json())
-        .map_err(|e| vec![document.finding("", e.to_string(), "what `obstack check` says")])?;
     let id = document.id();
-    let valid = validate(id.clone(), &stack.spec, None).map_err(|faults| {
-        faults
-            .into_iter()
-            .map(|fault| document.finding(&fault.path, fault.found, fault.write))
-            .collect::<Vec<_>>()
-    })?;
+    let place = |faults: Vec<Fault>| -> Vec<Finding> {
+        faults.into_iter().map(|fault| document.finding(&fault.path, fault.found, fault.write)).collect()
+    };
+    let checked = check::check_stack(&document.node, &id);
+    if !checked.shape.is_empty() {
+        return Err(place(checked.faults()));
+    }
+    let stack = check::to_stack(&checked).map_err(|fault| place(vec![fault]))?;
+    let valid = validate(id.clone(), &stack.spec, None).map_err(place)?;
     Ok(Loaded { id, stack, valid })
 }
 

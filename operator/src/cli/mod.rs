@@ -3,6 +3,7 @@
 //! A command is a module with `struct XArgs: clap::Args` and `fn run(args, &Output) -> Result<(), CliError>`,
 //! and one line each in [`Command`] and [`dispatch`].
 
+mod check;
 mod completion;
 pub mod config;
 mod crds;
@@ -48,6 +49,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Report everything that is wrong with stacks, each fault with file and line; asks no cluster.
+    Check(check::CheckArgs),
     /// Decide what fills each component of a stack, and say why; asks no cluster.
     Decide(decide::DecideArgs),
     /// Print the custom resource definitions.
@@ -69,6 +72,7 @@ enum Command {
 
 fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
     match command {
+        Command::Check(args) => check::run(args, output),
         Command::Decide(args) => decide::run(args, output),
         Command::Crds(args) => crds::run(args, output),
         Command::Render(args) => render::run(args, output),

@@ -1,0 +1,234 @@
+//! `obstack check`: every fault of every file at once, each with its line. No cluster is asked.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+
+use super::input::{Document, Finding, Input, InputArgs};
+use super::{CliError, Output, Style};
+use crate::check::{self, RECORD, STACK};
+use crate::names::StackId;
+use crate::validate::Fault;
+
+/// Arguments of `obstack check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  obstack check -f stack.yaml
+  obstack check -f stacks/ -f more.yaml
+  kustomize build overlays/prod | obstack check -f -
+
+Each fault is a line: FILE:LINE: PATH: found …; write …
+Exit code 1 if there is any.")]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    input: InputArgs,
+}
+
+pub(super) fn run(args: CheckArgs, output: &Output) -> Result<(), CliError> {
+    let input = Input::read(&args.input)?;
+    let report = Report::of(&input);
+    let lines: Vec<String> = report.findings.iter().map(|finding| line(finding, output)).collect();
+    output.print(&lines.concat())?;
+    let (objects, others) = (counted(report.ours, "object"), counted(report.others, "document"));
+    if !report.findings.is_empty() {
+        let faults = counted(report.findings.len(), "fault");
+        output.note(&output.paint(Style::Bad, &format!("{faults} in {objects}")));
+        return Err(CliError::Reported);
+    }
+    if report.ours == 0 {
+        let message = format!(
+            "there is nothing to check: {others} of other kinds, and none of {}/{}; write an object of kind {STACK}",
+            obstack_crds::GROUP,
+            obstack_crds::VERSION
+        );
+        return Err(CliError::Input(message));
+    }
+    let left =
+        if report.others > 0 { format!("; {others} of other kinds left alone") } else { String::new() };
+    output.note(&format!("{}: {objects}{left}", output.paint(Style::Good, "no fault")));
+    Ok(())
+}
+
+fn counted(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+fn line(finding: &Finding, output: &Output) -> String {
+    let place = output.style(Style::Strong, &format!("{}:{}:", finding.file, finding.line));
+    let path = if finding.path.is_empty() { "." } else { &finding.path };
+    format!("{place} {path}: found {}; write {}\n", finding.found, finding.write)
+}
+
+/// What a check comes to.
+struct Report {
+    findings: Vec<Finding>,
+    /// Objects of our kinds.
+    ours: usize,
+    /// Objects of other kinds.
+    others: usize,
+}
+
+impl Report {
+    fn of(input: &Input) -> Self {
+        let mut report = Self { findings: input.problems.clone(), ours: 0, others: 0 };
+        let mut stacks: BTreeMap<StackId, &Document> = BTreeMap::new();
+        for document in &input.documents {
+            report.document(document);
+            if document.is_stack()
+                && let Some(first) = stacks.insert(document.id(), document)
+            {
+                let found = format!("{} a second time", document.id());
+                let write = format!("each stack once; the first is at {}:{}", first.file, first.node.line);
+                report.findings.push(document.finding("metadata.name", found, write));
+            }
+        }
+        // Files stay in the order in which they were named.
+        let mut order: Vec<&str> = Vec::new();
+        let files = input.documents.iter().map(|d| &d.file).chain(input.problems.iter().map(|p| &p.file));
+        for file in files {
+            if !order.contains(&file.as_str()) {
+                order.push(file);
+            }
+        }
+        let place = |file: &str| order.iter().position(|known| *known == file);
+        report.findings.sort_by(|a, b| {
+            (place(&a.file), a.line, &a.path, &a.found).cmp(&(place(&b.file), b.line, &b.path, &b.found))
+        });
+        report.findings.dedup();
+        report
+    }
+
+    fn document(&mut self, document: &Document) {
+        let wanted = format!("{}/{}", obstack_crds::GROUP, obstack_crds::VERSION);
+        let (version, kind) = (document.text(&["apiVersion"]), document.text(&["kind"]));
+        let (Some(version), Some(kind)) = (&version, &kind) else {
+            self.ours += 1;
+            let missing = if version.is_none() { "apiVersion" } else { "kind" };
+            let write = if version.is_none() { wanted } else { STACK.to_owned() };
+            self.findings.push(document.finding(missing, "nothing", format!("{missing}: {write}")));
+            return;
+        };
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        if group != obstack_crds::GROUP {
+            // A slip in the group would otherwise pass in silence.
+            if kind == STACK || kind == RECORD {
+                self.ours += 1;
+                let found = crate::validate::quoted(version);
+                self.findings.push(document.finding("apiVersion", found, wanted));
+            } else {
+                self.others += 1;
+            }
+            return;
+        }
+        self.ours += 1;
+        if *version != wanted {
+            let found = crate::validate::quoted(version);
+            self.findings.push(document.finding("apiVersion", found, wanted));
+        }
+        let checked = match kind.as_str() {
+            STACK => check::check_stack(&document.node, &document.id()),
+            RECORD => check::check_record(&document.node),
+            other => {
+                let write = crate::text::nearest(other, [STACK, RECORD]).unwrap_or(STACK);
+                let found = format!("the unknown kind {}", crate::validate::quoted(other));
+                self.findings.push(document.finding("kind", found, write));
+                return;
+            }
+        };
+        let place = |fault: Fault| document.finding(&fault.path, fault.found, fault.write);
+        self.findings.extend(checked.faults().into_iter().map(place));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(files: &[(&str, &str)]) -> Vec<String> {
+        let mut input = Input::default();
+        for (name, text) in files {
+            input.add(name, text);
+        }
+        Report::of(&input).findings.iter().map(ToString::to_string).collect()
+    }
+
+    const HEAD: &str = "apiVersion: obstack.io/v1alpha1\nkind: ObservabilityStack\nmetadata: {name: main}\n";
+
+    #[test]
+    fn a_good_stack_has_no_fault_and_other_kinds_are_left_alone() {
+        let mut input = Input::default();
+        input
+            .add("a.yaml", &format!("{HEAD}spec: {{}}\n---\napiVersion: v1\nkind: ConfigMap\nwhatever: 1\n"));
+        let report = Report::of(&input);
+        assert!(report.findings.is_empty(), "{:?}", report.findings);
+        assert_eq!((report.ours, report.others), (1, 1));
+    }
+
+    #[test]
+    fn every_fault_has_its_line_in_every_document() {
+        let text = format!(
+            "{HEAD}spec:
+  requirements:
+    retentoin: 15d
+    activeSeries: lots
+  rules:
+    groups:
+      - name: g
+        rules:
+          - alert: A
+            expr: |
+              sum(
+                up
+          - {{alert: B,
+             exprs: up}}
+---
+{HEAD}spec: {{metrics: {{replicas: two,
+  storage: {{size: 5}}}},
+  decisions: {{alerting: {{choose: Alertmanger, because: x}}}}}}
+"
+        );
+        let found = lines(&[("s.yaml", &text)]);
+        let starts = [
+            "s.yaml:6: spec.requirements.retentoin: found the unknown field \"retentoin\"; write retention",
+            "s.yaml:7: spec.requirements.activeSeries: found \"lots\"; write a number of series",
+            "s.yaml:13: spec.rules.groups[0].rules[0].expr: found \"sum(",
+            "s.yaml:16: spec.rules.groups[0].rules[1].expr: found no expression; write PromQL",
+            "s.yaml:17: spec.rules.groups[0].rules[1].exprs: found the unknown field \"exprs\"; write expr",
+            "s.yaml:21: metadata.name: found default/main a second time",
+            "s.yaml:22: spec.metrics.replicas: found the text \"two\"; write a whole number",
+            "s.yaml:23: spec.metrics.storage.size: found the number 5; write it in quotes: \"5\"",
+            "s.yaml:24: spec.decisions.alerting.choose: found \"Alertmanger\", which is no option of alerting; \
+             write Alertmanager",
+        ];
+        assert_eq!(found.len(), starts.len(), "{found:#?}");
+        for (line, start) in found.iter().zip(starts) {
+            assert!(line.starts_with(start), "{line}\nis not\n{start}");
+        }
+    }
+
+    #[test]
+    fn kinds_and_versions_that_are_nearly_ours_are_told() {
+        let found = lines(&[
+            ("a.yaml", "kind: ObservabilityStack\n"),
+            (
+                "b.yaml",
+                "apiVersion: obstack.io/v1\nkind: ObservabilityStack\nmetadata: {name: a}\nspec: {}\n",
+            ),
+            ("c.yaml", "apiVersion: obstack.io/v1alpha1\nkind: ObservabilityStak\nmetadata: {name: a}\n"),
+            ("d.yaml", "apiVersion: obstack.dev/v1alpha1\nkind: ObservabilityStack\n"),
+            ("e.yaml", "a: [1\n"),
+        ]);
+        let starts = [
+            "a.yaml:1: apiVersion: found nothing; write apiVersion: obstack.io/v1alpha1",
+            "b.yaml:1: apiVersion: found \"obstack.io/v1\"; write obstack.io/v1alpha1",
+            "c.yaml:2: kind: found the unknown kind \"ObservabilityStak\"; write ObservabilityStack",
+            "d.yaml:1: apiVersion: found \"obstack.dev/v1alpha1\"; write obstack.io/v1alpha1",
+            "e.yaml:",
+        ];
+        assert_eq!(found.len(), starts.len(), "{found:#?}");
+        for (line, start) in found.iter().zip(starts) {
+            assert!(line.starts_with(start), "{line}\nis not\n{start}");
+        }
+    }
+}
