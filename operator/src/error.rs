@@ -57,10 +57,59 @@ impl Class {
             kube::Error::Api(status) => match status.code {
                 401 | 403 => Self::Forbidden,
                 409 => Self::Conflict,
-                400 | 404 | 405 | 415 | 422 => Self::Bug,
+                // What is written into is missing: a namespace, or a kind that is not installed.
+                404 => Self::Blocked,
+                400 | 405 | 415 | 422 => Self::Bug,
                 _ => Self::Transient,
             },
             _ => Self::Transient,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(code: u16) -> kube::Error {
+        kube::Error::Api(Box::new(kube::core::Status::failure("no", "No").with_code(code)))
+    }
+
+    #[test]
+    fn the_status_code_decides_the_class() {
+        for (code, class) in [
+            (400, Class::Bug),
+            (401, Class::Forbidden),
+            (403, Class::Forbidden),
+            (404, Class::Blocked),
+            (409, Class::Conflict),
+            (422, Class::Bug),
+            (429, Class::Transient),
+            (500, Class::Transient),
+            (503, Class::Transient),
+        ] {
+            assert_eq!(Class::of(&api(code)), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn waits_grow_to_five_minutes_and_a_fault_of_the_stack_waits_for_a_change() {
+        let seconds = |class: Class, failures| class.retry_after(failures, 0.5).map(|wait| wait.as_secs_f64());
+        assert_eq!(seconds(Class::Invalid, 1), None);
+        assert_eq!(seconds(Class::Blocked, 9), None);
+        assert_eq!(seconds(Class::Conflict, 9), Some(0.15));
+        let waits: Vec<f64> = (1..=10).filter_map(|failures| seconds(Class::Transient, failures)).collect();
+        assert_eq!(waits, [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0]);
+        assert_eq!(seconds(Class::Transient, u32::MAX), Some(300.0));
+        assert_eq!(seconds(Class::Forbidden, 1), Some(300.0));
+        assert_eq!(seconds(Class::Bug, 1), Some(300.0));
+    }
+
+    #[test]
+    fn jitter_spreads_and_never_passes_the_bound() {
+        let low = Class::Transient.retry_after(1, 0.0);
+        let high = Class::Transient.retry_after(1, 1.0);
+        assert!(low < high);
+        assert_eq!(Class::Transient.retry_after(20, 1.0), Some(Duration::from_secs(300)));
     }
 }

@@ -16,7 +16,7 @@ pub struct Failure {
     pub component: Component,
     /// What kind of obstacle it is.
     pub class: Class,
-    /// Reason for a condition: `NameTaken`, `ImmutableField`, `Forbidden`, `ApplyFailed`, `PruneFailed` or
+    /// Reason for a condition: `NameTaken`, `ImmutableField`, `Missing`, `Forbidden`, `ApplyFailed`, `PruneFailed` or
     /// `RecordFailed`.
     pub reason: &'static str,
     /// What happened, and what to do.
@@ -51,7 +51,11 @@ impl ApplyError {
                 failure(key, Class::Blocked, "NameTaken", message)
             }
             Self::Refused(key, Refused { code, message }) => {
-                let class = if code == 403 { Class::Forbidden } else { Class::Bug };
+                let class = match code {
+                    403 => Class::Forbidden,
+                    404 => Class::Blocked,
+                    _ => Class::Bug,
+                };
                 let (reason, message) = explain(&key, Some(code), &message);
                 failure(key, class, reason, message)
             }
@@ -66,6 +70,7 @@ impl ApplyError {
 fn explain(key: &ObjectKey, code: Option<u16>, message: &str) -> (&'static str, String) {
     match code {
         Some(403) => ("Forbidden", format!("{key}: {message}; grant the operator that right")),
+        Some(404) => ("Missing", format!("{key}: {message}; create it, or take it out of the stack")),
         Some(422) if is_immutable(message) => ("ImmutableField", immutable(key, message)),
         _ => ("ApplyFailed", format!("{key}: {message}")),
     }

@@ -10,8 +10,11 @@ use serde_json::Value;
 use super::projection::{Hash, differing, hash, project};
 use super::{NAMED_PATHS, ObjectKey, to_value};
 
-/// How long a refusal is believed while nothing changes.
-const REFUSAL: Duration = Duration::from_secs(300);
+/// How long a refusal is believed while nothing changes. What is missing may appear at any time.
+fn believed(code: u16) -> Duration {
+    Duration::from_secs(if code == 404 { 60 } else { 300 })
+}
+
 /// Projections up to this size, in bytes of JSON, are kept whole, so that drift can be named field by field.
 const KEPT_WHOLE: usize = 16 << 10;
 
@@ -82,7 +85,7 @@ impl Memory {
         if let Some(refusal) = &entry.refusal
             && refusal.wanted == wanted_hash
             && refusal.seen == seen.map(hash)
-            && refusal.at.elapsed() < REFUSAL
+            && refusal.at.elapsed() < believed(refusal.refused.code)
         {
             return Verdict::Refused(refusal.refused.clone());
         }

@@ -232,7 +232,7 @@ impl Applier {
             }
             Err(error) => {
                 // Asking again brings nothing before something changes, or somebody grants a right.
-                if let Some(code @ (403 | 422)) = error.code() {
+                if let Some(code @ (403 | 404 | 422)) = error.code() {
                     let refused = Refused { code, message: error.to_string() };
                     self.memory.refused(&key, &body, seen.as_ref(), refused);
                 }

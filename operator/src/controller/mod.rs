@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use kube::Client;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -51,17 +53,30 @@ pub struct Options {
     pub startup_timeout: Duration,
 }
 
-/// Runs the operator until `stop`.
+/// Runs the operator on the cluster that is configured, until `stop`.
 ///
 /// # Errors
 /// When it cannot start. What fails later is tried again.
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), StartError> {
     let address = options.listen;
     let listener = http::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    let (client, url) = start::client().await?;
+    run_on(client, &url, listener, options, stop).await
+}
+
+/// Runs the operator on this cluster, serving at this listener, until `stop`.
+///
+/// # Errors
+/// When it cannot start. What fails later is tried again.
+pub async fn run_on(
+    client: Client,
+    url: &str,
+    listener: TcpListener,
+    options: Options,
+    stop: CancellationToken,
+) -> Result<(), StartError> {
     let catalog = Catalog::embedded()?;
     let engines = Engines::new()?;
-    let (client, url) = start::client().await?;
-
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
     let serving = CancellationToken::new();
@@ -69,9 +84,9 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), StartE
     let pages = Pages::default();
     let router = http::router(metrics.clone(), health.clone(), pages.router());
     let server = tokio::spawn(http::serve(listener, router, serving.clone()));
-    tracing::info!(%address, "serving /metrics, /healthz, /readyz and /decisions");
+    tracing::info!(address = %options.listen, "serving /metrics, /healthz, /readyz and /decisions");
 
-    start::wait_for_api(&client, &url, options.startup_timeout).await?;
+    start::wait_for_api(&client, url, options.startup_timeout, &health).await?;
     if !start::wait_for_types(&client, &options.scope, &health, &stop).await {
         return Ok(());
     }

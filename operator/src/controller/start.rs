@@ -70,10 +70,16 @@ pub async fn client() -> Result<(Client, String), StartError> {
 ///
 /// # Errors
 /// When it has not within `limit`.
-pub async fn wait_for_api(client: &Client, url: &str, limit: Duration) -> Result<(), StartError> {
+pub async fn wait_for_api(
+    client: &Client,
+    url: &str,
+    limit: Duration,
+    health: &Health,
+) -> Result<(), StartError> {
     let begun = Instant::now();
     let mut wait = Duration::from_millis(250);
     loop {
+        health.beat();
         let reason = match within(READ_TIMEOUT.min(limit), client.apiserver_version()).await {
             Ok(version) => {
                 tracing::info!(url, version = version.git_version, "the API server answers");
