@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn waits_grow_to_five_minutes_and_a_fault_of_the_stack_waits_for_a_change() {
-        let seconds = |class: Class, failures| class.retry_after(failures, 0.5).map(|wait| wait.as_secs_f64());
+        let seconds =
+            |class: Class, failures| class.retry_after(failures, 0.5).map(|wait| wait.as_secs_f64());
         assert_eq!(seconds(Class::Invalid, 1), None);
         assert_eq!(seconds(Class::Blocked, 9), None);
         assert_eq!(seconds(Class::Conflict, 9), Some(0.15));

@@ -2,6 +2,7 @@
 
 pub mod election;
 pub mod events;
+mod pages;
 pub mod queue;
 mod run;
 pub mod start;
@@ -10,7 +11,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -29,6 +29,7 @@ use crate::observe::stores::{Scope, Stores};
 use crate::reconcile::{Settings, World};
 use election::Election;
 use events::Recorder;
+use pages::Pages;
 use run::Controller;
 use start::StartError;
 
@@ -82,7 +83,8 @@ pub async fn run_on(
     let serving = CancellationToken::new();
     let _stop_serving = serving.clone().drop_guard();
     let pages = Pages::default();
-    let router = http::router(metrics.clone(), health.clone(), pages.router());
+    let router =
+        http::router(metrics.clone(), health.clone(), http::decisions::router(Arc::new(pages.clone())));
     let server = tokio::spawn(http::serve(listener, router, serving.clone()));
     tracing::info!(address = %options.listen, "serving /metrics, /healthz, /readyz and /decisions");
 
@@ -99,6 +101,7 @@ pub async fn run_on(
     let clock = Arc::new(SystemClock::default());
     let (leads_sender, leads) = watch::channel(options.lease_namespace.is_none());
     let giving_back = CancellationToken::new();
+    let _give_back = giving_back.clone().drop_guard();
     let (gate, election) = match &options.lease_namespace {
         None => (Arc::new(Gate::open()), None),
         Some(namespace) => {
@@ -132,21 +135,4 @@ pub async fn run_on(
     let _ = server.await;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// The pages about stacks and records: served from the start, filled once the watches run.
-#[derive(Clone, Default)]
-struct Pages {
-    stores: Arc<std::sync::OnceLock<Stores>>,
-}
-
-impl Pages {
-    fn fill(&self, stores: Stores) {
-        // It is filled once, right here above.
-        let _ = self.stores.set(stores);
-    }
-
-    fn router(&self) -> Router {
-        Router::new()
-    }
 }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::queue::{Next, Queue};
 use crate::apply::writer::within;
@@ -27,8 +28,7 @@ const AT_ONCE: usize = 4;
 const BEAT: Duration = Duration::from_secs(1);
 /// How often the API server is asked whether it answers.
 const PING: Duration = Duration::from_secs(5);
-/// How long the stores may take to sync before a stack is looked at all the same: a kind that cannot be read
-/// must not stop the others.
+/// How long the stores may take to answer at all before a stack is looked at all the same.
 const SYNC_LIMIT: Duration = Duration::from_secs(10);
 /// How long reconciles may take to end when the operator stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -81,7 +81,8 @@ impl Controller {
 
     /// Runs until `stop`, then lets what is in flight end.
     pub(super) async fn run(mut self, mut triggers: UnboundedReceiver<Trigger>, stop: CancellationToken) {
-        let ping = tokio::spawn(ping(self.client.clone(), self.world.clone(), self.health.clone()));
+        let ping = ping(self.client.clone(), self.world.clone(), self.health.clone());
+        let ping = AbortOnDropHandle::new(tokio::spawn(ping));
         let mut beat = tokio::time::interval(BEAT);
         let mut led = false;
         loop {
@@ -106,7 +107,7 @@ impl Controller {
                 () = stop.cancelled() => break,
             }
         }
-        ping.abort();
+        drop(ping);
         tracing::info!("stopping; what is in flight ends first");
         let drained = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
@@ -129,7 +130,8 @@ impl Controller {
     }
 
     fn may_begin(&self, now: Instant) -> bool {
-        now.duration_since(self.started) > SYNC_LIMIT || self.world.observer.stores.missing().is_empty()
+        // A kind whose watch has failed is known to be unknown: it must not stop the others.
+        now.duration_since(self.started) > SYNC_LIMIT || !self.world.observer.stores.is_pending()
     }
 
     fn show(&self, now: Instant, leads: bool) {

@@ -85,6 +85,14 @@ where
         self.parts.iter().find_map(|part| part.store.get(&key))
     }
 
+    /// Whether a watch has neither synced nor failed yet.
+    fn is_pending(&self) -> bool {
+        self.parts.iter().any(|part| {
+            let health = part.health.read().unwrap_or_else(PoisonError::into_inner);
+            !health.synced && health.error.is_none()
+        })
+    }
+
     /// Why the objects are not known; none where they are.
     pub fn missing(&self) -> Option<String> {
         self.parts.iter().find_map(|part| {
@@ -163,6 +171,14 @@ impl Stores {
             .collect();
         let secrets = scope.targets().into_iter().map(|target| start.watch_secrets(target)).collect();
         Self { stacks, records, pods, owned, secrets }
+    }
+
+    /// Whether a store has neither synced nor failed yet.
+    pub fn is_pending(&self) -> bool {
+        self.stacks.is_pending()
+            || self.records.is_pending()
+            || self.pods.is_pending()
+            || self.owned.iter().any(|(_, store)| store.is_pending())
     }
 
     /// Which kinds are not known, and why; empty once every store has synced.

@@ -1,1 +1,406 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
+use obstack_crds::ObservabilityStackSpec;
+use obstack_crds::status::{
+    ACCEPTED, CONFIGURATION_LIVE, ComponentState, DEGRADED, PROGRESSING, READY, Rejected,
+};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::apply::{Drift, Failure, ObjectKey};
+use crate::decide::{Catalog, DecideFacts, Previous, decide};
+use crate::names::{Role, StackId};
+use crate::observe::{EngineFact, Fact};
+use crate::validate::validate;
+
+const WANTED: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const OTHER: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+/// A stack whose every engine runs as wanted; each case spoils one thing.
+struct Case {
+    valid: Valid,
+    plan: Plan,
+    facts: Facts,
+    engines: Vec<WantedEngine>,
+    held: Vec<(obstack_crds::Component, String)>,
+    rejected: Vec<Rejected>,
+    done: Option<Done>,
+    previous: ObservabilityStackStatus,
+}
+
+fn engine(role: Role, kind: &str) -> WantedEngine {
+    WantedEngine {
+        role,
+        kind: kind.to_owned(),
+        replicas: 1,
+        generation: (role != Role::Dashboards).then(|| WANTED.to_owned()),
+        flags: BTreeMap::from([("web.enable-lifecycle".to_owned(), "true".to_owned())]),
+        version: Some("3.5.0".to_owned()),
+    }
+}
+
+fn pod(role: Role, ready: bool, waiting: Option<(&str, &str)>) -> k8s_openapi::api::core::v1::Pod {
+    let waiting =
+        waiting.map(|(reason, message)| json!({ "waiting": { "reason": reason, "message": message } }));
+    serde_json::from_value(json!({
+        "metadata": { "name": format!("main-{}-0", role.as_str()) },
+        "status": {
+            "conditions": [{ "type": "Ready", "status": if ready { "True" } else { "False" } }],
+            "containerStatuses": [{
+                "name": "engine", "ready": ready, "image": "", "imageID": "", "restartCount": 0,
+                "state": waiting.unwrap_or(json!({ "running": {} }))
+            }]
+        }
+    }))
+    .unwrap()
+}
+
+fn workload(kind: &str, role: Role, ready: i32) -> Arc<kube::core::DynamicObject> {
+    let object = json!({
+        "apiVersion": "apps/v1", "kind": kind,
+        "metadata": { "name": format!("main-{}", role.as_str()), "generation": 2 },
+        "status": { "observedGeneration": 2, "readyReplicas": ready, "updatedReplicas": 1 }
+    });
+    Arc::new(serde_json::from_value(object).unwrap())
+}
+
+fn said(generation: &str) -> Fact<EngineFact> {
+    Fact::Known(EngineFact {
+        generation: Some(generation.to_owned()),
+        flags: Some(BTreeMap::from([("web.enable-lifecycle".to_owned(), "true".to_owned())])),
+        version: "3.5.0".to_owned(),
+    })
+}
+
+fn case(spec: Value) -> Case {
+    let spec: ObservabilityStackSpec = serde_json::from_value(spec).unwrap();
+    let id = StackId { namespace: "monitoring".to_owned(), name: "main".to_owned() };
+    let valid = validate(id, &spec, None).unwrap();
+    let catalog = Catalog::embedded().unwrap();
+    let plan = decide(&valid, &DecideFacts::offline(), &Previous::default(), &catalog);
+    let engines = vec![
+        engine(Role::Metrics, "StatefulSet"),
+        engine(Role::Alerting, "StatefulSet"),
+        engine(Role::Dashboards, "Deployment"),
+    ];
+    let pods = engines.iter().map(|engine| (engine.role, vec![pod(engine.role, true, None)])).collect();
+    let answer = |role: Role| (role, BTreeMap::from([(format!("main-{}-0", role.as_str()), said(WANTED))]));
+    let facts = Facts {
+        cluster: Fact::Unavailable("offline".to_owned()),
+        owned: BTreeMap::from([
+            (
+                "StatefulSet".to_owned(),
+                Fact::Known(vec![
+                    workload("StatefulSet", Role::Metrics, 1),
+                    workload("StatefulSet", Role::Alerting, 1),
+                ]),
+            ),
+            ("Deployment".to_owned(), Fact::Known(vec![workload("Deployment", Role::Dashboards, 1)])),
+        ]),
+        pods: Fact::Known(pods),
+        secrets: BTreeMap::new(),
+        records: Fact::Known(Vec::new()),
+        engines: BTreeMap::from([answer(Role::Metrics), answer(Role::Alerting)]),
+    };
+    Case {
+        valid,
+        plan,
+        facts,
+        engines,
+        held: Vec::new(),
+        rejected: Vec::new(),
+        done: Some(Done::default()),
+        previous: ObservabilityStackStatus::default(),
+    }
+}
+
+impl Case {
+    fn derive_at(&self, second: i64) -> ObservabilityStackStatus {
+        let end = End {
+            valid: &self.valid,
+            plan: &self.plan,
+            facts: &self.facts,
+            records: &[],
+            engines: &self.engines,
+            held: &self.held,
+            rejected: &self.rejected,
+            done: self.done.as_ref(),
+        };
+        derive(&Happened {
+            generation: Some(7),
+            previous: &self.previous,
+            reached: Reached::End(&end),
+            now: Timestamp::from_second(second).unwrap(),
+        })
+    }
+
+    fn derive(&self) -> ObservabilityStackStatus {
+        self.derive_at(100)
+    }
+
+    fn say(&mut self, role: Role, fact: Fact<EngineFact>) {
+        self.facts.engines.insert(role, BTreeMap::from([(format!("main-{}-0", role.as_str()), fact)]));
+    }
+
+    fn fail(&mut self, class: Class, reason: &'static str) {
+        let object = ObjectKey { kind: "Service".to_owned(), namespace: None, name: "x".to_owned() };
+        let component = obstack_crds::Component::Alerting;
+        let failure = Failure { object, component, class, reason, message: format!("{reason} happened") };
+        self.done = Some(Done { failures: vec![failure], ..Done::default() });
+    }
+}
+
+/// Status and reason of a condition, as `True Live`.
+fn condition(status: &ObservabilityStackStatus, kind: &str) -> String {
+    let condition = status.conditions.iter().find(|c| c.type_ == kind).unwrap();
+    format!("{} {}", condition.status, condition.reason)
+}
+
+fn state(status: &ObservabilityStackStatus, component: obstack_crds::Component) -> ComponentState {
+    status.components.iter().find(|c| c.component == component).unwrap().state
+}
+
+#[test]
+fn all_is_well() {
+    let status = case(json!({})).derive();
+    assert_eq!(status.observed_generation, Some(7));
+    assert_eq!(status.store.as_deref(), Some("Prometheus"));
+    for (kind, expected) in [
+        (ACCEPTED, "True Accepted"),
+        (READY, "True AllReady"),
+        (CONFIGURATION_LIVE, "True Live"),
+        (PROGRESSING, "False Settled"),
+        (DEGRADED, "False AsExpected"),
+    ] {
+        assert_eq!(condition(&status, kind), expected);
+    }
+    assert_eq!(status.look_at, None);
+    let store =
+        status.components.iter().find(|c| c.component == obstack_crds::Component::MetricsStore).unwrap();
+    assert_eq!(store.config_running.as_deref(), Some("aaaaaaaaaaaa"));
+    assert_eq!(store.version.as_deref(), Some("3.5.0"));
+    assert_eq!((store.replicas, store.ready), (Some(1), Some(1)));
+}
+
+#[test]
+fn each_trouble_has_its_condition() {
+    type Spoil = fn(&mut Case);
+    let table: [(&str, Spoil, &str, &str); 12] = [
+        (
+            "another generation",
+            |c| c.say(Role::Alerting, said(OTHER)),
+            CONFIGURATION_LIVE,
+            "False OtherGeneration",
+        ),
+        (
+            "another flag",
+            |c| {
+                c.engines[0].flags.insert("web.enable-lifecycle".to_owned(), "false".to_owned());
+            },
+            CONFIGURATION_LIVE,
+            "False OtherFlags",
+        ),
+        (
+            "another version",
+            |c| c.engines[0].version = Some("3.6.0".to_owned()),
+            CONFIGURATION_LIVE,
+            "True VersionSkew",
+        ),
+        (
+            "an engine that does not answer",
+            |c| c.say(Role::Metrics, Fact::Unavailable("refused".to_owned())),
+            CONFIGURATION_LIVE,
+            "Unknown EngineUnreachable",
+        ),
+        (
+            "no replica ready",
+            |c| {
+                let pods = BTreeMap::from([(Role::Metrics, vec![pod(Role::Metrics, false, None)])]);
+                c.facts.pods = Fact::Known(pods);
+            },
+            CONFIGURATION_LIVE,
+            "Unknown NoReplicaReady",
+        ),
+        (
+            "an image that is not there",
+            |c| {
+                let dashboards = vec![workload("Deployment", Role::Dashboards, 0)];
+                c.facts.owned.insert("Deployment".to_owned(), Fact::Known(dashboards));
+                let waits =
+                    pod(Role::Dashboards, false, Some(("ErrImageNeverPull", "no binary for grafana")));
+                let Fact::Known(pods) = &mut c.facts.pods else { unreachable!() };
+                pods.insert(Role::Dashboards, vec![waits]);
+            },
+            READY,
+            "False ComponentsPending",
+        ),
+        (
+            "a workload that cannot be read",
+            |c| {
+                c.facts.owned.insert("StatefulSet".to_owned(), Fact::Unavailable("503".to_owned()));
+            },
+            READY,
+            "Unknown ComponentsUnknown",
+        ),
+        (
+            "a Secret that cannot be read",
+            |c| c.held.push((obstack_crds::Component::Alerting, "Secret x could not be read".to_owned())),
+            READY,
+            "Unknown ComponentsUnknown",
+        ),
+        ("a right that is missing", |c| c.fail(Class::Forbidden, "Forbidden"), DEGRADED, "True Forbidden"),
+        ("an outage", |c| c.fail(Class::Transient, "ApplyFailed"), PROGRESSING, "True Retrying"),
+        (
+            "a part kept out",
+            |c| c.rejected.push(Rejected { object: "spec.x".to_owned(), reason: "no".to_owned() }),
+            DEGRADED,
+            "True PartsRejected",
+        ),
+        ("paused", |c| c.done = None, PROGRESSING, "False Paused"),
+    ];
+    for (what, spoil, kind, expected) in table {
+        let mut case = case(json!({}));
+        spoil(&mut case);
+        let status = case.derive();
+        assert_eq!(condition(&status, kind), expected, "{what}");
+    }
+}
+
+#[test]
+fn an_outage_degrades_nothing_and_a_pending_component_hides_no_other() {
+    let mut outage = case(json!({}));
+    outage.fail(Class::Transient, "ApplyFailed");
+    assert_eq!(condition(&outage.derive(), DEGRADED), "False AsExpected");
+
+    let mut pending = case(json!({}));
+    let dashboards = vec![workload("Deployment", Role::Dashboards, 0)];
+    pending.facts.owned.insert("Deployment".to_owned(), Fact::Known(dashboards));
+    let waits = pod(Role::Dashboards, false, Some(("ErrImageNeverPull", "no binary for grafana")));
+    let Fact::Known(pods) = &mut pending.facts.pods else { panic!("pods are known") };
+    pods.insert(Role::Dashboards, vec![waits]);
+    let status = pending.derive();
+    assert_eq!(state(&status, obstack_crds::Component::Dashboards), ComponentState::Pending);
+    assert_eq!(state(&status, obstack_crds::Component::MetricsStore), ComponentState::Ready);
+    assert_eq!(condition(&status, CONFIGURATION_LIVE), "True Live");
+    assert!(status.look_at.as_deref().is_some_and(|hint| hint.contains("no binary for grafana")));
+}
+
+#[test]
+fn a_choice_that_cannot_be_deployed_is_said_plainly() {
+    let overridden =
+        json!({ "decisions": { "metricsStore": { "choose": "Mimir", "because": "we run it" } } });
+    let mut case = case(overridden);
+    case.engines.retain(|engine| engine.role != Role::Metrics);
+    let status = case.derive();
+    assert_eq!(state(&status, obstack_crds::Component::MetricsStore), ComponentState::NotDeployable);
+    assert_eq!(condition(&status, READY), "False NotDeployable");
+    assert_eq!(condition(&status, DEGRADED), "True NotDeployable");
+    let hint = status.look_at.unwrap();
+    assert!(hint.contains("Mimir"), "{hint}");
+}
+
+#[test]
+fn what_was_known_last_is_kept_while_an_engine_does_not_answer() {
+    let mut case = case(json!({}));
+    case.previous = case.derive_at(100);
+    for role in [Role::Metrics, Role::Alerting] {
+        case.say(role, Fact::Unavailable("refused".to_owned()));
+    }
+    let unknown = case.derive_at(200);
+    let store = &unknown.components[0];
+    assert_eq!(store.config_running.as_deref(), Some("aaaaaaaaaaaa"));
+    assert_eq!(store.version.as_deref(), Some("3.5.0"));
+    let message = |status: &ObservabilityStackStatus| {
+        status.conditions.iter().find(|c| c.type_ == CONFIGURATION_LIVE).unwrap().message.clone()
+    };
+    assert!(message(&unknown).ends_with("; last known: True (Live)"), "{}", message(&unknown));
+    case.previous = unknown.clone();
+    assert_eq!(case.derive_at(300), unknown, "the same outage says the same");
+}
+
+#[test]
+fn a_transition_is_timed_by_its_status_alone() {
+    let mut case = case(json!({}));
+    case.previous = case.derive_at(100);
+    assert_eq!(case.derive_at(200), case.previous, "a stack at rest says nothing new");
+    case.engines[0].version = Some("3.6.0".to_owned());
+    let skew = case.derive_at(300);
+    let since = |status: &ObservabilityStackStatus, kind: &str| {
+        status.conditions.iter().find(|c| c.type_ == kind).unwrap().last_transition_time.0.as_second()
+    };
+    assert_eq!(condition(&skew, CONFIGURATION_LIVE), "True VersionSkew");
+    assert_eq!(since(&skew, CONFIGURATION_LIVE), 100);
+    case.say(Role::Metrics, said(OTHER));
+    assert_eq!(since(&case.derive_at(400), CONFIGURATION_LIVE), 400);
+}
+
+#[test]
+fn a_stack_that_cannot_be_taken_up_keeps_what_was_said_of_what_runs() {
+    let good = case(json!({})).derive_at(100);
+    let faults = [Fault {
+        path: "spec.requirements.retention".to_owned(),
+        found: "\"x\"".to_owned(),
+        write: "15d".to_owned(),
+    }];
+    let now = Timestamp::from_second(200).unwrap();
+    for (reached, reason) in
+        [(Reached::Invalid(&faults), "False Invalid"), (Reached::Unreadable("no"), "False Unreadable")]
+    {
+        let status = derive(&Happened { generation: Some(8), previous: &good, reached, now });
+        assert_eq!(condition(&status, ACCEPTED), reason);
+        assert_eq!(condition(&status, READY), "True AllReady");
+        assert_eq!(status.components, good.components);
+        assert_eq!(status.observed_generation, Some(8));
+        assert!(status.look_at.is_some());
+    }
+    let nothing = ObservabilityStackStatus::default();
+    let reached = Reached::Invalid(&faults);
+    let first = derive(&Happened { generation: Some(1), previous: &nothing, reached, now });
+    assert_eq!(condition(&first, READY), "Unknown NotReached");
+    assert_eq!(first.conditions.len(), 6);
+}
+
+#[test]
+fn a_status_stays_within_the_bounds_of_its_schema() {
+    let mut case = case(json!({}));
+    for i in 0..100 {
+        case.rejected.push(Rejected { object: format!("spec.rules.groups[{i}]"), reason: "ä".repeat(5000) });
+    }
+    let status = case.derive();
+    assert_eq!(status.rejected.len(), 32);
+    assert_eq!(status.rejected[31].object, "69 more");
+    assert!(status.rejected.iter().all(|part| part.reason.chars().count() <= 1024));
+    assert!(status.conditions.iter().all(|c| c.message.chars().count() <= 1024));
+    assert!(status.look_at.unwrap().chars().count() <= 256);
+}
+
+#[test]
+fn only_what_is_new_is_told() {
+    let mut case = case(json!({}));
+    let first = case.derive();
+    let told: Vec<String> =
+        happenings(&case.previous, &first, case.done.as_ref()).into_iter().map(|h| h.reason).collect();
+    assert_eq!(told, ["Ready"]);
+    assert_eq!(happenings(&first, &first, case.done.as_ref()), []);
+
+    case.previous = first.clone();
+    case.fail(Class::Forbidden, "Forbidden");
+    let degraded = case.derive();
+    let told = happenings(&first, &degraded, case.done.as_ref());
+    assert_eq!(
+        told.iter().map(|h| (h.warning, h.reason.as_str())).collect::<Vec<_>>(),
+        [(true, "Forbidden")]
+    );
+
+    let object =
+        ObjectKey { kind: "Service".to_owned(), namespace: Some("n".to_owned()), name: "x".to_owned() };
+    let drift = Drift { object: object.clone(), paths: vec!["spec.ports".to_owned()] };
+    let done = Done { drift: vec![drift], pruned: vec![object], ..Done::default() };
+    let told = happenings(&degraded, &degraded, Some(&done));
+    assert_eq!(told[0].note, "Service/n/x: put back spec.ports");
+    assert_eq!(told[1].note, "deleted Service/n/x, which is no longer wanted");
+    let recovered = happenings(&degraded, &first, None);
+    assert_eq!(recovered.iter().map(|h| h.reason.as_str()).collect::<Vec<_>>(), ["Recovered"]);
+}
