@@ -14,6 +14,7 @@ mod handlers;
 mod jsonpath;
 mod logs;
 mod meta;
+mod openapi;
 mod patch;
 mod registry;
 mod request;

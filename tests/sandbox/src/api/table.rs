@@ -1,8 +1,8 @@
 //! The `Table` form of objects, for `kubectl get`.
 
+use super::handlers;
 use super::jsonpath;
 use super::registry::{Column, Resource, Source};
-use super::{handlers, meta};
 use serde_json::{Value, json};
 
 /// A table of objects. Column definitions are left out of later watch events.
@@ -21,35 +21,18 @@ pub(crate) fn of(resource: &Resource, objects: &[&Value], metadata: Value, colum
     table
 }
 
-fn definition(name: &str, kind: &str, format: &str, description: &str, priority: i64) -> Value {
-    json!({"name": name, "type": kind, "format": format, "description": description, "priority": priority})
-}
-
 fn definitions(resource: &Resource) -> Vec<Value> {
-    let mut list = vec![definition("Name", "string", "name", "Name must be unique within a namespace.", 0)];
-    list.extend(
-        resource.columns.iter().map(|c| definition(&c.name, &c.kind, &c.format, &c.description, c.priority)),
-    );
-    if shows_age(resource) {
-        list.push(definition("Age", "date", "", "Time since the object was created.", 0));
-    }
-    list
-}
-
-/// Custom resources with columns of their own say themselves whether they show an age.
-fn shows_age(resource: &Resource) -> bool {
-    let own = resource.columns.iter().any(|c| c.name == "Age" || c.name == "Last Seen");
-    !own && (resource.custom.is_none() || resource.columns.is_empty())
+    let list = resource.columns.iter().map(|c| {
+        json!({
+            "name": c.name, "type": c.kind, "format": c.format, "description": c.description,
+            "priority": c.priority,
+        })
+    });
+    list.collect()
 }
 
 fn cells(resource: &Resource, object: &Value) -> Vec<Value> {
-    let mut cells = vec![Value::String(meta::name(object).to_owned())];
-    cells.extend(resource.columns.iter().map(|column| cell(column, object)));
-    if shows_age(resource) {
-        let created = meta::text(object, "creationTimestamp");
-        cells.push(age(created).into());
-    }
-    cells
+    resource.columns.iter().map(|column| cell(column, object)).collect()
 }
 
 fn cell(column: &Column, object: &Value) -> Value {

@@ -1,6 +1,7 @@
 //! What is served: groups, versions, resources.
 
 use super::super::errors::{ApiError, ApiResult};
+use super::super::openapi;
 use super::super::registry::{Registry, Resource};
 use super::super::request::RequestInfo;
 use super::super::server::Server;
@@ -43,6 +44,14 @@ pub(super) fn serve(
         ["apis", name, version] if registry.of_version(name, version).next().is_some() => {
             resource_list(&registry, name, version)
         }
+        ["openapi", "v3"] => openapi::index(&registry),
+        ["openapi", "v3", "api", version] if registry.of_version("", version).next().is_some() => {
+            openapi::document(&registry, "", version)
+        }
+        ["openapi", "v3", "apis", group, version] if registry.of_version(group, version).next().is_some() => {
+            openapi::document(&registry, group, version)
+        }
+        ["openapi", "v2"] => return Err(ApiError::not_served("/openapi/v2; ask for /openapi/v3")),
         [] => json!({"paths": paths(&registry)}),
         _ => return Err(ApiError::no_resource()),
     };

@@ -83,17 +83,34 @@ fn resource(definition: &Value, version: &Value) -> Resource {
 
 fn columns(version: &Value) -> Vec<Column> {
     let list = version.get("additionalPrinterColumns").and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .map(|column| Column {
-            name: text(column, "/name").to_owned(),
-            kind: text(column, "/type").to_owned(),
-            format: text(column, "/format").to_owned(),
-            description: text(column, "/description").to_owned(),
-            priority: column.get("priority").and_then(Value::as_i64).unwrap_or(0),
-            source: Source::Path(text(column, "/jsonPath").to_owned()),
-        })
-        .collect()
+    let own = list.into_iter().flatten().map(|column| Column {
+        name: text(column, "/name").to_owned(),
+        kind: text(column, "/type").to_owned(),
+        format: text(column, "/format").to_owned(),
+        description: text(column, "/description").to_owned(),
+        priority: column.get("priority").and_then(Value::as_i64).unwrap_or(0),
+        source: Source::Path(text(column, "/jsonPath").to_owned()),
+    });
+    let mut columns = vec![Column {
+        name: "Name".to_owned(),
+        kind: "string".to_owned(),
+        format: "name".to_owned(),
+        description: "Name must be unique within a namespace.".to_owned(),
+        priority: 0,
+        source: Source::Path(".metadata.name".to_owned()),
+    }];
+    columns.extend(own);
+    if columns.len() == 1 {
+        columns.push(Column {
+            name: "Age".to_owned(),
+            kind: "date".to_owned(),
+            format: String::new(),
+            description: "Time since the object was created.".to_owned(),
+            priority: 0,
+            source: Source::Path(".metadata.creationTimestamp".to_owned()),
+        });
+    }
+    columns
 }
 
 /// Keeps a definition until its objects are gone.
