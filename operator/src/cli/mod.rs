@@ -53,16 +53,16 @@ enum Command {
     Check(check::CheckArgs),
     /// Decide what fills each component of a stack, and say why; asks no cluster.
     Decide(decide::DecideArgs),
-    /// Print the custom resource definitions.
-    Crds(crds::CrdsArgs),
     /// Print the manifests that the operator would apply.
     Render(render::RenderArgs),
     /// Print the configuration of the engines, the parts joined.
     Config(config::ConfigArgs),
-    /// Run the operator.
-    Operator(operator::OperatorArgs),
+    /// Print the custom resource definitions.
+    Crds(crds::CrdsArgs),
     /// Print the completion script of a shell.
     Completion(completion::CompletionArgs),
+    /// Run the operator.
+    Operator(operator::OperatorArgs),
     /// Bring configuration into the engine of the same pod, and prove it.
     Reloader(reloader::ReloaderArgs),
     /// Copy this executable into a folder that the containers of a pod share.
@@ -74,11 +74,11 @@ fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
     match command {
         Command::Check(args) => check::run(args, output),
         Command::Decide(args) => decide::run(args, output),
-        Command::Crds(args) => crds::run(args, output),
         Command::Render(args) => render::run(args, output),
         Command::Config(args) => config::run(args, output),
-        Command::Operator(args) => operator::run(args, output),
+        Command::Crds(args) => crds::run(args, output),
         Command::Completion(args) => completion::run(args, output),
+        Command::Operator(args) => operator::run(args, output),
         Command::Reloader(args) => reloader::run(args, output),
         Command::Install(args) => install::run(args, output),
     }
