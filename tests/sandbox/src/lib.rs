@@ -4,8 +4,11 @@
 pub mod api;
 pub mod cluster;
 pub mod controllers;
+pub mod demo;
 pub mod images;
 pub mod informer;
 pub mod kubelet;
+pub mod manifests;
 pub mod proxy;
 pub mod ranges;
+pub mod up;
