@@ -2,7 +2,7 @@
 
 use super::server::Server;
 use super::store::Store;
-use super::{lock, meta};
+use super::{lock, meta, rbac};
 use serde_json::{Value, json};
 
 /// Namespaces of every cluster.
@@ -32,6 +32,9 @@ pub(crate) fn fill(server: &Server) {
                 "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
             }),
         );
+    }
+    for (storage, object) in rbac::bootstrap() {
+        put(&mut store, storage, object);
     }
     server.refresh(&store);
     equip(server, &mut store);

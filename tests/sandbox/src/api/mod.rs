@@ -16,6 +16,7 @@ mod logs;
 mod meta;
 mod openapi;
 mod patch;
+mod rbac;
 mod registry;
 mod request;
 mod schema;

@@ -75,6 +75,16 @@ impl Query {
         self.get(key).parse().ok()
     }
 
+    /// The value that a field selector asks for, if it asks for exactly one.
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
+        let parts = self.get("fieldSelector").split(',');
+        let mut values = parts.filter_map(|part| {
+            let (key, value) = part.split_once("==").or_else(|| part.split_once('='))?;
+            (key == name).then(|| value.to_owned())
+        });
+        values.next()
+    }
+
     /// Whether the request is a dry run.
     ///
     /// # Errors

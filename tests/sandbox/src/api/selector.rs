@@ -94,11 +94,6 @@ impl Selector {
         Ok(Self { labels, fields: wanted })
     }
 
-    /// The one name that is selected, if exactly one is.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.fields.iter().find(|(key, _, equal)| *equal && key == "metadata.name").map(|f| f.1.as_str())
-    }
-
     /// Adds a limit to one name.
     pub(crate) fn with_name(mut self, name: &str) -> Self {
         self.fields.push(("metadata.name".to_owned(), name.to_owned(), true));

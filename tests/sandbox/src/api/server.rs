@@ -7,6 +7,7 @@ use super::fault::Faults;
 use super::logs::LogSource;
 use super::patch::fieldset::FieldSet;
 use super::patch::managed::{ManagedFields, Manager};
+use super::rbac::{self, Attributes};
 use super::registry::{Registry, Resource, crd, defaults, validate};
 use super::request::{Query, RequestInfo};
 use super::schema::{self, decode};
@@ -256,6 +257,7 @@ impl Server {
         }
         self.admit_create(&store, resource, &mut object)?;
         self.check(ctx, &object, None)?;
+        rbac::guard(&store, &ctx.user, resource, &object, None)?;
         let now = meta::now();
         meta::set(&mut object, "uid", Some(meta::new_uid().into()));
         meta::set(&mut object, "creationTimestamp", Some(now.clone().into()));
@@ -357,6 +359,9 @@ impl Server {
                 let (group, plural) = (&ctx.resource.group, &ctx.resource.plural);
                 return Err(ApiError::conflict(group, plural, &ctx.info.name, why));
             }
+            let mut attributes = Attributes::of(&ctx.info, None);
+            attributes.verb = "create".to_owned();
+            rbac::authorize(&lock(&self.store), &ctx.user, &attributes)?;
             match self.create(ctx, config.clone(), true) {
                 Err(error) if error.reason == "AlreadyExists" => {}
                 outcome => return outcome,
@@ -441,6 +446,7 @@ impl Server {
         if ctx.info.subresource != "status" || resource.custom.is_some() {
             self.check(ctx, &new, Some(old))?;
         }
+        rbac::guard(store, &ctx.user, resource, &new, Some(old))?;
         managers(old, &new, &sent)?.store(&mut new);
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") && ctx.info.subresource.is_empty()
         {

@@ -11,10 +11,11 @@ pub(crate) use read::metadata_only;
 use super::auth::User;
 use super::errors::{ApiError, ApiResult};
 use super::fault::Fault;
-use super::meta;
 use super::patch;
+use super::rbac::{self, Attributes};
 use super::request::{Query, RequestInfo, parse};
 use super::server::{Context, Outcome, Server};
+use super::{lock, meta};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::Value;
@@ -141,6 +142,8 @@ async fn dispatch(
         return Ok(plain("ok").into());
     }
     let user = user.ok_or_else(ApiError::unauthorized)?;
+    let selected = Query::field(&query, "metadata.name");
+    rbac::authorize(&lock(&server.store), &user, &Attributes::of(&info, selected.as_deref()))?;
     if !info.is_resource() {
         return discovery::serve(server, &info, method, headers).map(Into::into);
     }
@@ -296,7 +299,7 @@ impl Server {
         if let Some((namespace, name)) = user.service_account()
             && !user.uid.is_empty()
         {
-            let account = super::lock(&self.store).get("serviceaccounts", namespace, name)?;
+            let account = lock(&self.store).get("serviceaccounts", namespace, name)?;
             if meta::uid(&account) != user.uid {
                 return None;
             }

@@ -5,7 +5,7 @@ use super::super::errors::{ApiError, ApiResult, Cause};
 use super::super::logs::LogOptions;
 use super::super::registry::ScalePaths;
 use super::super::server::{Context, Server};
-use super::super::{lock, meta};
+use super::super::{lock, meta, rbac};
 use super::{Answer, json as json_response, read_body};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response, header};
@@ -304,7 +304,24 @@ fn review(server: &Server, ctx: &Context, mut object: Value) -> ApiResult<Answer
             }
         }
         "SelfSubjectReview" => json!({"userInfo": user(&ctx.user)}),
-        _ => json!({"allowed": true}),
+        "SelfSubjectAccessReview" => rbac::review(&lock(&server.store), &ctx.user, &object["spec"]),
+        "SelfSubjectRulesReview" => {
+            let namespace = object.pointer("/spec/namespace").and_then(Value::as_str).unwrap_or("default");
+            let rules = rbac::rules(&lock(&server.store), &ctx.user, namespace);
+            let (paths, resources): (Vec<Value>, Vec<Value>) =
+                rules.into_iter().partition(|r| r.get("nonResourceURLs").is_some());
+            json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false})
+        }
+        _ => {
+            let spec = &object["spec"];
+            let groups = spec.get("groups").and_then(Value::as_array);
+            let asked = User {
+                name: spec["user"].as_str().unwrap_or_default().to_owned(),
+                uid: String::new(),
+                groups: groups.into_iter().flatten().filter_map(|g| g.as_str().map(str::to_owned)).collect(),
+            };
+            rbac::review(&lock(&server.store), &asked, spec)
+        }
     };
     Ok(created(&object))
 }
