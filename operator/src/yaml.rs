@@ -1,5 +1,7 @@
 //! YAML as every file and every printed document of the project is written.
 
+pub mod marked;
+
 use serde::Serialize;
 
 /// A value could not be written as YAML, which only a map with keys that are no text can cause.

@@ -15,10 +15,10 @@ use obstack_crds::stack::ObservabilityStackSpec;
 use obstack_crds::{Component, ObservabilityStack};
 use serde_json::{Value, json};
 
-use crate::cli::yaml::Node;
 use crate::decide::Catalog;
 use crate::names::StackId;
 use crate::validate::{Fault, all_faults, quoted};
+use crate::yaml::marked::Node;
 
 /// Kind of a stack.
 pub const STACK: &str = "ObservabilityStack";

@@ -3,8 +3,8 @@
 use regex::Regex;
 use serde_json::{Map, Value, json};
 
-use crate::cli::yaml::{Entry, Node, Tree};
 use crate::validate::{Fault, child_path, quoted};
+use crate::yaml::marked::{Entry, Node, Tree};
 
 use super::one_of;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cli::yaml;
+use crate::yaml::marked;
 
 fn check(spec: &str) -> Vec<String> {
     check_all(&format!(
@@ -8,7 +8,7 @@ fn check(spec: &str) -> Vec<String> {
 }
 
 fn check_all(text: &str) -> Vec<String> {
-    let (mut documents, problems) = yaml::parse(text);
+    let (mut documents, problems) = marked::parse(text);
     assert!(problems.is_empty(), "{problems:?}");
     let node = documents.remove(0);
     let name = node.get("metadata").and_then(|m| m.value.get("name")).map(|n| n.value.to_json());

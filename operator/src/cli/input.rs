@@ -11,8 +11,8 @@ use crate::check;
 use crate::names::StackId;
 use crate::validate::{Fault, Valid, validate};
 
-use super::yaml::{self, Node, Tree};
 use super::{CliError, Output, Style};
+use crate::yaml::marked::{self, Node, Tree};
 
 /// Most bytes of one file.
 const MAX_BYTES: u64 = 8 << 20;
@@ -158,7 +158,7 @@ impl Input {
 
     /// Adds the documents of a text.
     pub fn add(&mut self, file: &str, text: &str) {
-        let (nodes, problems) = yaml::parse(text);
+        let (nodes, problems) = marked::parse(text);
         for node in nodes {
             let document = Document { file: file.to_owned(), node };
             // A List is only an envelope; what is in it counts.

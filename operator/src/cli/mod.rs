@@ -15,7 +15,6 @@ pub mod operator;
 mod output;
 mod reloader;
 pub mod render;
-pub mod yaml;
 
 use std::process::ExitCode;
 

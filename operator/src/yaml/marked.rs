@@ -277,7 +277,7 @@ impl<'a> Reader<'a> {
     fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, span: &Span) -> Value {
         let core = tag.is_some_and(Tag::is_yaml_core_schema);
         match tag {
-            Some(tag) if !core && !(tag.handle().is_empty() && tag.suffix() == "!") => {
+            Some(tag) if !core && (!tag.handle().is_empty() || tag.suffix() != "!") => {
                 let found = format!("the tag {}{}", tag.handle(), tag.suffix());
                 let problem = self.problem(span, found, "the value without a tag");
                 self.problems.push(problem);
