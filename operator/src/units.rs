@@ -95,6 +95,11 @@ impl PromDuration {
         Self(seconds * 1_000)
     }
 
+    /// A duration of milliseconds; nothing lasts at least 1.
+    pub fn from_millis(milliseconds: u64) -> Self {
+        Self(milliseconds.max(1))
+    }
+
     /// Length in milliseconds.
     pub fn as_millis(self) -> u64 {
         self.0

@@ -10,8 +10,8 @@ use crate::units::PromDuration;
 use crate::validate::Quality;
 
 /// The embedded files: the head, then one per component.
-const HEAD: &str = include_str!("../../catalog/catalog.yaml");
-const FILES: [(&str, &str); 8] = [
+pub(super) const HEAD: &str = include_str!("../../catalog/catalog.yaml");
+pub(super) const FILES: [(&str, &str); 8] = [
     ("metrics-store.yaml", include_str!("../../catalog/metrics-store.yaml")),
     ("long-term-storage.yaml", include_str!("../../catalog/long-term-storage.yaml")),
     ("collection.yaml", include_str!("../../catalog/collection.yaml")),
@@ -569,5 +569,32 @@ impl Catalog {
                 quote: "none".into(),
             });
         }
+    }
+
+    /// Adds an option that is worse than every other in every quality.
+    pub(crate) fn add_loser(&mut self, component: Component) {
+        let options = self.options.entry(component).or_default();
+        let mut loser = options[0].clone();
+        loser.id = "Loser".into();
+        loser.licence = "none".into();
+        loser.burden = 1_000;
+        loser.limits.clear();
+        loser.requires.clear();
+        loser.needs.clear();
+        loser.excludes.clear();
+        let bill = Term {
+            per: Driver::Replica,
+            once: true,
+            low: 1e12,
+            high: 1e12,
+            unit: "USD".into(),
+            source: "ours".into(),
+            quote: "none".into(),
+        };
+        loser.models = Models { monthly_cost: vec![bill], ..Models::default() };
+        for score in loser.scores.values_mut() {
+            (score.low, score.high) = (0.0, 0.0);
+        }
+        options.push(loser);
     }
 }

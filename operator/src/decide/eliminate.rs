@@ -23,7 +23,7 @@ pub(super) enum Budget {
 /// Why an option is ruled out, with its numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Cause<'a> {
-    Licence { denied: &'a str },
+    Licence { denied: String },
     Limit { limit: &'a Limit, needs: Range },
     Recovery { needs: Range },
     Budget { budget: Budget, needs: Range, total: f64, spent: f64 },
@@ -58,7 +58,7 @@ impl Cause<'_> {
     }
 
     fn reason(&self, option: &OptionEntry, context: &Context<'_>) -> String {
-        let r = &context.valid.requirements;
+        let r = &context.requirements;
         match self {
             Self::Licence { denied } => {
                 format!("{} is licensed {}, and {denied} is denied.", option.title, option.licence)
@@ -182,10 +182,10 @@ fn cite(catalog: &Catalog, source: &str) -> String {
 
 /// Everything that rules an option out; none where it is left.
 pub(super) fn causes<'a>(option: &'a OptionEntry, needs: &Needs, context: &Context<'a>) -> Vec<Cause<'a>> {
-    let r = &context.valid.requirements;
+    let r = &context.requirements;
     let mut causes = Vec::new();
     if let Some(denied) = r.licences_deny.iter().find(|d| licence_denied(&option.licence, d)) {
-        causes.push(Cause::Licence { denied });
+        causes.push(Cause::Licence { denied: denied.clone() });
     }
     for limit in &option.limits {
         let needs = match limit.of {

@@ -8,9 +8,9 @@ use obstack_crds::record::Range;
 
 use super::catalog::{Api, Ask, Catalog, OptionEntry};
 use super::eliminate::{Cause, causes, filled};
-use super::model::{Load, Needs, add, middle};
+use super::model::{Load, Needs, add, middle, times};
 use super::{DecideFacts, Previous};
-use crate::validate::{Quality, Valid};
+use crate::validate::{Quality, Requirements, Valid};
 
 /// Totals closer than this are equal: far below what any range claims to know.
 const EPSILON: f64 = 1e-6;
@@ -33,6 +33,12 @@ struct Outcome {
 /// All that a decision depends on.
 pub(super) struct Context<'a> {
     pub(super) valid: &'a Valid,
+    /// The requirements to decide by: the stack's own, or with one of them changed.
+    pub(super) requirements: Requirements,
+    /// The weights to decide by, in the order of [`Quality::ALL`].
+    weights: [f64; Quality::ALL.len()],
+    /// What the machines of an option are priced with, by GiB of memory, GiB of disk and core.
+    prices: [f64; 3],
     pub(super) facts: &'a DecideFacts,
     pub(super) previous: &'a Previous,
     pub(super) catalog: &'a Catalog,
@@ -48,8 +54,27 @@ impl<'a> Context<'a> {
         previous: &'a Previous,
         catalog: &'a Catalog,
     ) -> Self {
-        let load = Load::of(&valid.requirements);
-        Self { valid, facts, previous, catalog, load, spent: Spent::default(), outcomes: BTreeMap::new() }
+        Self::with(valid, valid.requirements.clone(), &valid.priorities, facts, previous, catalog)
+    }
+
+    /// The same stack with other requirements and weights.
+    pub(super) fn with(
+        valid: &'a Valid,
+        requirements: Requirements,
+        priorities: &BTreeMap<Quality, u8>,
+        facts: &'a DecideFacts,
+        previous: &'a Previous,
+        catalog: &'a Catalog,
+    ) -> Self {
+        let load = Load::of(&requirements);
+        let weight = |q| f64::from(priorities.get(&q).copied().unwrap_or(0));
+        let weights = Quality::ALL.map(weight);
+        // Where all weights are 0, all are the same.
+        let weights = if weights.iter().all(|w| *w == 0.0) { weights.map(|_| 1.0) } else { weights };
+        let middle = |f: &super::catalog::Figure| (f.low * f.high).sqrt();
+        let prices = [&catalog.prices.memory, &catalog.prices.storage, &catalog.prices.cpu].map(middle);
+        let (spent, outcomes) = (Spent::default(), BTreeMap::new());
+        Self { valid, requirements, weights, prices, facts, previous, catalog, load, spent, outcomes }
     }
 
     /// The option in force of a component decided before.
@@ -122,7 +147,8 @@ pub(super) struct Candidate<'a> {
     pub(super) copies: u32,
     pub(super) needs: Needs,
     pub(super) causes: Vec<Cause<'a>>,
-    pub(super) scores: BTreeMap<Quality, Range>,
+    /// In the order of [`Quality::ALL`].
+    pub(super) scores: [Range; Quality::ALL.len()],
     pub(super) total: Range,
     /// The total's middle with our judgements left out.
     sourced: f64,
@@ -189,14 +215,6 @@ pub(super) fn overlap(a: Range, b: Range) -> bool {
     a.low <= b.high + EPSILON && b.low <= a.high + EPSILON
 }
 
-/// Weight of a quality; where all weights are 0, all are the same.
-fn weight(valid: &Valid, quality: Quality) -> f64 {
-    if Quality::ALL.iter().all(|q| valid.priorities.get(q).copied().unwrap_or(0) == 0) {
-        return 1.0;
-    }
-    f64::from(valid.priorities.get(&quality).copied().unwrap_or(0))
-}
-
 fn cost_score(catalog: &Catalog, cost: Range) -> Range {
     let score = |usd: f64| {
         let tenfolds = (1.0 + usd / catalog.cost_score.unit_usd).log10();
@@ -212,20 +230,23 @@ fn candidate<'a>(component: Component, option: &'a OptionEntry, context: &Contex
     } else {
         Needs::of(&option.models, &context.load, f64::from(copies))
     };
-    let mut scores: BTreeMap<Quality, Range> =
-        option.scores.iter().map(|(q, s)| (*q, Range { low: s.low, high: s.high })).collect();
-    scores.insert(Quality::Cost, cost_score(context.catalog, needs.cost(context.catalog)));
-    let judged = |q: &Quality| option.scores.get(q).is_some_and(|s| s.judgement);
-    let weighted = |keep: &dyn Fn(&Quality) -> bool| {
-        let kept = || scores.iter().filter(|(q, _)| keep(q)).map(|(q, r)| (weight(context.valid, *q), r));
-        let sum: f64 = kept().map(|(w, _)| w).sum();
-        let total = |end: fn(&Range) -> f64| {
-            if sum == 0.0 { 0.0 } else { kept().map(|(w, r)| w * end(r)).sum::<f64>() / sum }
-        };
-        Range { low: total(|r| r.low), high: total(|r| r.high) }
-    };
-    let total = weighted(&|_| true);
-    let sourced = middle(weighted(&|q| !judged(q)));
+    let cost = cost_score(context.catalog, needs.cost(context.prices));
+    let scores = Quality::ALL.map(|q| match option.scores.get(&q) {
+        Some(score) => Range { low: score.low, high: score.high },
+        None => cost,
+    });
+    let judged = |q: Quality| option.scores.get(&q).is_some_and(|s| s.judgement);
+    let (mut total, mut all, mut sourced, mut rest) = (Range::default(), 0.0, 0.0, 0.0);
+    for ((quality, weight), score) in Quality::ALL.into_iter().zip(context.weights).zip(scores) {
+        total = add(total, times(score, weight));
+        all += weight;
+        if !judged(quality) {
+            sourced += weight * middle(score);
+            rest += weight;
+        }
+    }
+    let total = times(total, 1.0 / all);
+    let sourced = if rest == 0.0 { 0.0 } else { sourced / rest };
     let causes = causes(option, &needs, context);
     Candidate { option, copies, needs, causes, total, sourced, scores }
 }

@@ -107,7 +107,11 @@ fn ranking(verdict: &Verdict<'_>) -> Vec<Ranked> {
         Ranked {
             option: c.option.id.clone(),
             total: rounded(c.total),
-            scores: c.scores.iter().map(|(q, r)| (q.id().to_owned(), rounded(*r))).collect(),
+            scores: Quality::ALL
+                .into_iter()
+                .zip(c.scores)
+                .map(|(q, r)| (q.id().to_owned(), rounded(r)))
+                .collect(),
             ties: !is_first && overlap(c.total, first.total),
             judgement: if is_first {
                 left.iter().any(|other| verdict.judged(other, first))

@@ -263,20 +263,26 @@ fn more(out: &mut String, record: &DecisionRecordSpec) {
     if !record.flip_points.is_empty() {
         line!(out, "The smallest change of one input that would change the choice:");
         line!(out);
-        line!(out, "| input | in force | flips at | step | to |");
+        line!(out, "| input | in force | flips at | one step | to |");
         line!(out, "|---|---|---|---|---|");
-        for f in &record.flip_points {
+        for f in record.flip_points.iter().filter(|f| f.to.is_some()) {
             line!(
                 out,
                 "| {} | {} | {} | {} | {} |",
                 code(&f.input),
                 inline(&f.from),
-                inline(f.to.as_deref().unwrap_or("none in range")),
+                inline(f.to.as_deref().unwrap_or_default()),
                 inline(&f.step),
-                inline(f.choice.as_deref().unwrap_or("-"))
+                inline(f.choice.as_deref().unwrap_or("nothing is left"))
             );
         }
         line!(out);
+        let still: Vec<String> =
+            record.flip_points.iter().filter(|f| f.to.is_none()).map(|f| code(&f.input)).collect();
+        if !still.is_empty() {
+            line!(out, "No value in range of these changes the choice: {}.", still.join(", "));
+            line!(out);
+        }
     }
     line!(out, "Record {} of this component, catalog {}.", record.number, inline(&record.catalog));
     if let Some(old) = &record.supersedes {

@@ -8,9 +8,12 @@ mod catalog_check;
 mod eliminate;
 mod engine;
 mod explain;
+mod flip;
 pub mod madr;
 mod model;
 pub mod numbers;
+#[cfg(test)]
+mod properties;
 pub mod records;
 pub mod report;
 mod resources;
@@ -130,7 +133,12 @@ pub struct PreviousChoice {
 
 /// The choices in force before this decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Previous(BTreeMap<Component, PreviousChoice>);
+pub struct Previous {
+    choices: BTreeMap<Component, PreviousChoice>,
+    /// Whether decisions are kept as records: then each choice is the previous one of the next decision, and
+    /// flip points take that into account.
+    kept: bool,
+}
 
 impl Previous {
     /// The choices in force by the records. Where those could not be read, nothing may be decided: a
@@ -156,25 +164,44 @@ impl Previous {
         let choice = |r: &DecisionRecord| {
             Some(PreviousChoice { option: r.spec.chosen.clone()?, catalog: r.spec.catalog.clone() })
         };
-        Self(newest.into_iter().filter_map(|(c, r)| Some((c, choice(r)?))).collect())
+        let choices = newest.into_iter().filter_map(|(c, r)| Some((c, choice(r)?))).collect();
+        Self { choices, kept: true }
     }
 
     /// The choice in force for a component.
     pub fn get(&self, component: Component) -> Option<&PreviousChoice> {
-        self.0.get(&component)
+        self.choices.get(&component)
     }
 
     /// These choices with one more.
     #[must_use]
     pub fn with(mut self, component: Component, option: &str, catalog: &str) -> Self {
         let choice = PreviousChoice { option: option.to_owned(), catalog: catalog.to_owned() };
-        self.0.insert(component, choice);
+        self.choices.insert(component, choice);
         self
     }
 }
 
 /// Decides every component of a stack, in order. The same inputs give the same plan.
 pub fn decide(valid: &Valid, facts: &DecideFacts, previous: &Previous, catalog: &Catalog) -> Plan {
+    let mut plan = decide_once(valid, facts, previous, catalog);
+    let base = std::array::from_fn(|i| plan.decisions.get(i).and_then(|d| d.chosen.clone()));
+    let mut next = previous.clone();
+    for decision in plan.decisions.iter().filter(|_| previous.kept) {
+        let known = previous.get(decision.component).map(|p| &p.option);
+        if let Some(option) = decision.in_force.as_ref().filter(|option| Some(*option) != known) {
+            next = next.with(decision.component, option, &catalog.version);
+        }
+    }
+    let flips = flip::flip_points(valid, facts, &next, catalog, base);
+    for (decision, flip_points) in plan.decisions.iter_mut().zip(flips) {
+        decision.flip_points = flip_points;
+    }
+    plan
+}
+
+/// The same without flip points.
+fn decide_once(valid: &Valid, facts: &DecideFacts, previous: &Previous, catalog: &Catalog) -> Plan {
     let mut context = engine::Context::new(valid, facts, previous, catalog);
     let mut decisions = Vec::with_capacity(Component::ALL.len());
     for component in Component::ALL {

@@ -3,7 +3,7 @@
 use obstack_crds::record::Range;
 use obstack_crds::stack::Availability;
 
-use super::catalog::{Catalog, Driver, Models, Term};
+use super::catalog::{Driver, Models, Term};
 use super::numbers;
 use crate::validate::{Requirements, Valid};
 
@@ -84,17 +84,10 @@ impl Needs {
         }
     }
 
-    /// USD per month: machines at the middle of the catalog's prices, and bills.
-    pub(super) fn cost(&self, catalog: &Catalog) -> Range {
-        let price = |figure: &super::catalog::Figure| (figure.low * figure.high).sqrt();
-        let machines = add(
-            add(
-                times(self.memory, price(&catalog.prices.memory) / GIB),
-                times(self.storage, price(&catalog.prices.storage) / GIB),
-            ),
-            times(self.cpu, price(&catalog.prices.cpu)),
-        );
-        add(machines, self.monthly_cost)
+    /// USD per month: machines at these prices, by GiB of memory, GiB of disk and core, and bills.
+    pub(super) fn cost(&self, [memory, storage, cpu]: [f64; 3]) -> Range {
+        let machines = add(times(self.memory, memory / GIB), times(self.storage, storage / GIB));
+        add(add(machines, times(self.cpu, cpu)), self.monthly_cost)
     }
 }
 

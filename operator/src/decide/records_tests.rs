@@ -128,9 +128,12 @@ fn a_run_cut_off_at_any_write_ends_the_same() {
     let start = settle(&valid(), &[]);
     for (valid, records) in [(&valid(), Vec::new()), (&person, start)] {
         let whole = settle(valid, &records);
-        for writes in 0..64 {
+        let plan = decide(valid, &facts(), &Previous::of_records(&records), &catalog());
+        let all = next(&plan, valid, &records, now()).len();
+        assert!(all >= 4);
+        for writes in 0..=all {
             let cut = step_with(valid, &facts(), &catalog(), &records, writes);
-            assert_eq!(settle(valid, &cut), whole, "cut off after {writes} writes");
+            assert!(settle(valid, &cut) == whole, "cut off after {writes} writes");
         }
     }
 }

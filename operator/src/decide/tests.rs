@@ -1,6 +1,14 @@
 use obstack_crds::Component;
 
+use obstack_crds::ObservabilityStackSpec;
+use obstack_crds::record::ChosenBy;
+use obstack_crds::stack::{Availability, Override};
+
+use super::catalog::{FILES, HEAD};
 use super::testing::{catalog, valid, with};
+use crate::observe::{ClusterFacts, Fact};
+use crate::validate::{Quality, validate};
+
 use super::*;
 
 fn plan(valid: &Valid) -> Plan {
@@ -30,4 +38,211 @@ fn fifty_million_series_choose_something_else_and_say_why() {
     assert!(!store.deployable);
     let out: Vec<_> = store.eliminated.iter().filter(|e| e.option == "Prometheus").collect();
     assert!(out.iter().any(|e| e.requirement == "requirements.activeSeries" && e.reason.contains("50M")));
+}
+
+/// The decision for a component of a stack that is written as YAML.
+fn store_of(spec: &str, component: Component) -> Decision {
+    let spec: ObservabilityStackSpec = serde_saphyr::from_str(spec).unwrap();
+    let valid = validate(valid().id, &spec, None).unwrap();
+    plan(&valid).get(component).unwrap().clone()
+}
+
+#[test]
+fn the_winner_varies_with_what_is_asked_for() {
+    for (spec, component, wanted) in [
+        ("{}", Component::MetricsStore, "Prometheus"),
+        ("{ environment: prod }", Component::MetricsStore, "Prometheus"),
+        ("{ requirements: { activeSeries: 50M } }", Component::MetricsStore, "VictoriaMetricsSingle"),
+        ("{ requirements: { activeSeries: 300M } }", Component::MetricsStore, "External"),
+        (
+            "{ requirements: { activeSeries: 300M, budget: { monthlyCost: '1000' } } }",
+            Component::MetricsStore,
+            "VictoriaMetricsCluster",
+        ),
+        (
+            "{ requirements: { activeSeries: 80M, scrapeInterval: 15s, retention: 2y, budget: { monthlyCost: '5000' } },
+               priorities: { cost: 1, reliability: 5, performanceEfficiency: 1, compatibility: 5,
+                             maintainability: 0, security: 1, flexibility: 5 } }",
+            Component::MetricsStore,
+            "VictoriaMetricsCluster",
+        ),
+        (
+            "{ priorities: { cost: 0, reliability: 0, performanceEfficiency: 5, compatibility: 0,
+                             maintainability: 0, security: 0, flexibility: 0 } }",
+            Component::MetricsStore,
+            "VictoriaMetricsSingle",
+        ),
+        ("{ requirements: { licences: { deny: [Apache-2.0] } } }", Component::MetricsStore, "External"),
+        ("{ requirements: { licences: { deny: [AGPL-3.0] } } }", Component::Dashboards, "None"),
+        ("{ exposure: { host: obs.example.com, className: internal } }", Component::Exposure, "Ingress"),
+        ("{ exposure: { host: obs.example.com } }", Component::Exposure, "HTTPRoute"),
+        (
+            "{ alerting: { route: { receiver: team }, receivers: [ { name: team, slack: [ { apiUrl: { name: s, key: url } } ] } ] } }",
+            Component::Notification,
+            "Slack",
+        ),
+    ] {
+        let decision = store_of(spec, component);
+        assert_eq!(decision.chosen.as_deref(), Some(wanted), "{spec}\n{:#?}", decision.eliminated);
+        let known = catalog().option(component, wanted).unwrap().deployable;
+        assert_eq!(decision.deployable, known, "{spec}");
+    }
+}
+
+#[test]
+fn every_elimination_carries_its_numbers() {
+    for (change, requirement, words) in [
+        ("{ requirements: { recoveryTime: 1s } }", "requirements.recoveryTime", "1s are allowed"),
+        (
+            "{ requirements: { budget: { memory: 100Mi } } }",
+            "requirements.budget.memory",
+            "the budget is 100Mi",
+        ),
+        ("{ requirements: { budget: { storage: 512Mi } } }", "requirements.budget.storage", "of disk"),
+        (
+            "{ requirements: { retention: 10y, activeSeries: 20M, recoveryTime: 2h } }",
+            "requirements.retention",
+            "on each volume",
+        ),
+        (
+            "{ requirements: { licences: { deny: [Apache-2.0] } } }",
+            "requirements.licences.deny",
+            "Apache-2.0 is denied",
+        ),
+    ] {
+        let store = store_of(change, Component::MetricsStore);
+        let found =
+            store.eliminated.iter().find(|e| e.option == "Prometheus" && e.requirement == requirement);
+        assert!(found.is_some_and(|e| e.reason.contains(words)), "{change}: {:#?}", store.eliminated);
+    }
+}
+
+#[test]
+fn a_person_goes_before_the_engine_and_the_record_says_what_breaks() {
+    let mut valid = with(|r| r.active_series = "50M".parse().unwrap());
+    let choose = Override { choose: "Prometheus".into(), because: "we shard by hand".into() };
+    valid.overrides.insert(Component::MetricsStore, choose);
+    let store = plan(&valid).get(Component::MetricsStore).unwrap().clone();
+    assert_eq!(store.chosen_by, ChosenBy::Person);
+    assert_eq!(store.in_force.as_deref(), Some("Prometheus"));
+    assert_eq!(store.engine_would_choose.as_deref(), Some("VictoriaMetricsSingle"));
+    assert!(store.violates.iter().any(|v| v.requirement == "requirements.activeSeries"));
+    assert!(store.statement.contains("a person chose") && store.statement.contains("we shard by hand"));
+
+    let choose = Override { choose: "Whisper".into(), because: "nostalgia".into() };
+    valid.overrides.insert(Component::MetricsStore, choose);
+    let store = plan(&valid).get(Component::MetricsStore).unwrap().clone();
+    assert!(!store.deployable);
+    assert!(
+        store.violates[0].reason.contains("write Prometheus, VictoriaMetricsSingle"),
+        "{:?}",
+        store.violates
+    );
+}
+
+#[test]
+fn a_long_retention_that_the_chosen_store_breaks_is_kept_elsewhere() {
+    let mut valid = with(|r| {
+        r.active_series = "20M".parse().unwrap();
+        r.retention = "10y".parse().unwrap();
+        r.recovery_time = "2h".parse().unwrap();
+    });
+    let choose = Override { choose: "Prometheus".into(), because: "we know it".into() };
+    valid.overrides.insert(Component::MetricsStore, choose);
+    let plan = plan(&valid);
+    assert_ne!(choice(&plan, Component::LongTermStorage), Some("None"));
+}
+
+#[test]
+fn what_is_not_known_changes_nothing() {
+    let mut valid = valid();
+    valid.spec.exposure.host = Some("obs.example.com".into());
+    valid.spec.exposure.class_name = None;
+    let missing = DecideFacts { cluster: Fact::Known(ClusterFacts::default()) };
+    let plan = decide(&valid, &missing, &Previous::default(), &catalog());
+    let exposure = plan.get(Component::Exposure).unwrap();
+    assert_eq!(exposure.chosen, None);
+    assert!(
+        exposure.relaxations.iter().any(|r| r.contains("leave out exposure.host")),
+        "{:?}",
+        exposure.relaxations
+    );
+
+    let version = catalog().version;
+    let previous = Previous::default().with(Component::Delivery, "Native", &version);
+    let mut weights = valid.clone();
+    weights.priorities =
+        Quality::ALL.into_iter().map(|q| (q, u8::from(q == Quality::Compatibility))).collect();
+    let plan = decide(&weights, &DecideFacts::offline(), &previous, &catalog());
+    let delivery = plan.get(Component::Delivery).unwrap();
+    assert_eq!(delivery.chosen.as_deref(), Some("Native"));
+    assert!(delivery.uncertain.is_some());
+}
+
+#[test]
+fn sizes_are_small_for_small_stacks_and_keep_to_the_budget() {
+    let small = plan(&valid());
+    let store = small.sizing_of(Component::MetricsStore).unwrap();
+    assert_eq!(store.memory_request, "512Mi".parse().unwrap());
+    assert_eq!(store.memory_limit, "1Gi".parse().unwrap());
+    assert_eq!(store.replicas, 1);
+    let mib = |n: u64| crate::units::Bytes(n << 20);
+    assert!(store.disk >= mib(4096) && store.disk <= mib(8192), "{}", store.disk);
+    assert_eq!(small.sizing_of(Component::Exposure), None);
+
+    let tight = plan(&with(|r| {
+        r.active_series = "1M".parse().unwrap();
+        r.availability = Availability::Replicated;
+        r.budget_memory = Some("6Gi".parse().unwrap());
+    }));
+    let store = tight.sizing_of(Component::MetricsStore).unwrap();
+    assert_eq!(store.replicas, 2);
+    assert!(store.memory_limit <= mib(3072) && store.memory_request <= store.memory_limit, "{store:?}");
+}
+
+#[test]
+fn no_entry_without_range_unit_source_date_and_speaker() {
+    let broken = |from: &str, to: &str| {
+        let mut files = FILES;
+        assert!(files[0].1.contains(from), "{from}");
+        let text = files[0].1.replacen(from, to, 1);
+        files[0].1 = &text;
+        Catalog::parse(HEAD, &files).unwrap_err().to_string()
+    };
+    for (from, to, says) in [
+        ("unit: bytes, source: robust-memory", "source: robust-memory", "missing field"),
+        ("low: 2000, high: 8000", "low: 2000", "missing field"),
+        ("low: 2000, high: 8000", "low: 9000, high: 8000", "low <= high"),
+        ("unit: bytes, source: robust-memory", "unit: bytes, source: hearsay", "not known"),
+        ("date: \"2023-12\", who: independent", "who: independent", "missing field"),
+        ("date: \"2023-12\", who: independent", "date: \"2023-12\"", "missing field"),
+        ("date: \"2023-12\"", "date: \"lately\"", "YYYY-MM"),
+        ("low: 50, high: 72, judgement: true", "low: 60, high: 62, judgement: true", "range of 20"),
+        ("low: 50, high: 72, judgement: true", "low: 50, high: 72", "name a source"),
+        ("quote: \"16 to 64 TiB\"", "quote: \"\"", "as its source has it"),
+        ("licence: Apache-2.0", "licence: Apache-2.0\n    licenze: x", "unknown field"),
+    ] {
+        let error = broken(from, to);
+        assert!(error.contains(says), "{from} -> {to}: {error}");
+    }
+}
+
+#[test]
+fn every_expression_of_the_catalog_is_promql() {
+    for component in Component::ALL {
+        for option in catalog().options(component) {
+            for wire in &option.tripwires {
+                let fill = |text: &str| {
+                    ["{memoryLimit}", "{activeSeries}", "{retentionDays}", "{recoverySeconds}"]
+                        .iter()
+                        .fold(text.to_owned(), |text, name| text.replace(name, "42"))
+                };
+                for text in [&wire.expr, &wire.guard, &wire.bound] {
+                    let parsed = promql_parser::parser::parse(&fill(text));
+                    assert!(parsed.is_ok(), "{component} {} {}: {text}: {parsed:?}", option.id, wire.id);
+                }
+                assert!(fill(&wire.bound).parse::<f64>().is_ok(), "{} {}", option.id, wire.id);
+            }
+        }
+    }
 }

@@ -120,7 +120,8 @@ fn card(html: &mut Html, view: &StackView, row: &Row<'_>) {
     more(html, "Ruled out", spec.eliminated.len(), |html| eliminated(html, spec));
     more(html, "Accepted with it", spec.tradeoffs.len(), |html| tradeoffs(html, spec));
     more(html, "What it needs", spec.sizing.len(), |html| sizing(html, spec));
-    more(html, "What would change it", spec.flip_points.len(), |html| flip_points(html, spec));
+    let flips = spec.flip_points.iter().filter(|f| f.to.is_some()).count();
+    more(html, "What would change it", flips, |html| flip_points(html, spec));
     more(html, "When to look again", spec.tripwires.len(), |html| tripwires(html, spec));
     more(html, "History", row.history.len(), |html| history(html, BASE, &view.id.namespace, &row.history));
     html.raw("<p class=\"foot\"><a href=\"");

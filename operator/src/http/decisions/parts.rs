@@ -144,21 +144,22 @@ pub(super) fn sizing(html: &mut Html, spec: &DecisionRecordSpec) {
 pub(super) fn flip_points(html: &mut Html, spec: &DecisionRecordSpec) {
     html.raw("<ul class=\"plain\">");
     for f in &spec.flip_points {
-        html.raw("<li><code>").words(&f.input).raw("</code> ").words(&f.from);
-        match (&f.to, &f.choice) {
-            (Some(to), Some(choice)) => {
-                html.raw(" \u{2192} <b>").words(to).raw("</b> would choose ").words(choice);
-            }
-            (Some(to), None) => {
-                html.raw(" \u{2192} <b>").words(to).raw("</b> would leave nothing");
-            }
-            (None, _) => {
-                html.raw(" <span class=\"faint\">no value in range changes the choice</span>");
-            }
-        }
+        let Some(to) = &f.to else { continue };
+        html.raw("<li><code>").words(&f.input).raw("</code> ").words(&f.from).raw(" \u{2192} <b>").words(to);
+        match &f.choice {
+            Some(choice) => html.raw("</b> would choose <b>").words(choice).raw("</b>"),
+            None => html.raw("</b> would leave nothing"),
+        };
         html.raw("</li>");
     }
     html.raw("</ul>");
+    let still: Vec<&str> =
+        spec.flip_points.iter().filter(|f| f.to.is_none()).map(|f| f.input.as_str()).collect();
+    if !still.is_empty() {
+        html.raw("<p class=\"note\">No value in range of these changes it: ")
+            .words(still.join(", "))
+            .raw("</p>");
+    }
 }
 
 pub(super) fn tripwires(html: &mut Html, spec: &DecisionRecordSpec) {
