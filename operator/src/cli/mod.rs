@@ -13,6 +13,8 @@ mod install;
 pub mod logging;
 pub mod operator;
 mod output;
+#[cfg(test)]
+mod reference;
 mod reloader;
 pub mod render;
 
