@@ -11,6 +11,7 @@ mod controllers;
 mod errors;
 mod fault;
 mod handlers;
+mod journal;
 mod jsonpath;
 mod logs;
 mod meta;

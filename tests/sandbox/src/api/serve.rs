@@ -4,11 +4,11 @@ use super::audit::AuditEntry;
 use super::auth::{MASTERS, Tokens, User};
 use super::fault::{AfterHook, BeforeHook};
 use super::handlers::{self, Connection};
+use super::journal::{Folder, Keys};
 use super::logs::LogSource;
 use super::registry::Registry;
 use super::server::Server;
 use super::store::Store;
-use super::tls::Identity;
 use super::{bootstrap, controllers, lock, meta, write};
 use axum::body::Body;
 use axum::http::Request;
@@ -97,8 +97,22 @@ impl ApiServer {
     /// The address is in use, or the state folder cannot be used.
     pub async fn start(config: Config) -> Result<Handle, StartError> {
         let certificate = |e: String| StartError::Certificate(e);
-        let secret: [u8; 32] = rand::random();
-        let identity = Identity::generate().map_err(|e| certificate(e.to_string()))?;
+        let mut store = Store::new();
+        let folder = match &config.state_dir {
+            Some(path) => {
+                let failed = |e: std::io::Error| StartError::State { path: path.clone(), why: e.to_string() };
+                let folder = Folder::open(path.clone()).map_err(failed)?;
+                let keys = folder.keys().map_err(failed)?;
+                folder.restore(&mut store).map_err(failed)?;
+                Some((folder, keys))
+            }
+            None => None,
+        };
+        let (folder, keys) = match folder {
+            Some((folder, keys)) => (Some(folder), keys),
+            None => (None, Keys::generate().map_err(|e| certificate(e.to_string()))?),
+        };
+        let identity = keys.identity;
         let mut names = vec![
             "localhost".to_owned(),
             config.bind.ip().to_string(),
@@ -116,15 +130,30 @@ impl ApiServer {
         let address =
             listener.local_addr().map_err(|source| StartError::Listen { address: config.bind, source })?;
         let server = Arc::new(Server::new(
-            Store::new(),
+            store,
             Registry::builtin(),
-            Tokens::new(secret.to_vec()),
+            Tokens::new(keys.secret.into_bytes()),
             identity.ca.clone(),
             config.service_range,
             Vec::new(),
         ));
         bootstrap::fill(&server);
         let tasks = TaskTracker::new();
+        if let Some(folder) = folder {
+            let (journal, changes) = Folder::journal();
+            lock(&server.store).set_journal(Some(journal));
+            let (weak, (done, written)) = (Arc::downgrade(&server), tokio::sync::oneshot::channel());
+            // A thread of its own: a runtime that ends would wait for a blocking task.
+            std::thread::spawn(move || {
+                if let Err(error) = folder.write(&weak, &changes) {
+                    tracing::error!(%error, "the store is no longer kept on disk");
+                }
+                let _ = done.send(());
+            });
+            tasks.spawn(async move {
+                let _ = written.await;
+            });
+        }
         tasks.spawn(accept(server.clone(), listener, TlsAcceptor::from(tls), tasks.clone()));
         tasks.spawn(controllers::run(server.clone()));
         Ok(Handle { server, address, tasks })
@@ -286,6 +315,7 @@ impl Handle {
     /// Stops listening, ends watches and waits until all connections are closed.
     pub async fn stop(&self) {
         self.server.shutdown.cancel();
+        lock(&self.server.store).set_journal(None);
         self.tasks.close();
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), self.tasks.wait()).await;
     }

@@ -1,6 +1,7 @@
 //! All objects of all kinds, with one resource version that only grows, and the log of changes that watches
 //! read.
 
+use super::journal::Journal;
 use super::meta;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -48,8 +49,6 @@ struct Collection {
 pub(crate) struct Store {
     version: u64,
     collections: BTreeMap<String, Collection>,
-    /// Where each object with that UID is, for garbage collection.
-    uids: HashMap<String, Location>,
     /// Objects by the UID of an owner that they name.
     dependents: HashMap<String, BTreeSet<Location>>,
     /// Objects written since the last [`Store::take_work`] that have owners or are being deleted.
@@ -57,6 +56,7 @@ pub(crate) struct Store {
     /// UIDs of objects removed since then.
     removed: Vec<String>,
     changed: watch::Sender<u64>,
+    journal: Option<Journal>,
 }
 
 /// What garbage collection has to look at.
@@ -71,11 +71,11 @@ impl Store {
         Self {
             version: 1,
             collections: BTreeMap::new(),
-            uids: HashMap::new(),
             dependents: HashMap::new(),
             touched: BTreeSet::new(),
             removed: Vec::new(),
             changed: watch::Sender::new(1),
+            journal: None,
         }
     }
 
@@ -91,13 +91,6 @@ impl Store {
 
     pub(crate) fn get(&self, storage: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
         self.collections.get(storage)?.objects.get(&(namespace.to_owned(), name.to_owned())).cloned()
-    }
-
-    /// The object with that UID and its storage.
-    pub(crate) fn by_uid(&self, uid: &str) -> Option<(String, Arc<Value>)> {
-        let (storage, name) = self.uids.get(uid)?;
-        let object = self.collections.get(storage)?.objects.get(name)?;
-        Some((storage.clone(), object.clone()))
     }
 
     /// Objects of a namespace, or of all with `None`, by namespace and name, after a given one.
@@ -150,8 +143,21 @@ impl Store {
         let name = (meta::namespace(&object).to_owned(), meta::name(&object).to_owned());
         self.version = self.version.max(meta::version(&object));
         let object = Arc::new(object);
-        self.collections.entry(storage.to_owned()).or_default().objects.insert(name.clone(), object.clone());
-        self.index((storage.to_owned(), name), None, Some(&object));
+        let collection = self.collections.entry(storage.to_owned()).or_default();
+        let before = collection.objects.insert(name.clone(), object.clone());
+        self.index((storage.to_owned(), name), before.as_deref(), Some(&object));
+    }
+
+    /// Takes an object away as [`Store::restore`] put it.
+    pub(crate) fn forget(&mut self, storage: &str, object: &Value) {
+        let name = (meta::namespace(object).to_owned(), meta::name(object).to_owned());
+        let removed = self.collections.get_mut(storage).and_then(|c| c.objects.remove(&name));
+        self.index((storage.to_owned(), name), removed.as_deref(), None);
+    }
+
+    /// From now on every change goes to a journal, or to none.
+    pub(crate) fn set_journal(&mut self, journal: Option<Journal>) {
+        self.journal = journal;
     }
 
     /// After a restore: nothing before this version can be watched.
@@ -182,7 +188,7 @@ impl Store {
         Some(object)
     }
 
-    /// Keeps the indexes: by UID, by owner, and what garbage collection must look at.
+    /// Keeps the index by owner, and what garbage collection must look at.
     fn index(&mut self, at: Location, before: Option<&Value>, after: Option<&Value>) {
         for owner in before.into_iter().flat_map(owners) {
             if let Some(set) = self.dependents.get_mut(owner) {
@@ -192,11 +198,7 @@ impl Store {
                 }
             }
         }
-        if let Some(before) = before {
-            self.uids.remove(meta::uid(before));
-        }
         let Some(after) = after else { return };
-        self.uids.insert(meta::uid(after).to_owned(), at.clone());
         let mut look = meta::is_deleting(after);
         for owner in owners(after) {
             self.dependents.entry(owner.to_owned()).or_default().insert(at.clone());
@@ -219,6 +221,9 @@ impl Store {
 
     fn record(&mut self, storage: &str, event: Event) {
         let version = event.version;
+        if let Some(journal) = &self.journal {
+            journal.record(storage, &event);
+        }
         if let Some(collection) = self.collections.get_mut(storage) {
             collection.log.push_back(event);
             if collection.log.len() > LOG_CAPACITY

@@ -44,7 +44,9 @@ pub(crate) async fn start() -> Api {
 
 pub(crate) async fn client(kubeconfig: &str) -> Client {
     let kubeconfig = kube::config::Kubeconfig::from_yaml(kubeconfig).unwrap();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+    // Each request is looked at as it is.
+    config.default_retry = false;
     Client::try_from(config).unwrap()
 }
 

@@ -8,4 +8,5 @@ mod collect;
 mod custom;
 mod harness;
 mod objects;
+mod state;
 mod watches;
