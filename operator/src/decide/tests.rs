@@ -246,3 +246,77 @@ fn every_expression_of_the_catalog_is_promql() {
         }
     }
 }
+
+/// The arithmetic of the metrics store of two stacks, as a reader checks it by hand.
+fn example() -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    for (spec, title) in [
+        ("{}", "An empty spec"),
+        (
+            "{ requirements: { activeSeries: 50M, budget: { memory: 512Gi } }, priorities: { cost: 5, reliability: 5 } }",
+            "A large stack",
+        ),
+    ] {
+        let parsed: ObservabilityStackSpec = serde_saphyr::from_str(spec).unwrap();
+        let valid = validate(valid().id, &parsed, None).unwrap();
+        let plan = plan(&valid);
+        let store = plan.get(Component::MetricsStore).unwrap();
+        writeln!(out, "\n**{title}**: `spec: {spec}`\n").unwrap();
+        for e in &store.eliminated {
+            writeln!(out, "* {} is ruled out by `{}`. {}", e.option, e.requirement, e.reason).unwrap();
+        }
+        for s in &store.sizing {
+            writeln!(out, "* {} of {}: {}", s.quantity, store.chosen.as_ref().unwrap(), s.arithmetic)
+                .unwrap();
+        }
+        let weights: Vec<u8> = Quality::ALL.iter().map(|q| valid.priorities[q]).collect();
+        let names: Vec<_> = Quality::ALL.iter().map(|q| q.id()).collect();
+        writeln!(out, "\n| option | {} | total |", names.join(" | ")).unwrap();
+        writeln!(out, "|---|{}---|", "---|".repeat(names.len())).unwrap();
+        let shown: Vec<_> = weights.iter().map(|w| format!("weight {w}")).collect();
+        writeln!(out, "| | {} | sum {} |", shown.join(" | "), weights.iter().sum::<u8>()).unwrap();
+        let range = |r: obstack_crds::record::Range| format!("{:.1} to {:.1}", r.low, r.high);
+        for ranked in &store.ranking {
+            let scores: Vec<_> = names.iter().map(|n| range(ranked.scores[*n])).collect();
+            writeln!(out, "| {} | {} | {} |", ranked.option, scores.join(" | "), range(ranked.total))
+                .unwrap();
+        }
+        let first = &store.ranking[0];
+        let sum = |end: fn(&obstack_crds::record::Range) -> f64| {
+            let terms: Vec<_> = names
+                .iter()
+                .zip(&weights)
+                .map(|(n, w)| format!("{w} x {:.1}", end(&first.scores[*n])))
+                .collect();
+            terms.join(" + ")
+        };
+        let all: u8 = weights.iter().sum();
+        writeln!(
+            out,
+            "\nThe low end of {}: ({}) / {all} = {:.1}.",
+            first.option,
+            sum(|r| r.low),
+            first.total.low
+        )
+        .unwrap();
+        writeln!(out, "{}", store.tie.as_deref().unwrap_or("No total overlaps with it.")).unwrap();
+    }
+    out
+}
+
+#[test]
+fn the_example_in_the_book() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/decisions.md");
+    let book = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = book.split_once("the_example_in_the_book -->\n").unwrap();
+    let (shown, after) = rest.split_once("\n<!-- end of example -->").unwrap_or(("", rest));
+    let made = example();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let after = after.trim_start_matches("<!-- end of example -->");
+        let text = format!("{before}the_example_in_the_book -->\n{made}\n<!-- end of example -->{after}");
+        std::fs::write(path, text).unwrap();
+        return;
+    }
+    assert_eq!(shown, made, "write it anew with UPDATE_GOLDEN=1");
+}
