@@ -285,7 +285,13 @@ fn statement(decision: &Decision, verdict: &Verdict<'_>, context: &Context<'_>) 
         .collect();
     let accepting: Vec<String> =
         decision.tradeoffs.iter().map(|t| t.text.trim_end_matches('.').to_owned()).collect();
-    let who = if verdict.by_person { "a person chose" } else { "we chose" };
+    let who = if verdict.by_person {
+        "a person chose"
+    } else if verdict.in_force != verdict.chosen {
+        "we propose"
+    } else {
+        "we chose"
+    };
     let why = match &decision.because {
         Some(because) => format!("because \"{because}\""),
         None => format!("to achieve {}", aims(context)),

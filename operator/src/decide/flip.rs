@@ -24,6 +24,9 @@ const DAY: u64 = 24 * HOUR;
 const YEAR: u64 = 365 * DAY;
 const COMPONENTS: usize = Component::ALL.len();
 
+/// The longest value that a record holds.
+const LONGEST: usize = 128;
+
 /// What each component would choose.
 type Choices = [Option<String>; COMPONENTS];
 
@@ -285,11 +288,14 @@ impl Search<'_> {
     fn first_of(&self, path: &str, from: &str, step: &str, list: &[(Change, String)]) -> Vec<FlipPoint> {
         let tried: Vec<Choices> = list.iter().map(|(change, _)| self.choices(change)).collect();
         let point = |index: usize| {
-            let flips = |i: &usize| tried[*i][index] != self.base[index] && self.valid_at(&list[*i].0);
+            let flips = |i: &usize| {
+                let (change, text) = &list[*i];
+                tried[*i][index] != self.base[index] && text.len() <= LONGEST && self.valid_at(change)
+            };
             let found = (0..list.len()).find(flips);
             FlipPoint {
                 input: path.to_owned(),
-                from: from.to_owned(),
+                from: if from.len() <= LONGEST { from.to_owned() } else { "a long list".to_owned() },
                 to: found.map(|i| list[i].1.clone()),
                 step: step.to_owned(),
                 choice: found.and_then(|i| tried[i][index].clone()),

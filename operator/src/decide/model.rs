@@ -157,7 +157,8 @@ pub fn requirements(valid: &Valid) -> std::collections::BTreeMap<String, String>
     ]);
     if !r.licences_deny.is_empty() {
         let deny: Vec<_> = r.licences_deny.iter().map(String::as_str).collect();
-        map.insert("licences.deny".to_owned(), deny.join(", "));
+        // As much as a record holds.
+        map.insert("licences.deny".to_owned(), deny.join(", ").chars().take(1_024).collect());
     }
     if let Some(memory) = r.budget_memory {
         map.insert("budget.memory".to_owned(), memory.to_string());

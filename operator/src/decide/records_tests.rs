@@ -216,3 +216,56 @@ fn all_eliminated_keeps_what_runs_and_says_what_to_relax() {
     let records = settle(&impossible, &records);
     assert_eq!(self::store(&records)[1], (2, None, Phase::Proposed, false));
 }
+
+/// Every string and list against the bounds of the schema: the API server refuses what breaks them.
+fn within(schema: &serde_json::Value, value: &serde_json::Value, path: &str) {
+    let most = |name: &str| schema.get(name).and_then(serde_json::Value::as_u64).unwrap_or(u64::MAX);
+    match value {
+        serde_json::Value::String(text) => {
+            assert!(text.chars().count() as u64 <= most("maxLength"), "{path}: {text}")
+        }
+        serde_json::Value::Array(items) => {
+            assert!(items.len() as u64 <= most("maxItems"), "{path}");
+            items.iter().for_each(|item| within(&schema["items"], item, &format!("{path}[]")));
+        }
+        serde_json::Value::Object(map) => {
+            assert!(map.len() as u64 <= most("maxProperties"), "{path}");
+            for (key, item) in map {
+                let of = schema["properties"].get(key).unwrap_or(&schema["additionalProperties"]);
+                assert!(of.is_object(), "{path}.{key} is not in the schema");
+                within(of, item, &format!("{path}.{key}"));
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_largest_stack_fits_into_records() {
+    let mut large = with(|r| {
+        r.licences_deny =
+            (0..16).map(|i| format!("{i:0>64}")).chain(["AGPL-3.0".into(), "Apache-2.0".into()]).collect();
+        r.budget_memory = Some("1Mi".parse().unwrap());
+        r.budget_storage = Some("1Mi".parse().unwrap());
+        r.budget_monthly_cents = Some(1);
+        r.active_series = crate::units::SeriesCount(999_999_999_999);
+        r.recovery_time = "1ms".parse().unwrap();
+    });
+    large.id.name = "n".repeat(36);
+    large.id.namespace = "n".repeat(63);
+    large.spec.exposure.host = Some("h".repeat(253));
+    for component in Component::ALL {
+        large.overrides.insert(component, choose(&"X".repeat(64), &"b".repeat(1_024)));
+    }
+    let schema = serde_json::to_value(<DecisionRecord as kube::CustomResourceExt>::crd()).unwrap();
+    let schema = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+    let people = step_with(&large, &facts(), &catalog(), &[], usize::MAX);
+    large.overrides.clear();
+    let engine = step_with(&large, &facts(), &catalog(), &people, usize::MAX);
+    let plain = step_with(&valid(), &facts(), &catalog(), &[], usize::MAX);
+    for record in people.iter().chain(&engine).chain(&plain) {
+        within(&schema["spec"], &serde_json::to_value(&record.spec).unwrap(), "spec");
+        within(&schema["status"], &serde_json::to_value(&record.status).unwrap(), "status");
+        assert!(record.metadata.name.as_ref().unwrap().len() <= 63);
+    }
+}
