@@ -1,0 +1,11 @@
+//! What the operator promises of its writes, on the sandbox's API server and workload controllers, without a
+//! node: pods stay Pending, which these tests need nothing of.
+
+mod bench;
+mod changes;
+mod drift;
+mod install;
+mod killed;
+mod layering;
+mod leaders;
+mod trouble;
