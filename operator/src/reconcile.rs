@@ -71,8 +71,8 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         Err(error) => return turn.wait(&valid, error.class(), &error.to_string()).await,
     };
     let held = held::held_back(&facts);
-    let engines = wanted_engines(&owner.id, &built.objects);
     let wanted = held::without(built.objects, &held);
+    let engines = wanted_engines(&owner.id, &wanted);
 
     let mut done = None;
     if !stack.spec.paused {

@@ -41,9 +41,15 @@ fn component(end: &End<'_>, decision: &Decision, previous: &[ComponentStatus]) -
         (ComponentState::NotDeployable, Some(not_deployable(component, &status.option)))
     } else if let Some(engine) = end.engines.iter().find(|engine| engine.role.component() == component) {
         fill(&mut status, engine, end.facts, last);
-        match (workload(engine, end.facts, &status, end.done.is_none()), held(end, component)) {
-            ((ComponentState::Ready, None), Some(reason)) => (ComponentState::Unknown, Some(reason)),
-            (stands, _) => stands,
+        let (state, message) = workload(engine, end.facts, &status, end.done.is_none());
+        match held(end, component) {
+            None => (state, message),
+            Some(reason) => {
+                // The configuration stays as it is, so what was wanted last still is.
+                status.config_wanted = last.and_then(|last| last.config_wanted.clone());
+                let state = if state == ComponentState::Ready { ComponentState::Unknown } else { state };
+                (state, Some([message.as_slice(), &[reason]].concat().join("; ")))
+            }
         }
     } else {
         (ComponentState::Ready, None)

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 /// Longest wait for anything here; most take less than a second.
 pub(crate) const BOUND: Duration = Duration::from_secs(30);
 /// How long no write may come until a stack counts as settled: longer than the resync of these operators.
-const QUIET: Duration = Duration::from_millis(1_500);
+const QUIET: Duration = Duration::from_millis(1_000);
 /// Name of the operators' user.
 pub(crate) const OPERATOR: &str = "operator";
 /// Namespace of the stacks.
@@ -128,7 +128,7 @@ impl Bench {
             identity: identity.to_owned(),
             namespace: Some("obstack-system".to_owned()),
             image: "ghcr.io/obstack/obstack:0.1.0".to_owned(),
-            resync: Duration::from_secs(1),
+            resync: Duration::from_millis(400),
             startup_timeout: Duration::from_secs(10),
         };
         change(&mut options);

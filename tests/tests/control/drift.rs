@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::bench::{BOUND, Bench, NAMESPACE, OPERATOR};
 
 /// Longer than several resyncs of the operators of these tests.
-const REST: Duration = Duration::from_secs(6);
+const REST: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stack_at_rest_is_not_written_to() {

@@ -3,84 +3,102 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kube::api::DeleteParams;
+use obstack_crds::DecisionRecord;
 use obstack_sandbox::api::{Fault, RequestInfo};
 use obstack_tests::wait::until;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
-use crate::bench::{BOUND, Bench, OPERATOR, Shared};
+use crate::bench::{BOUND, Bench, NAMESPACE, OPERATOR, Operator, Shared};
 
-/// What a stack is made of, Events and times aside.
-async fn settled_state(bench: &Bench) -> Vec<Value> {
-    bench.settled().await;
-    bench.state().await
-}
-
-async fn clear(bench: &Bench) {
-    bench.stacks().delete("main", &DeleteParams::background()).await.unwrap();
-    until("the stack to go", BOUND, || async {
-        let left = bench.state().await;
-        let left: Vec<&Value> = left.iter().filter(|object| object["kind"] != "DecisionRecord").collect();
-        if left.is_empty() { Ok(()) } else { Err(left.len()) }
-    })
-    .await;
-    let records =
-        kube::api::Api::<obstack_crds::DecisionRecord>::namespaced(bench.admin.clone(), "monitoring");
-    records.delete_collection(&DeleteParams::default(), &Default::default()).await.unwrap();
-}
+/// Clusters that work at the same time: they wait more than they compute.
+const CLUSTERS: usize = 4;
 
 fn is_write(request: &RequestInfo) -> bool {
+    // Events are told after the work is done, and one that is lost changes nothing.
     request.user == OPERATOR && request.is_mutating() && request.resource != "events"
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_before_or_after_any_of_its_first_writes_it_ends_at_the_same_state() {
-    let bench = Bench::start().await;
+/// Ends the stack, its records and the operator.
+async fn clear(bench: &Bench, operator: Operator) {
+    bench.stacks().delete("main", &DeleteParams::background()).await.unwrap();
+    until("the stack to go", BOUND, || async {
+        let left =
+            bench.state().await.into_iter().filter(|object| object["kind"] != "DecisionRecord").count();
+        if left == 0 { Ok(()) } else { Err(left) }
+    })
+    .await;
+    operator.stop().await;
+    let records = kube::Api::<DecisionRecord>::namespaced(bench.admin.clone(), NAMESPACE);
+    records.delete_collection(&DeleteParams::default(), &Default::default()).await.unwrap();
+}
+
+/// What an operator that nothing disturbs makes, and in how many writes.
+async fn undisturbed(bench: &Bench) -> (Vec<Value>, usize) {
     bench.stack(json!({})).await;
     let operator = bench.operator().await;
-    let expected = settled_state(&bench).await;
+    bench.settled().await;
     let writes = bench.writes_since(0, OPERATOR).into_iter().filter(|entry| is_write(&entry.request)).count();
-    operator.stop().await;
-    clear(&bench).await;
+    let state = bench.state().await;
+    clear(bench, operator).await;
+    (state, writes)
+}
 
-    // Every kind of write, early and late, is among these; the end-to-end tests take every index.
-    for index in (0..writes).step_by(7) {
-        for after in [false, true] {
-            let seen = Shared::new(AtomicUsize::new(0));
-            let reached = Shared::new(tokio::sync::Notify::new());
-            let (count, notify) = (seen.clone(), reached.clone());
-            let stop_here = move |request: &RequestInfo| {
-                if !is_write(request) {
-                    return None;
-                }
-                // From this write on no answer comes, as if the process had been killed there.
-                let hit = count.fetch_add(1, Ordering::SeqCst) >= index;
-                hit.then(|| {
-                    notify.notify_one();
-                    Fault::Hang
-                })
-            };
-            if after {
-                bench.server().set_fault_after(Some(Shared::new(move |request: &RequestInfo, _, _| {
-                    stop_here(request)
-                })));
-            } else {
-                bench.server().set_fault(Some(Shared::new(stop_here)));
-            }
-            bench.stack(json!({})).await;
-            let operator = bench.operator().await;
-            tokio::time::timeout(BOUND, reached.notified()).await.expect("the write is reached");
-            operator.kill().await;
-            bench.server().set_fault(None);
-            bench.server().set_fault_after(None);
-            let operator = bench.operator().await;
-            let state = settled_state(&bench).await;
-            for (state, expected) in state.iter().zip(&expected) {
-                assert_eq!(state, expected, "killed at write {index}, after it: {after}");
-            }
-            assert_eq!(state.len(), expected.len(), "killed at write {index}, after it: {after}");
-            operator.stop().await;
-            clear(&bench).await;
-        }
+/// What comes of an operator that is killed at this write, and of the next one that takes over. Killed after
+/// a write is the same as killed before the next one: what it knew of the answer dies with it.
+async fn killed_at(bench: &Bench, index: usize) -> Vec<Value> {
+    let (seen, reached) = (AtomicUsize::new(0), Shared::new(Notify::new()));
+    let notify = reached.clone();
+    let hook = move |request: &RequestInfo| {
+        let hit = is_write(request) && seen.fetch_add(1, Ordering::SeqCst) >= index;
+        hit.then(|| {
+            notify.notify_one();
+            Fault::Hang
+        })
+    };
+    bench.server().set_fault(Some(Shared::new(hook)));
+    bench.stack(json!({})).await;
+    let operator = bench.operator().await;
+    // The last writes depend on how the watches' events fell; fewer may do.
+    let reached = tokio::time::timeout(std::time::Duration::from_secs(5), reached.notified()).await;
+    operator.kill().await;
+    bench.server().set_fault(None);
+    if reached.is_err() {
+        assert!(index > 40, "write {index} was not reached");
     }
+    let operator = bench.operator().await;
+    bench.settled().await;
+    let state = bench.state().await;
+    clear(bench, operator).await;
+    state
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_any_of_its_writes_it_ends_at_the_same_state() {
+    let bench = Bench::start().await;
+    let (expected, writes) = undisturbed(&bench).await;
     bench.stop().await;
+    assert!(writes > 40, "a stack takes {writes} writes");
+    let next = Shared::new(AtomicUsize::new(0));
+    let work = (0..CLUSTERS).map(|_| {
+        let (next, expected) = (next.clone(), expected.clone());
+        tokio::spawn(async move {
+            let bench = Bench::start().await;
+            loop {
+                let index = next.fetch_add(1, Ordering::SeqCst);
+                if index >= writes {
+                    break;
+                }
+                let state = killed_at(&bench, index).await;
+                for (state, expected) in state.iter().zip(&expected) {
+                    assert_eq!(state, expected, "killed at write {index}");
+                }
+                assert_eq!(state.len(), expected.len(), "killed at write {index}");
+            }
+            bench.stop().await;
+        })
+    });
+    for work in futures::future::join_all(work).await {
+        work.unwrap();
+    }
 }

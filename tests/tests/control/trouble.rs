@@ -51,7 +51,7 @@ async fn a_read_that_fails_deletes_nothing_and_loses_no_target() {
         bench.server().set_fault(Some(Shared::new(hook)));
         let begun = bench.server().audit_next();
         let operator = bench.operator().await;
-        throughout(&format!("no deletion while {resource} fail"), Duration::from_millis(2_500), || async {
+        throughout(&format!("no deletion while {resource} fail"), Duration::from_millis(1_500), || async {
             let deleted = deletions(&bench, begun);
             if deleted.is_empty() { Ok(()) } else { Err(deleted) }
         })
