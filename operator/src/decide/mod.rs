@@ -4,7 +4,6 @@
 //! `operator/catalog/`, and one engine decides all components in their order.
 
 pub mod catalog;
-mod catalog_check;
 mod eliminate;
 mod engine;
 mod explain;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use obstack_crds::Component;
 
-use super::catalog::{Catalog, Driver, JUDGEMENT_WIDTH, OptionEntry, Source, Term, Who, duration};
+use super::{Catalog, Driver, JUDGEMENT_WIDTH, OptionEntry, Source, Term, Who, duration};
 use crate::validate::Quality;
 
 type Check = Result<(), String>;
