@@ -1,0 +1,96 @@
+//! The engines' own tools read every configuration of every case.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use obstack::names::Role;
+use obstack::running::{CURRENT, Generation};
+
+use super::{Case, cases, root};
+
+/// A tool of the real parts: in a folder of `OBSTACK_PARTS`, or on the PATH. Where it is missing the check is
+/// skipped with a word, and fails in CI.
+fn tool(name: &str) -> Option<PathBuf> {
+    let listed = std::env::var_os("OBSTACK_PARTS").unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&listed)
+        .chain(std::env::split_paths(&path))
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file());
+    if found.is_none() {
+        let message = format!("{name} is neither in OBSTACK_PARTS nor on the PATH");
+        assert!(std::env::var_os("CI").is_none(), "{message}");
+        eprintln!("skipped: {message}");
+    }
+    found
+}
+
+/// Writes a generation as the reloader does, with the folder that the engine would read in its place.
+fn lay_down(generation: &Generation, dir: &Path) {
+    for path in generation.paths() {
+        let text = generation.file(path).unwrap().replace(CURRENT, dir.to_str().unwrap());
+        let file = dir.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+}
+
+fn run(tool: &Path, args: &[&str], dir: &Path, what: &str) -> String {
+    let done = Command::new(tool).args(args).current_dir(dir).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{what}: {} {args:?}\n{text}", tool.display());
+    text
+}
+
+#[test]
+fn promtool_takes_every_configuration_and_every_rule() {
+    let Some(promtool) = tool("promtool") else { return };
+    let mut checked = 0;
+    for (name, text) in cases() {
+        let case = Case::of(&text);
+        let Some(generation) = case.built.configs.generations.get(&Role::Metrics) else { continue };
+        let dir = tempfile::tempdir().unwrap();
+        lay_down(generation, dir.path());
+        let said = run(&promtool, &["check", "config", "prometheus.yaml"], dir.path(), &name);
+        // Rules are found through the glob of the main file: no rule file, no check.
+        let rules = generation.paths().iter().filter(|path| path.starts_with("rules/")).count();
+        assert!(said.contains(&format!("{rules} rule files found")), "{name}: {said}");
+        // What `obstack config` prints is one file that can be checked as it is.
+        std::fs::write(dir.path().join("joined.yaml"), case.config()).unwrap();
+        run(&promtool, &["check", "config", "--syntax-only", "joined.yaml"], dir.path(), &name);
+        checked += 1;
+    }
+    assert!(checked >= 10, "only {checked} cases deploy Prometheus");
+}
+
+#[test]
+fn amtool_takes_every_configuration() {
+    let Some(amtool) = tool("amtool") else { return };
+    let mut checked = 0;
+    for (name, text) in cases() {
+        let case = Case::of(&text);
+        let Some(generation) = case.built.configs.generations.get(&Role::Alerting) else { continue };
+        let dir = tempfile::tempdir().unwrap();
+        lay_down(generation, dir.path());
+        let said = run(&amtool, &["check-config", "alertmanager.yaml"], dir.path(), &name);
+        assert!(said.contains("SUCCESS"), "{name}: {said}");
+        checked += 1;
+    }
+    assert!(checked >= 10, "only {checked} cases deploy Alertmanager");
+}
+
+#[test]
+fn promtool_proves_the_library_by_its_own_tests() {
+    let Some(promtool) = tool("promtool") else { return };
+    let dir = root().join("../../operator/rules/tests");
+    let mut tests: Vec<String> = std::fs::read_dir(&dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".yaml"))
+        .collect();
+    tests.sort();
+    assert!(!tests.is_empty());
+    let mut args = vec!["test", "rules"];
+    args.extend(tests.iter().map(String::as_str));
+    run(&promtool, &args, &dir, "operator/rules/tests");
+}
