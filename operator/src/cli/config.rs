@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::input::{Input, InputArgs};
-use super::render::{Built, OperatorArgs};
+use super::render::{Built, OperatorArgs, catalog};
 use super::{CliError, Output};
 use crate::names::Role;
 use crate::running::Generation;
@@ -38,9 +38,10 @@ pub struct ConfigArgs {
 /// [`CliError`] where the input is at fault.
 pub fn run(args: ConfigArgs, output: &Output) -> Result<(), CliError> {
     let input = Input::read(&args.input)?;
+    let catalog = catalog()?;
     let mut text = String::new();
     for loaded in input.stacks(output)? {
-        let built = Built::of(&loaded, &input, &args.operator)?;
+        let built = Built::of(&loaded, &input, &args.operator, &catalog)?;
         for note in &built.notes {
             output.note(note);
         }
@@ -135,7 +136,7 @@ stringData: { url: 'https://hook.example/T0KEN' }
 ",
         );
         let loaded = &input.stacks(&Output::stdio(clap::ColorChoice::Never)).unwrap()[0];
-        let built = Built::of(loaded, &input, &OperatorArgs::default()).unwrap();
+        let built = Built::of(loaded, &input, &OperatorArgs::default(), &catalog().unwrap()).unwrap();
         let text = configuration("monitoring/main", &built).unwrap();
         assert!(!text.contains("T0KEN"));
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();

@@ -64,13 +64,14 @@ impl Default for OperatorArgs {
 pub fn run(args: RenderArgs, output: &Output) -> Result<(), CliError> {
     let input = Input::read(&args.input)?;
     let stacks = input.stacks(output)?;
+    let catalog = catalog()?;
     let mut text = String::new();
     for loaded in &stacks {
         if args.effective {
             push_document(&mut text, &with_effective(loaded)?)?;
             continue;
         }
-        let built = Built::of(loaded, &input, &args.operator)?;
+        let built = Built::of(loaded, &input, &args.operator, &catalog)?;
         for note in &built.notes {
             output.note(note);
         }
@@ -97,11 +98,15 @@ impl Built {
     ///
     /// # Errors
     /// [`CliError::Input`] where the stack cannot be built.
-    pub fn of(loaded: &Loaded, input: &Input, operator: &OperatorArgs) -> Result<Self, CliError> {
+    pub fn of(
+        loaded: &Loaded,
+        input: &Input,
+        operator: &OperatorArgs,
+        catalog: &Catalog,
+    ) -> Result<Self, CliError> {
         let id = &loaded.id;
         let fault = |e: &dyn std::fmt::Display| CliError::Input(format!("{id}: {e}"));
-        let catalog = Catalog::embedded().map_err(|e| fault(&e))?;
-        let plan = decide(&loaded.valid, &DecideFacts::offline(), &Previous::default(), &catalog);
+        let plan = decide(&loaded.valid, &DecideFacts::offline(), &Previous::default(), catalog);
         let mut notes = not_deployed(loaded, &plan);
         let secrets = secrets(loaded, input, &mut notes);
         let namespace = Some(operator.operator_namespace.as_str());
@@ -128,6 +133,11 @@ impl Built {
         }
         Ok(text)
     }
+}
+
+/// The catalog that is part of this binary.
+pub(super) fn catalog() -> Result<Catalog, CliError> {
+    Catalog::embedded().map_err(|e| CliError::Outside(e.to_string()))
 }
 
 /// Appends a YAML document.
@@ -253,7 +263,7 @@ metadata: { name: main, namespace: monitoring }
 
     fn built(text: &str) -> Built {
         let (input, loaded) = load(text);
-        Built::of(&loaded, &input, &OperatorArgs::default()).unwrap()
+        Built::of(&loaded, &input, &OperatorArgs::default(), &catalog().unwrap()).unwrap()
     }
 
     #[test]

@@ -4,8 +4,10 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use obstack_crds::stack;
+use obstack_crds::status::Rejected;
 use serde::{Deserialize, Serialize};
 
 use crate::names::Role;
@@ -100,9 +102,8 @@ impl From<&stack::RuleGroup> for Group {
 /// A file of the library that cannot be read: a fault of this build, which a test excludes.
 pub fn library_alerts() -> Result<BTreeSet<String>, ConfigError> {
     let mut names = BTreeSet::new();
-    for library in &LIBRARY {
-        let groups = read(library)?.groups;
-        names.extend(groups.into_iter().flat_map(|g| g.rules).filter_map(|rule| rule.alert));
+    for (_, file) in library()? {
+        names.extend(file.groups.iter().flat_map(|g| &g.rules).filter_map(|rule| rule.alert.clone()));
     }
     Ok(names)
 }
@@ -115,8 +116,8 @@ pub fn fragments(valid: &Valid, roles: &BTreeSet<Role>) -> Result<Vec<Fragment>,
     let rules = &valid.spec.rules;
     let disabled: BTreeSet<&str> = rules.disabled.iter().map(String::as_str).collect();
     let mut fragments = Vec::new();
-    for library in LIBRARY.iter().filter(|library| roles.contains(&library.needs)) {
-        let mut file = read(library)?;
+    for (library, file) in library()?.filter(|(library, _)| roles.contains(&library.needs)) {
+        let mut file = file.clone();
         for group in &mut file.groups {
             group.rules.retain(|rule| rule.alert.as_deref().is_none_or(|name| !disabled.contains(name)));
         }
@@ -132,9 +133,36 @@ pub fn fragments(valid: &Valid, roles: &BTreeSet<Role>) -> Result<Vec<Fragment>,
     Ok(fragments)
 }
 
-fn read(library: &Library) -> Result<RuleFile, ConfigError> {
-    serde_saphyr::from_str(library.text)
-        .map_err(|error| ConfigError::Library(format!("{}: {error}", library.name)))
+/// The library, read once per process.
+fn library() -> Result<impl Iterator<Item = (&'static Library, &'static RuleFile)>, ConfigError> {
+    static FILES: OnceLock<Result<Vec<RuleFile>, ConfigError>> = OnceLock::new();
+    let read = |library: &Library| {
+        serde_saphyr::from_str(library.text)
+            .map_err(|error| ConfigError::Library(format!("{}: {error}", library.name)))
+    };
+    let files = FILES.get_or_init(|| LIBRARY.iter().map(read).collect());
+    Ok(LIBRARY.iter().zip(files.as_ref().map_err(Clone::clone)?))
+}
+
+/// What `spec.rules.disabled` names and the library does not have.
+///
+/// # Errors
+/// As [`library_alerts`].
+pub fn unknown(valid: &Valid) -> Result<Vec<Rejected>, ConfigError> {
+    let known = library_alerts()?;
+    let disabled = valid.spec.rules.disabled.iter().enumerate();
+    let rejected = |(index, name): (usize, &String)| {
+        let near = crate::text::nearest(name, known.iter().map(String::as_str));
+        let write = near.map_or_else(
+            || format!("one of {}", known.iter().cloned().collect::<Vec<_>>().join(", ")),
+            |near| format!("{near}, if that is what is meant"),
+        );
+        Rejected {
+            object: format!("spec.rules.disabled[{index}]"),
+            reason: format!("found {name:?}, which is no alert of the library; write {write}"),
+        }
+    };
+    Ok(disabled.filter(|(_, name)| !known.contains(*name)).map(rejected).collect())
 }
 
 fn fragment(name: String, file: &RuleFile) -> Result<Fragment, ConfigError> {

@@ -21,8 +21,8 @@ fn alerts(files: &BTreeMap<String, RuleFile>) -> BTreeSet<String> {
 #[test]
 fn every_alert_of_the_library_says_what_and_how_bad() {
     let mut names = BTreeSet::new();
-    for library in &LIBRARY {
-        for rule in read(library).unwrap().groups.into_iter().flat_map(|g| g.rules) {
+    for (_, file) in library().unwrap() {
+        for rule in file.groups.iter().flat_map(|g| &g.rules) {
             let name = rule.alert.clone().unwrap();
             assert!(names.insert(name.clone()), "{name} is there twice");
             promql_parser::parser::parse(&rule.expr).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -75,4 +75,12 @@ fn each_group_of_the_stack_is_a_file_whatever_its_name() {
     assert_eq!(group.interval.as_deref(), Some("1m"));
     assert_eq!(group.rules[0].keep_firing_for.as_deref(), Some("1m"));
     assert_eq!(group.rules[0].labels["severity"], "page");
+}
+
+#[test]
+fn a_name_that_is_no_alert_is_told_with_the_nearest() {
+    let told = unknown(&valid("rules: { disabled: [Watchdog, TargetDwon] }")).unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].object, "spec.rules.disabled[1]");
+    assert!(told[0].reason.contains("TargetDown, if that"), "{}", told[0].reason);
 }

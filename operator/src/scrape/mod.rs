@@ -64,6 +64,7 @@ pub fn configs(
     if roles.contains(&Role::Metrics) {
         let mut fragments = prometheus::fragments(valid, &roles, operator_namespace)?;
         fragments.extend(crate::rules::fragments(valid, &roles)?);
+        done.rejected.extend(crate::rules::unknown(valid)?);
         done.generations.insert(Role::Metrics, Generation::build(Engine::Prometheus, fragments)?);
     }
     if roles.contains(&Role::Alerting) {

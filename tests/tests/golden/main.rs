@@ -6,12 +6,14 @@ mod shuffle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
+use clap::ColorChoice;
 use obstack::cli::config::configuration;
 use obstack::cli::input::Input;
 use obstack::cli::render::{Built, OperatorArgs};
 use obstack::cli::{Output, input::Loaded};
-use obstack::decide::{madr, records};
+use obstack::decide::{Catalog, madr, records};
 use obstack::running::{PART_KEY, digest};
 use serde_json::Value;
 
@@ -47,11 +49,12 @@ impl Case {
     fn of(text: &str) -> Self {
         let mut input = Input::default();
         input.add("stack.yaml", text);
-        let output = Output::stdio(clap_never());
+        let output = Output::stdio(ColorChoice::Never);
         let mut stacks = input.stacks(&output).unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(stacks.len(), 1, "a case is one stack");
         let loaded = stacks.remove(0);
-        let built = Built::of(&loaded, &input, &OperatorArgs::default()).unwrap_or_else(|e| panic!("{e:?}"));
+        let built = Built::of(&loaded, &input, &OperatorArgs::default(), catalog())
+            .unwrap_or_else(|e| panic!("{e:?}"));
         Self { loaded, built }
     }
 
@@ -86,8 +89,10 @@ impl Case {
     }
 }
 
-fn clap_never() -> clap::ColorChoice {
-    clap::ColorChoice::Never
+/// The catalog, read once per process.
+fn catalog() -> &'static Catalog {
+    static CATALOG: OnceLock<Catalog> = OnceLock::new();
+    CATALOG.get_or_init(|| Catalog::embedded().unwrap())
 }
 
 /// An object with digests in place of what nobody reads.
