@@ -37,7 +37,7 @@ const ADMIN_PASSWORD: &str = "admin-password";
 const ANNOTATION_PROVISIONING: &str = "obstack.io/provisioning";
 
 /// The dashboards that every stack gets: file name and content.
-const LIBRARY: [(&str, &str); 2] = [
+pub(super) const LIBRARY: [(&str, &str); 2] = [
     ("overview.json", include_str!("../../../dashboards/overview.json")),
     ("prometheus.json", include_str!("../../../dashboards/prometheus.json")),
 ];

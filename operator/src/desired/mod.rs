@@ -3,6 +3,8 @@
 
 mod alertmanager;
 mod config_volumes;
+#[cfg(test)]
+mod dashboards_tests;
 mod engine;
 #[cfg(test)]
 pub(crate) mod fixtures;
