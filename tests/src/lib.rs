@@ -2,6 +2,8 @@
 //! Slack's shape, and short ways to ask Prometheus and Alertmanager.
 
 pub mod ask;
+pub mod parts;
 pub mod process;
 pub mod receiver;
 pub mod wait;
+pub mod world;
