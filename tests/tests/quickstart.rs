@@ -151,7 +151,7 @@ async fn a_hand_edit_is_put_back_and_an_addition_stays(world: &World) {
     });
     deployments.patch("main-dashboards", &merge, &Patch::Strategic(addition)).await.unwrap();
     let additions = |deployment: &Deployment| {
-        let containers = deployment.spec.as_ref().and_then(|s| s.template.spec.as_ref()).unwrap().containers.clone();
+        let containers = deployment.spec.template.spec.clone().unwrap().containers;
         let image = |name: &str| containers.iter().find(|c| c.name == name).and_then(|c| c.image.clone());
         let owner = deployment.annotations().get("team.example.com/owner").cloned();
         (image("grafana").unwrap_or_default(), image("sidecar"), owner)
