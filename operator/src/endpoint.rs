@@ -2,6 +2,9 @@
 
 use crate::names::{Role, StackId};
 
+/// Port of the reloader beside an engine: `/healthz`, `/readyz`, `/status` and `/metrics`.
+pub const RELOADER_PORT: u16 = 9533;
+
 /// Where a component is reached, and under which path it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {

@@ -9,14 +9,14 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::config_volumes::{TOOLS_PATH, build_reloader_mounts, slot_path, tools_mount};
 use super::security;
 use super::sizing::quantities;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, RELOADER_PORT};
 use crate::names::{Role, StackId};
 use crate::running::{Engine, Slot, TARGET, Which, pointer_secret_name};
 
 /// Name of the container that brings the operator's binary. Its image is what a running stack is pinned to.
 pub const INSTALL_CONTAINER: &str = "install";
 /// Port of the reloader: `/healthz`, `/readyz`, `/metrics`.
-pub(super) const PORT: i32 = 9533;
+pub(super) const PORT: i32 = RELOADER_PORT as i32;
 /// Name of that port.
 pub(super) const PORT_NAME: &str = "reloader";
 

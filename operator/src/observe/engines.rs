@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{EngineFact, Fact};
+use super::{EngineFact, Fact, Refusal};
 use crate::names::Role;
 use crate::running::generation_in;
 
@@ -61,6 +61,11 @@ struct AlertmanagerStatus {
 }
 
 #[derive(Deserialize)]
+struct ReloaderState {
+    refused: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
 struct AlertmanagerConfig {
     original: String,
 }
@@ -86,6 +91,13 @@ impl Engines {
             Role::Dashboards => return None,
         };
         Some(answer.map_or_else(|error| Fact::Unavailable(error.to_string()), Fact::Known))
+    }
+
+    /// The generation that the reloader of a replica has refused, and why; `url` is the reloader's. None where
+    /// it refuses nothing, and where it does not answer: then what the engine says has to do.
+    pub async fn refusal(&self, url: &str) -> Option<Refusal> {
+        let state: ReloaderState = self.get(format!("{url}/status")).await.ok()?;
+        state.refused
     }
 
     async fn prometheus(&self, url: &str) -> Result<EngineFact, EngineError> {
@@ -155,5 +167,23 @@ mod tests {
         let nothing = engines.ask(Role::Metrics, "http://127.0.0.1:9").await;
         assert!(matches!(nothing, Some(Fact::Unavailable(_))), "{nothing:?}");
         assert_eq!(engines.ask(Role::Dashboards, &url).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_read_as_the_reloader_tells_it() {
+        use crate::reloader;
+        let refused =
+            reloader::Refusal { generation: "abc".to_owned(), reason: "rules/x.yaml: no".to_owned() };
+        let state = reloader::State { refused: Some(refused), ..Default::default() };
+        let said = serde_json::to_string(&state).unwrap();
+        let app = axum::Router::new().route("/status", axum::routing::get(|| async { said }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        crate::tls::install_provider();
+        let engines = Engines::new().unwrap();
+        let wanted = Refusal { generation: "abc".to_owned(), reason: "rules/x.yaml: no".to_owned() };
+        assert_eq!(engines.refusal(&url).await, Some(wanted));
+        assert_eq!(engines.refusal("http://127.0.0.1:9").await, None);
     }
 }

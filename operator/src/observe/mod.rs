@@ -55,6 +55,18 @@ pub struct Facts {
     pub records: Fact<Vec<DecisionRecord>>,
     /// What each replica's engine says of itself, by role, then by pod.
     pub engines: BTreeMap<Role, BTreeMap<String, Fact<EngineFact>>>,
+    /// Generations that a replica's reloader has refused, by role, then by pod. A reloader that does not
+    /// answer refuses nothing.
+    pub refusals: BTreeMap<Role, BTreeMap<String, Refusal>>,
+}
+
+/// A generation of configuration that a reloader kept out of its engine.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct Refusal {
+    /// Digest of the generation.
+    pub generation: String,
+    /// Why, as the engine or its own tool said it.
+    pub reason: String,
 }
 
 /// What the cluster can do.

@@ -13,8 +13,8 @@ use obstack_crds::workload::SecretKey;
 use super::cluster::Cluster;
 use super::engines::Engines;
 use super::stores::Stores;
-use super::{EngineFact, Fact, Facts, secrets};
-use crate::endpoint::Endpoint;
+use super::{EngineFact, Fact, Facts, Refusal, secrets};
+use crate::endpoint::{Endpoint, RELOADER_PORT};
 use crate::names::{LABEL_ROLE, LABEL_STACK, LABEL_STACK_UID, Role, StackId};
 
 /// Reads what a reconcile needs to know.
@@ -36,12 +36,13 @@ impl Observer {
     /// Everything that one reconcile of a stack needs to know. What cannot be read is Unavailable.
     pub async fn observe(&self, id: &StackId, uid: &str, references: BTreeSet<SecretKey>) -> Facts {
         let pods = self.pods(id);
-        let (cluster, secrets, engines) = tokio::join!(
+        let (cluster, secrets, engines, refusals) = tokio::join!(
             self.cluster.read(),
             secrets::read(&self.client, &id.namespace, references),
             self.ask_engines(id, &pods),
+            self.ask_reloaders(&pods),
         );
-        Facts { cluster, owned: self.owned(uid), pods, secrets, records: self.records(id), engines }
+        Facts { cluster, owned: self.owned(uid), pods, secrets, records: self.records(id), engines, refusals }
     }
 
     fn owned(&self, uid: &str) -> BTreeMap<String, Fact<Vec<Arc<DynamicObject>>>> {
@@ -119,6 +120,31 @@ impl Observer {
             }
         }
         engines
+    }
+
+    /// What the reloaders have refused, those of pods that are not ready included: a first configuration that
+    /// is refused keeps its pod from becoming ready.
+    async fn ask_reloaders(
+        &self,
+        pods: &Fact<BTreeMap<Role, Vec<Pod>>>,
+    ) -> BTreeMap<Role, BTreeMap<String, Refusal>> {
+        let configured = |role: &Role| *role != Role::Dashboards;
+        let pods = pods.known().into_iter().flatten().filter(|(role, _)| configured(role));
+        let questions = pods.flat_map(|(role, pods)| pods.iter().map(move |pod| (*role, pod))).filter_map(
+            |(role, pod)| {
+                let address = pod.status.as_ref()?.pod_ip.as_deref()?;
+                let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+                let url = format!("http://{host}:{RELOADER_PORT}");
+                Some(async move { (role, pod.name_any(), self.engines.refusal(&url).await) })
+            },
+        );
+        let mut refusals: BTreeMap<Role, BTreeMap<String, Refusal>> = BTreeMap::new();
+        for (role, pod, refusal) in join_all(questions).await {
+            if let Some(refusal) = refusal {
+                refusals.entry(role).or_default().insert(pod, refusal);
+            }
+        }
+        refusals
     }
 
     async fn ask_engine(&self, role: Role, endpoint: &Endpoint, pod: &Pod) -> Option<Fact<EngineFact>> {

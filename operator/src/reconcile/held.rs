@@ -66,6 +66,7 @@ mod tests {
             secrets: secrets.iter().map(|(name, fact)| (key(name), fact.clone())).collect(),
             records: Fact::Known(Vec::new()),
             engines: BTreeMap::new(),
+            refusals: BTreeMap::new(),
         }
     }
 

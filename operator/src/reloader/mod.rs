@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use crate::running::Engine;
 
 pub use once::run_once;
-pub use state::State;
+pub use state::{Refusal, State};
 
 /// What a reloader works with.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use obstack_crds::status::{
     ObservabilityStackStatus, PROGRESSING, READY,
 };
 
-use super::engines::{Live, live};
+use super::engines::{Live, live, refusal};
 use super::{End, Happened, MAX_MESSAGE, Reached, shorten};
 use crate::apply::Failure;
 use crate::error::Class;
@@ -147,6 +147,9 @@ fn configuration_live(end: &End<'_>, previous: &ObservabilityStackStatus) -> Say
     if states.is_empty() {
         return say("Unknown", "NothingConfigured", "no engine that takes a configuration is deployed");
     }
+    if let Some(message) = refused(end) {
+        return say("False", "Refused", message);
+    }
     if let Some(message) = find(|s| if let Live::OtherGeneration(m) = s { Some(m) } else { None }) {
         return say("False", "OtherGeneration", message);
     }
@@ -164,6 +167,11 @@ fn configuration_live(end: &End<'_>, previous: &ObservabilityStackStatus) -> Say
         return say("True", "VersionSkew", format!("every engine runs what is wanted, but {message}"));
     }
     say("True", "Live", "every replica says that it runs what is wanted")
+}
+
+/// What is said of a generation that is wanted and refused, over all engines.
+fn refused(end: &End<'_>) -> Option<String> {
+    end.engines.iter().find_map(|engine| refusal(engine, end.facts))
 }
 
 /// The last outcome that was known, for as long as there is no newer one.
@@ -233,6 +241,9 @@ fn degraded(end: &End<'_>, status: &ObservabilityStackStatus) -> Say {
         let reason = first.reason;
         let messages: Vec<&str> = lasting.map(|failure| failure.message.as_str()).take(NAMED).collect();
         return say("True", reason, messages.join("; "));
+    }
+    if let Some(message) = refused(end) {
+        return say("True", "ConfigurationRefused", message);
     }
     for (state, reason) in
         [(ComponentState::NotDeployable, "NotDeployable"), (ComponentState::Undecided, "Undecided")]

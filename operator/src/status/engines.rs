@@ -51,6 +51,14 @@ pub(super) fn live(wanted: &WantedEngine, facts: &Facts) -> Live {
     verdicts.max_by_key(Live::weight).unwrap_or(Live::NoneReady)
 }
 
+/// What a replica says of the generation that is wanted, where its reloader refuses it.
+pub(super) fn refusal(wanted: &WantedEngine, facts: &Facts) -> Option<String> {
+    let generation = wanted.generation.as_ref()?;
+    let (pod, refusal) =
+        facts.refusals.get(&wanted.role)?.iter().find(|(_, refusal)| refusal.generation == *generation)?;
+    Some(format!("{pod} refuses generation {}: {}", short_digest(generation), refusal.reason))
+}
+
 impl Live {
     /// The heaviest replica speaks for all.
     fn weight(&self) -> u8 {

@@ -12,7 +12,7 @@ use super::*;
 use crate::apply::{Drift, Failure, ObjectKey};
 use crate::decide::{Catalog, DecideFacts, Previous, decide};
 use crate::names::{Role, StackId};
-use crate::observe::{EngineFact, Fact};
+use crate::observe::{EngineFact, Fact, Refusal};
 use crate::validate::validate;
 
 const WANTED: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -103,6 +103,7 @@ fn case(spec: Value) -> Case {
         secrets: BTreeMap::new(),
         records: Fact::Known(Vec::new()),
         engines: BTreeMap::from([answer(Role::Metrics), answer(Role::Alerting)]),
+        refusals: BTreeMap::new(),
     };
     Case {
         valid,
@@ -142,6 +143,12 @@ impl Case {
 
     fn say(&mut self, role: Role, fact: Fact<EngineFact>) {
         self.facts.engines.insert(role, BTreeMap::from([(format!("main-{}-0", role.as_str()), fact)]));
+    }
+
+    fn refuse(&mut self, generation: &str) {
+        let refusal = Refusal { generation: generation.to_owned(), reason: "rules/x.yaml: no".to_owned() };
+        let pods = BTreeMap::from([("main-metrics-0".to_owned(), refusal)]);
+        self.facts.refusals.insert(Role::Metrics, pods);
     }
 
     fn fail(&mut self, class: Class, reason: &'static str) {
@@ -187,13 +194,15 @@ fn all_is_well() {
 #[test]
 fn each_trouble_has_its_condition() {
     type Spoil = fn(&mut Case);
-    let table: [(&str, Spoil, &str, &str); 12] = [
+    let table: [(&str, Spoil, &str, &str); 14] = [
         (
             "another generation",
             |c| c.say(Role::Alerting, said(OTHER)),
             CONFIGURATION_LIVE,
             "False OtherGeneration",
         ),
+        ("a generation that a reloader refuses", |c| c.refuse(WANTED), CONFIGURATION_LIVE, "False Refused"),
+        ("a refusal is for a person", |c| c.refuse(WANTED), DEGRADED, "True ConfigurationRefused"),
         (
             "another flag",
             |c| {

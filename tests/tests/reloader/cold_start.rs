@@ -62,3 +62,18 @@ async fn a_set_that_arrives_late_is_waited_for() {
     rig.deliver(&generation);
     assert_eq!(loading.await.unwrap().unwrap(), generation.digest);
 }
+
+#[tokio::test]
+async fn a_refused_first_generation_is_told_and_the_next_one_taken() {
+    let Some(rig) = Rig::new(Engine::Prometheus, Check::Tool) else { return };
+    let (good, bad) = (rig.generation(&[GOOD]), rig.generation(&[GOOD, BROKEN]));
+    rig.deliver(&bad);
+    let settings = rig.settings();
+    let loading = tokio::spawn(async move { run_once(&settings, BOUND).await });
+    let state =
+        rig.state("the refusal to be told", |s| s["refused"]["generation"] == bad.digest.as_str()).await;
+    assert!(state["refused"]["reason"].as_str().unwrap().contains("rules/b.yaml"), "{state}");
+    assert!(!rig.ready().await);
+    rig.deliver(&good);
+    assert_eq!(loading.await.unwrap().unwrap(), good.digest);
+}
