@@ -25,6 +25,8 @@ impl Server {
             self.allocate(store, object)?;
         } else if resource.is("", "persistentvolumeclaims") {
             default_class(store, object);
+        } else if resource.is("batch", "jobs") {
+            job_selector(object);
         }
         Ok(())
     }
@@ -69,7 +71,7 @@ impl Server {
         }
         let wanted = spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
         let used: Vec<String> = store
-            .list("services", None, None)
+            .list("services", None)
             .filter(|s| meta::uid(s) != own_uid || own_uid.is_empty())
             .filter_map(|s| s.pointer("/spec/clusterIP").and_then(Value::as_str).map(str::to_owned))
             .collect();
@@ -98,11 +100,26 @@ impl Server {
     }
 }
 
+/// Labels and selector by which a Job knows its pods.
+fn job_selector(object: &mut Value) {
+    if object["spec"]["manualSelector"] == true {
+        return;
+    }
+    let (name, uid) = (meta::name(object).to_owned(), meta::uid(object).to_owned());
+    let spec = &mut object["spec"];
+    spec["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+    let labels = meta::as_map(&mut spec["template"]["metadata"]["labels"]);
+    for prefix in ["", "batch.kubernetes.io/"] {
+        labels.insert(format!("{prefix}controller-uid"), uid.clone().into());
+        labels.insert(format!("{prefix}job-name"), name.clone().into());
+    }
+}
+
 fn default_class(store: &Store, object: &mut Value) {
     if object.pointer("/spec/storageClassName").is_some() {
         return;
     }
-    let class = store.list("storageclasses.storage.k8s.io", None, None).find(|class| {
+    let class = store.list("storageclasses.storage.k8s.io", None).find(|class| {
         class.pointer("/metadata/annotations/storageclass.kubernetes.io~1is-default-class")
             == Some(&Value::String("true".to_owned()))
     });

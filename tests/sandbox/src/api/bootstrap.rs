@@ -43,7 +43,7 @@ pub(crate) fn fill(server: &Server) {
 /// Gives every namespace its default account and the certificate authority.
 pub(crate) fn equip(server: &Server, store: &mut Store) {
     let namespaces: Vec<String> = store
-        .list("namespaces", None, None)
+        .list("namespaces", None)
         .filter(|n| !meta::is_deleting(n))
         .map(|n| meta::name(n).to_owned())
         .collect();

@@ -226,13 +226,13 @@ fn end_namespace(
     let mut left = false;
     for storage in store.storages() {
         let Some(kind) = registry.by_storage(&storage).filter(|k| k.namespaced) else { continue };
-        let objects: Vec<Arc<Value>> = store.list(&storage, Some(&name), None).cloned().collect();
+        let objects: Vec<Arc<Value>> = store.list(&storage, Some(&name)).cloned().collect();
         for object in objects {
             if !meta::is_deleting(&object) {
                 let _ = delete(server, store, &kind, &object, &Options::with_policy("Background"));
             }
         }
-        left |= store.list(&storage, Some(&name), None).next().is_some();
+        left |= store.list(&storage, Some(&name)).next().is_some();
     }
     if left {
         return true;
@@ -263,7 +263,7 @@ fn end_definition(
     let text = |pointer: &str| definition.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let storage = super::errors::qualified(text("/spec/group"), text("/spec/names/plural"));
     if let Some(kind) = registry.by_storage(&storage) {
-        let objects: Vec<Arc<Value>> = store.list(&storage, None, None).cloned().collect();
+        let objects: Vec<Arc<Value>> = store.list(&storage, None).cloned().collect();
         for object in objects.iter().filter(|o| !meta::is_deleting(o)) {
             let _ = delete(server, store, &kind, object, &Options::with_policy(""));
         }

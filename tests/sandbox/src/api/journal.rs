@@ -159,7 +159,7 @@ impl Folder {
             let storages = store.storages();
             let objects: Vec<(String, Arc<Value>)> = storages
                 .into_iter()
-                .flat_map(|s| store.list(&s, None, None).map(|o| (s.clone(), o.clone())).collect::<Vec<_>>())
+                .flat_map(|s| store.list(&s, None).map(|o| (s.clone(), o.clone())).collect::<Vec<_>>())
                 .collect();
             (store.version(), objects)
         };

@@ -17,6 +17,7 @@ mod logs;
 mod meta;
 mod openapi;
 mod patch;
+mod protobuf;
 mod rbac;
 mod registry;
 mod request;
@@ -27,6 +28,7 @@ mod server;
 mod store;
 mod table;
 mod tls;
+mod write;
 
 pub use audit::AuditEntry;
 pub use fault::{AfterHook, BeforeHook, Fault};

@@ -124,9 +124,9 @@ fn rules_of(role: &Value) -> Vec<Value> {
 /// All rules that a user holds in a namespace (with those that hold everywhere), or only the latter.
 pub(crate) fn rules(store: &Store, user: &User, namespace: &str) -> Vec<Value> {
     let mut bindings: Vec<&Arc<Value>> =
-        store.list(CLUSTER_BINDINGS, None, None).filter(|b| is_subject(b, user)).collect();
+        store.list(CLUSTER_BINDINGS, None).filter(|b| is_subject(b, user)).collect();
     if !namespace.is_empty() {
-        bindings.extend(store.list(BINDINGS, Some(namespace), None).filter(|b| is_subject(b, user)));
+        bindings.extend(store.list(BINDINGS, Some(namespace)).filter(|b| is_subject(b, user)));
     }
     let roles = bindings.into_iter().filter_map(|b| role(store, &b["roleRef"], meta::namespace(b)));
     roles.flat_map(|role| rules_of(&role)).collect()

@@ -309,7 +309,7 @@ impl Handle {
 
     /// All stored objects of a resource as JSON, without a request.
     pub fn peek_all(&self, resource: &str) -> Vec<Value> {
-        lock(&self.server.store).list(resource, None, None).map(|o| Value::clone(o)).collect()
+        lock(&self.server.store).list(resource, None).map(|o| Value::clone(o)).collect()
     }
 
     /// Stops listening, ends watches and waits until all connections are closed.

@@ -93,17 +93,11 @@ impl Store {
         self.collections.get(storage)?.objects.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
-    /// Objects of a namespace, or of all with `None`, by namespace and name, after a given one.
-    pub(crate) fn list(
-        &self,
-        storage: &str,
-        namespace: Option<&str>,
-        after: Option<&Name>,
-    ) -> impl Iterator<Item = &Arc<Value>> {
-        let start = match (after, namespace) {
-            (Some(after), _) => Bound::Excluded(after.clone()),
-            (None, Some(namespace)) => Bound::Included((namespace.to_owned(), String::new())),
-            (None, None) => Bound::Unbounded,
+    /// Objects of a namespace, or of all with `None`, by namespace and name.
+    pub(crate) fn list(&self, storage: &str, namespace: Option<&str>) -> impl Iterator<Item = &Arc<Value>> {
+        let start = match namespace {
+            Some(namespace) => Bound::Included((namespace.to_owned(), String::new())),
+            None => Bound::Unbounded,
         };
         let namespace = namespace.map(str::to_owned);
         self.collections
@@ -112,6 +106,27 @@ impl Store {
             .flat_map(move |c| c.objects.range((start.clone(), Bound::Unbounded)))
             .take_while(move |((ns, _), _)| namespace.as_ref().is_none_or(|n| n == ns))
             .map(|(_, object)| object)
+    }
+
+    /// Objects as they were at an earlier version, by namespace and name; `None` when that is no longer known.
+    pub(crate) fn list_at(
+        &self,
+        storage: &str,
+        namespace: Option<&str>,
+        version: u64,
+    ) -> Option<Vec<Arc<Value>>> {
+        let events = self.since(storage, version)?;
+        let Some(collection) = self.collections.get(storage) else { return Some(Vec::new()) };
+        let mut objects: BTreeMap<Name, Arc<Value>> = collection.objects.clone();
+        for event in events.into_iter().rev() {
+            let name = (meta::namespace(&event.object).to_owned(), meta::name(&event.object).to_owned());
+            match event.before {
+                Some(before) => objects.insert(name, before),
+                None => objects.remove(&name),
+            };
+        }
+        objects.retain(|(ns, _), _| namespace.is_none_or(|wanted| wanted == ns));
+        Some(objects.into_values().collect())
     }
 
     /// Names of the storages that hold or held something.

@@ -2,8 +2,9 @@
 
 use super::super::errors::{ApiError, ApiResult};
 use super::super::registry::Resource;
-use super::super::server::{Context, Server, finish_deletion};
+use super::super::server::{Context, Server};
 use super::super::store::Store;
+use super::super::write::finish_deletion;
 use super::super::{lock, meta};
 use super::{Answer, json as json_response, read};
 use axum::body::Bytes;
@@ -110,7 +111,7 @@ pub(super) fn many(server: &Server, ctx: &Context, body: &Bytes) -> ApiResult<An
     let selector = read::selector(ctx)?;
     let mut store = lock(&server.store);
     let found: Vec<Arc<Value>> = store
-        .list(&ctx.resource.storage, read::scope(ctx), None)
+        .list(&ctx.resource.storage, read::scope(ctx))
         .filter(|o| selector.matches(o))
         .cloned()
         .collect();

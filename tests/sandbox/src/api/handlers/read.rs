@@ -120,6 +120,7 @@ pub(super) fn list(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiRe
     let matching = ctx.query.get("resourceVersionMatch");
     let mut page: Vec<Arc<Value>> = Vec::new();
     let mut rest = 0_u64;
+    let mut exact = None;
     let (version, more) = {
         let store = lock(&server.store);
         let start = match token {
@@ -147,23 +148,29 @@ pub(super) fn list(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiRe
                 error.retry_after = Some(1);
                 return Err(error);
             }
-            if matching == "Exact" && wanted != store.version() && !unchanged_since(&store, ctx, wanted) {
-                return Err(ApiError::gone(format!(
-                    "The resourceVersion for the provided list is too old: {wanted}"
-                )));
+            if matching == "Exact" {
+                exact = Some(wanted);
             }
         }
-        if let Some(start) = &start
-            && store.since(&ctx.resource.storage, start.version).is_none()
-        {
-            return Err(ApiError::gone(
+        let at = start.as_ref().map(|s| s.version).or(exact).unwrap_or(store.version());
+        let objects: Vec<Arc<Value>> = if at == store.version() {
+            store.list(&ctx.resource.storage, scope(ctx)).cloned().collect()
+        } else {
+            let too_old = if start.is_some() {
                 "The provided continue parameter is too old to display a consistent list result. You can start a \
-                 new list without the continue parameter.",
-            ));
-        }
+                 new list without the continue parameter."
+                    .to_owned()
+            } else {
+                format!("The resourceVersion for the provided list is too old: {at}")
+            };
+            store.list_at(&ctx.resource.storage, scope(ctx), at).ok_or_else(|| ApiError::gone(too_old))?
+        };
         let after = start.as_ref().map(|s| &s.after);
-        for object in store.list(&ctx.resource.storage, scope(ctx), after) {
-            if !selector.matches(object) {
+        for object in &objects {
+            let passed = after.is_some_and(|a| {
+                (a.0.as_str(), a.1.as_str()) >= (meta::namespace(object), meta::name(object))
+            });
+            if passed || !selector.matches(object) {
                 continue;
             }
             if page.len() == limit {
@@ -172,7 +179,7 @@ pub(super) fn list(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiRe
             }
             page.push(object.clone());
         }
-        let version = start.as_ref().map_or(store.version(), |s| s.version);
+        let version = at;
         let more = (rest > 0)
             .then(|| page.last().map(|l| (meta::namespace(l).to_owned(), meta::name(l).to_owned())))
             .flatten()
@@ -217,8 +224,4 @@ pub(super) fn list(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiRe
         }
     };
     Ok(json_response(200, &body))
-}
-
-fn unchanged_since(store: &super::super::store::Store, ctx: &Context, version: u64) -> bool {
-    store.since(&ctx.resource.storage, version).is_some_and(|events| events.is_empty())
 }

@@ -246,7 +246,7 @@ fn evict(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) -> A
         .get("pods", &ctx.info.namespace, &ctx.info.name)
         .ok_or_else(|| ctx.not_found(&ctx.info.name))?;
     let empty = json!({});
-    for budget in store.list("poddisruptionbudgets.policy", Some(&ctx.info.namespace), None) {
+    for budget in store.list("poddisruptionbudgets.policy", Some(&ctx.info.namespace)) {
         let labels = budget.pointer("/spec/selector").unwrap_or(&empty);
         let covers = labels.get("matchLabels").and_then(Value::as_object).is_some_and(|m| {
             m.iter().all(|(k, v)| pod.pointer("/metadata/labels").and_then(|l| l.get(k)) == Some(v))

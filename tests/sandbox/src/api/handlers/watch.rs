@@ -78,7 +78,7 @@ pub(super) fn serve(server: &Arc<Server>, ctx: &Context, headers: &HeaderMap) ->
     };
     if from == 0 || initial {
         let objects: Vec<Arc<Value>> = store
-            .list(&ctx.resource.storage, read::scope(ctx), None)
+            .list(&ctx.resource.storage, read::scope(ctx))
             .filter(|o| watch.selector.matches(o))
             .cloned()
             .collect();
@@ -135,6 +135,8 @@ impl Watch {
             let store = lock(&self.server.store);
             (store.since(&self.ctx.resource.storage, self.version), store.version())
         };
+        // A version that was never given out: the client knew another store, and must start over.
+        let events = events.filter(|_| self.version <= version);
         let Some(events) = events else {
             let message = format!("too old resource version: {} ({version})", self.version);
             self.error(&ApiError::gone(message));

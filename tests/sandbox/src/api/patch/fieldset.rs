@@ -230,6 +230,11 @@ fn compare_at(old: Option<&Value>, new: Option<&Value>, schema: &Schema) -> Comp
     let mut result = Comparison::default();
     let old_shape = old.map(|v| shape(v, schema));
     let new_shape = new.map(|v| shape(v, schema));
+    // A null where there is a list or map now is an empty one.
+    let old_shape = match (old, &new_shape) {
+        (Some(Value::Null), Some(Shape::List(_))) => Some(Shape::List(&[])),
+        _ => old_shape,
+    };
     let empty_map = |s: &Option<Shape<'_>>| match s {
         None => true,
         Some(Shape::Map(map)) => map.is_empty(),

@@ -47,13 +47,11 @@ const ROWS: &[Row] = rows! {
     "" "v1" "ConfigMap" "configmaps" ["cm"], [], CORE;
     "" "v1" "Endpoints" "endpoints" ["ep"], [], CORE;
     "" "v1" "Event" "events" ["ev"], [], CORE;
-    "" "v1" "LimitRange" "limitranges" ["limits"], [], CORE;
     "" "v1" "Namespace" "namespaces" ["ns"], [Cluster, Status], CORE;
     "" "v1" "Node" "nodes" ["no"], [Cluster, Status], CORE;
     "" "v1" "PersistentVolume" "persistentvolumes" ["pv"], [Cluster, Status], CORE;
     "" "v1" "PersistentVolumeClaim" "persistentvolumeclaims" ["pvc"], [Status], CORE;
     "" "v1" "Pod" "pods" ["po"], [Status, Generation, All], CORE;
-    "" "v1" "ResourceQuota" "resourcequotas" ["quota"], [Status], CORE;
     "" "v1" "Secret" "secrets" [], [], CORE;
     "" "v1" "Service" "services" ["svc"], [Status, All], CORE;
     "" "v1" "ServiceAccount" "serviceaccounts" ["sa"], [], CORE;

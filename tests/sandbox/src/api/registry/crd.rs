@@ -1,5 +1,6 @@
 //! From a CustomResourceDefinition to the resources that it serves.
 
+use super::super::errors::Cause;
 use super::super::meta;
 use super::super::schema::cel::Rules;
 use super::super::schema::structural;
@@ -126,6 +127,52 @@ pub(crate) fn terminating(definition: &mut Value) {
     if let Some(Value::Array(list)) = status.get_mut("conditions") {
         list.push(condition);
     }
+}
+
+/// What is wrong with a definition.
+pub(crate) fn faults(definition: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let (group, plural) = (text(definition, "/spec/group"), text(definition, "/spec/names/plural"));
+    if meta::name(definition) != format!("{plural}.{group}") {
+        let why = "must be spec.names.plural+\".\"+spec.group";
+        causes.push(Cause::invalid("metadata.name", &definition["metadata"]["name"], why));
+    }
+    if !matches!(text(definition, "/spec/scope"), "Namespaced" | "Cluster") {
+        let supported = ["Cluster".to_owned(), "Namespaced".to_owned()];
+        causes.push(Cause::not_supported("spec.scope", &definition["spec"]["scope"], &supported));
+    }
+    let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
+    let versions = versions.map(Vec::as_slice).unwrap_or_default();
+    if versions.iter().filter(|v| v["storage"] == true).count() != 1 {
+        let why = "must have exactly one version marked as storage version";
+        causes.push(Cause::invalid("spec.versions", &definition["spec"]["versions"], why));
+    }
+    for (index, version) in versions.iter().enumerate() {
+        let at = format!("spec.versions[{index}].schema.openAPIV3Schema");
+        match version.pointer("/schema/openAPIV3Schema") {
+            None => causes.push(Cause::required(at, "schemas are required")),
+            Some(schema) => {
+                if schema["type"] != "object" {
+                    let why = "must be object at the root";
+                    causes.push(Cause::invalid(format!("{at}.type"), &schema["type"], why));
+                }
+                let rules = Rules::compile(
+                    schema,
+                    group,
+                    text(version, "/name"),
+                    text(definition, "/spec/names/kind"),
+                );
+                causes.extend(rules.faults().into_iter().map(|fault| {
+                    Cause::invalid(
+                        at.clone(),
+                        &Value::String("rule".to_owned()),
+                        format!("compilation failed: {fault}"),
+                    )
+                }));
+            }
+        }
+    }
+    causes
 }
 
 /// Fills in what the server adds to a definition: names, stored versions and conditions.

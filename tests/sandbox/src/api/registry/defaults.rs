@@ -3,6 +3,81 @@
 use super::super::meta;
 use super::Resource;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// What every object of a kind has, because its Go struct writes it even when it is empty. A null stands for a
+/// list that is always written; it counts as there for ownership and is not stored.
+const ALWAYS: &[(&str, &str)] = &[
+    (
+        "cronjobs.batch",
+        r#"{"spec":{"jobTemplate":{"metadata":{},"spec":{"template":{"metadata":{},
+        "spec":{"containers":null}}}}},"status":{}}"#,
+    ),
+    (
+        "daemonsets.apps",
+        r#"{"spec":{"template":{"metadata":{},"spec":{"containers":null}},"updateStrategy":{}},
+        "status":{"currentNumberScheduled":0,"desiredNumberScheduled":0,"numberMisscheduled":0,"numberReady":0}}"#,
+    ),
+    (
+        "deployments.apps",
+        r#"{"spec":{"strategy":{},"template":{"metadata":{},"spec":{"containers":null}}},
+        "status":{}}"#,
+    ),
+    ("ingresses.networking.k8s.io", r#"{"spec":{},"status":{"loadBalancer":{}}}"#),
+    ("jobs.batch", r#"{"spec":{"template":{"metadata":{},"spec":{"containers":null}}},"status":{}}"#),
+    ("leases.coordination.k8s.io", r#"{"spec":{}}"#),
+    ("namespaces", r#"{"spec":{},"status":{}}"#),
+    ("networkpolicies.networking.k8s.io", r#"{"spec":{"podSelector":{}}}"#),
+    ("nodes", r#"{"spec":{},"status":{}}"#),
+    ("persistentvolumeclaims", r#"{"spec":{"resources":{}},"status":{}}"#),
+    ("persistentvolumes", r#"{"spec":{},"status":{}}"#),
+    (
+        "poddisruptionbudgets.policy",
+        r#"{"spec":{},"status":{"currentHealthy":0,"desiredHealthy":0,
+        "disruptionsAllowed":0,"expectedPods":0}}"#,
+    ),
+    ("pods", r#"{"spec":{"containers":null},"status":{}}"#),
+    (
+        "replicasets.apps",
+        r#"{"spec":{"template":{"metadata":{},"spec":{"containers":null}}},
+        "status":{"replicas":0}}"#,
+    ),
+    ("services", r#"{"spec":{},"status":{"loadBalancer":{}}}"#),
+    (
+        "statefulsets.apps",
+        r#"{"spec":{"template":{"metadata":{},"spec":{"containers":null}},"updateStrategy":{}},
+        "status":{"availableReplicas":0,"replicas":0}}"#,
+    ),
+];
+
+static SKELETONS: LazyLock<BTreeMap<&'static str, Value>> = LazyLock::new(|| {
+    ALWAYS.iter().filter_map(|(name, json)| Some((*name, serde_json::from_str(json).ok()?))).collect()
+});
+
+/// The object with what its kind always has.
+pub(crate) fn with_skeleton(resource: &Resource, object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(skeleton) = SKELETONS.get(resource.qualified().as_str()) {
+        fill(&mut object, skeleton, true);
+    }
+    object
+}
+
+fn fill(object: &mut Value, skeleton: &Value, nulls: bool) {
+    let (Value::Object(map), Value::Object(skeleton)) = (object, skeleton) else { return };
+    for (name, value) in skeleton {
+        match map.get_mut(name) {
+            Some(found) => fill(found, value, nulls),
+            None if value.is_null() && !nulls => {}
+            None => {
+                let mut fresh = if value.is_object() { json!({}) } else { value.clone() };
+                fill(&mut fresh, value, nulls);
+                map.insert(name.clone(), fresh);
+            }
+        }
+    }
+}
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
@@ -90,6 +165,9 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
         "customresourcedefinitions" => super::crd::complete(object),
         "secrets" => string_data(object),
         _ => {}
+    }
+    if let Some(skeleton) = SKELETONS.get(resource.qualified().as_str()) {
+        fill(object, skeleton, false);
     }
     if resource.is("", "pods") {
         default(meta::map_at(object, "status"), "phase", || "Pending".into());

@@ -160,11 +160,6 @@ impl Registry {
         self.resources.get(&(group.to_owned(), version.to_owned(), plural.to_owned())).cloned()
     }
 
-    /// Some version of the resource of that group and plural.
-    pub(crate) fn any_version(&self, group: &str, plural: &str) -> Option<Arc<Resource>> {
-        self.resources.values().find(|r| r.group == group && r.plural == plural).cloned()
-    }
-
     /// The resource of a kind.
     pub(crate) fn by_kind(&self, api_version: &str, kind: &str) -> Option<Arc<Resource>> {
         self.resources.values().find(|r| r.kind == kind && r.api_version() == api_version).cloned()

@@ -44,7 +44,7 @@ fn generate() -> Map<String, Value> {
     }
     add! {
         core: Namespace, Pod, Service, Endpoints, Secret, ConfigMap, ServiceAccount, PersistentVolumeClaim,
-            PersistentVolume, Event, Node, LimitRange, ResourceQuota, PodTemplate;
+            PersistentVolume, Event, Node;
         apps: StatefulSet, Deployment, ReplicaSet, DaemonSet, ControllerRevision;
         batch: Job, CronJob;
         discovery: EndpointSlice;

@@ -145,6 +145,14 @@ pub(crate) fn object(resource: &Resource, new: &Value, old: Option<&Value>) -> V
         ("", "pods") => pod(new, old, &mut causes),
         ("", "services") => service(new, old, &mut causes),
         ("", "secrets" | "configmaps") => contents(resource, new, old, &mut causes),
+        ("apiextensions.k8s.io", "customresourcedefinitions") => {
+            causes.extend(super::crd::faults(new));
+            if let Some(old) = old {
+                immutable(new, old, "/spec/group", "spec.group", &mut causes);
+                immutable(new, old, "/spec/scope", "spec.scope", &mut causes);
+                immutable(new, old, "/spec/names/kind", "spec.names.kind", &mut causes);
+            }
+        }
         ("", "persistentvolumeclaims") => claim(new, old, &mut causes),
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => {
             if let Some(old) = old
