@@ -1,88 +1,68 @@
-//! Requests in the Kubernetes protobuf encoding. Typed Go clients send a few reviews and evictions that way even
-//! to a server that answers in JSON; those are decoded by a table of their fields.
+//! Requests in the Kubernetes protobuf encoding, which typed Go clients (`kubectl create`, `drain`, `auth`) send
+//! even to a server that answers in JSON.
+//!
+//! `registry/protobuf.txt` lists every message that a served kind reaches, from the tags of `k8s.io/api` v0.37:
+//! `package.Message number:field:type …`. A type is a message, or `s` text, `b` bytes, `i` integer, `o` boolean,
+//! `d` floating point, `T` and `U` times, `Q` quantity, `I` integer or text, `D` duration, `R` any JSON, `F`
+//! owned fields, `L` list of texts. Before it, `*` repeats, `%` is a map from text, `!` keeps a zero (it was set
+//! on purpose), `^` is part of the message around it.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 /// Content type of the encoding.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
 const MAGIC: &[u8] = b"k8s\0";
+/// Deepest nesting that is read; real objects stay far below.
+const MAX_DEPTH: usize = 32;
 
-/// How the bytes of a field are read.
-#[derive(Clone, Copy)]
-enum Kind {
-    Text,
-    Texts,
-    Number,
-    Flag,
-    Message(&'static [Field]),
-    /// A map from text to text.
-    Pairs,
+/// What a field's flag says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flag {
+    Plain,
+    Repeated,
+    Map,
+    KeepZero,
+    Inline,
 }
 
-/// Number, name, and kind.
-type Field = (u64, &'static str, Kind);
+struct Field {
+    name: &'static str,
+    flag: Flag,
+    kind: &'static str,
+}
 
-use Kind::{Flag, Message, Number, Pairs, Text, Texts};
+type Message = HashMap<u64, Field>;
 
-const METADATA: &[Field] = &[
-    (1, "name", Text),
-    (2, "generateName", Text),
-    (3, "namespace", Text),
-    (5, "uid", Text),
-    (6, "resourceVersion", Text),
-    (11, "labels", Pairs),
-    (12, "annotations", Pairs),
-];
-const RESOURCE_ATTRIBUTES: &[Field] = &[
-    (1, "namespace", Text),
-    (2, "verb", Text),
-    (3, "group", Text),
-    (4, "version", Text),
-    (5, "resource", Text),
-    (6, "subresource", Text),
-    (7, "name", Text),
-];
-const PATH_ATTRIBUTES: &[Field] = &[(1, "path", Text), (2, "verb", Text)];
-const SELF_ACCESS: &[Field] = &[
-    (1, "resourceAttributes", Message(RESOURCE_ATTRIBUTES)),
-    (2, "nonResourceAttributes", Message(PATH_ATTRIBUTES)),
-];
-const ACCESS: &[Field] = &[
-    (1, "resourceAttributes", Message(RESOURCE_ATTRIBUTES)),
-    (2, "nonResourceAttributes", Message(PATH_ATTRIBUTES)),
-    (3, "user", Text),
-    (4, "groups", Texts),
-    (6, "uid", Text),
-];
-const BOUND: &[Field] = &[(1, "kind", Text), (2, "apiVersion", Text), (3, "name", Text), (4, "uid", Text)];
-const TOKEN: &[Field] =
-    &[(1, "audiences", Texts), (3, "boundObjectRef", Message(BOUND)), (4, "expirationSeconds", Number)];
-const TOKEN_REVIEW: &[Field] = &[(1, "token", Text), (2, "audiences", Texts)];
-const PRECONDITIONS: &[Field] = &[(1, "uid", Text), (2, "resourceVersion", Text)];
-const DELETE: &[Field] = &[
-    (1, "gracePeriodSeconds", Number),
-    (2, "preconditions", Message(PRECONDITIONS)),
-    (3, "orphanDependents", Flag),
-    (4, "propagationPolicy", Text),
-    (5, "dryRun", Texts),
-];
-const NAMESPACE_FIELD: &[Field] = &[(1, "namespace", Text)];
+static MESSAGES: LazyLock<HashMap<&'static str, Message>> =
+    LazyLock::new(|| include_str!("registry/protobuf.txt").lines().filter_map(line).collect());
 
-/// Kinds that are decoded.
-const KINDS: &[(&str, &[Field])] = &[
-    ("SelfSubjectAccessReview", &[(1, "metadata", Message(METADATA)), (2, "spec", Message(SELF_ACCESS))]),
-    ("SubjectAccessReview", &[(1, "metadata", Message(METADATA)), (2, "spec", Message(ACCESS))]),
-    ("LocalSubjectAccessReview", &[(1, "metadata", Message(METADATA)), (2, "spec", Message(ACCESS))]),
-    ("SelfSubjectRulesReview", &[(1, "metadata", Message(METADATA)), (2, "spec", Message(NAMESPACE_FIELD))]),
-    ("SelfSubjectReview", &[(1, "metadata", Message(METADATA))]),
-    ("TokenRequest", &[(1, "metadata", Message(METADATA)), (2, "spec", Message(TOKEN))]),
-    ("TokenReview", &[(1, "metadata", Message(METADATA)), (2, "spec", Message(TOKEN_REVIEW))]),
-    ("Eviction", &[(1, "metadata", Message(METADATA)), (2, "deleteOptions", Message(DELETE))]),
-    ("DeleteOptions", DELETE),
-];
+fn line(line: &'static str) -> Option<(&'static str, Message)> {
+    let (name, fields) = line.split_once(' ').unwrap_or((line, ""));
+    let fields = fields.split(' ').filter_map(|field| {
+        let mut parts = field.splitn(3, ':');
+        let (number, name, kind) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?);
+        let flags = [('*', Flag::Repeated), ('%', Flag::Map), ('!', Flag::KeepZero), ('^', Flag::Inline)];
+        let found = flags.iter().find(|(sign, _)| kind.starts_with(*sign));
+        let (flag, kind) = found.map_or((Flag::Plain, kind), |(_, flag)| (*flag, &kind[1..]));
+        Some((number, Field { name, flag, kind }))
+    });
+    Some((name, fields.collect()))
+}
 
-const ENVELOPE: &[Field] = &[(1, "type", Message(&[(1, "apiVersion", Text), (2, "kind", Text)]))];
+/// Message of a kind.
+fn message_of(api_version: &str, kind: &str) -> Option<&'static Message> {
+    let group = api_version.split_once('/').map_or("core", |(group, _)| group);
+    let package = match group.split('.').next()? {
+        _ if kind == "DeleteOptions" => "meta",
+        package => package,
+    };
+    MESSAGES.get(format!("{package}.{kind}").as_str())
+}
 
 /// Decodes an object.
 ///
@@ -91,25 +71,36 @@ const ENVELOPE: &[Field] = &[(1, "type", Message(&[(1, "apiVersion", Text), (2, 
 pub(crate) fn decode(body: &[u8]) -> Result<Value, String> {
     let broken = || "the protobuf body cannot be read; send application/json".to_owned();
     let body = body.strip_prefix(MAGIC).ok_or_else(broken)?;
-    let envelope = message(body, ENVELOPE).ok_or_else(broken)?;
-    let raw = fields(body).find_map(|(number, data)| match data {
-        Data::Bytes(bytes) if number == 2 => Some(bytes),
-        _ => None,
-    });
-    let kind = envelope["type"]["kind"].as_str().unwrap_or_default();
-    let Some((_, table)) = KINDS.iter().find(|(name, _)| *name == kind) else {
+    let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);
+    for (number, data) in fields(body) {
+        match (number, data) {
+            (1, Data::Bytes(bytes)) => {
+                for (number, data) in fields(bytes) {
+                    if let Data::Bytes(bytes) = data {
+                        let slot = if number == 1 { &mut api_version } else { &mut kind };
+                        *slot = String::from_utf8_lossy(bytes).into_owned();
+                    }
+                }
+            }
+            (2, Data::Bytes(bytes)) => raw = bytes,
+            _ => {}
+        }
+    }
+    let Some(table) = message_of(&api_version, &kind) else {
         return Err(format!("the sandbox does not read {kind} as protobuf; send application/json"));
     };
-    let mut object = message(raw.unwrap_or_default(), table).ok_or_else(broken)?;
-    object["kind"] = kind.into();
-    object["apiVersion"] = envelope["type"]["apiVersion"].clone();
-    Ok(object)
+    let mut object = Map::new();
+    message(raw, table, &mut object, 0).ok_or_else(broken)?;
+    object.insert("kind".to_owned(), kind.into());
+    object.insert("apiVersion".to_owned(), api_version.into());
+    Ok(Value::Object(object))
 }
 
+#[derive(Clone, Copy)]
 enum Data<'a> {
     Varint(u64),
+    Fixed(u64),
     Bytes(&'a [u8]),
-    Other,
 }
 
 /// The fields of a message, up to the first that cannot be read.
@@ -121,12 +112,12 @@ fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (u64, Data<'_>)> {
         let tag = varint(&mut bytes)?;
         let data = match tag & 7 {
             0 => Data::Varint(varint(&mut bytes)?),
-            1 => take(&mut bytes, 8).map(|_| Data::Other)?,
+            1 => Data::Fixed(u64::from_le_bytes(take(&mut bytes, 8)?.try_into().ok()?)),
             2 => {
                 let length = usize::try_from(varint(&mut bytes)?).ok()?;
                 Data::Bytes(take(&mut bytes, length)?)
             }
-            5 => take(&mut bytes, 4).map(|_| Data::Other)?,
+            5 => Data::Fixed(u64::from(u32::from_le_bytes(take(&mut bytes, 4)?.try_into().ok()?))),
             _ => return None,
         };
         Some((tag >> 3, data))
@@ -152,40 +143,111 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn message(bytes: &[u8], table: &[Field]) -> Option<Value> {
-    let mut map = Map::new();
+fn message(bytes: &[u8], table: &Message, into: &mut Map<String, Value>, depth: usize) -> Option<()> {
+    if depth > MAX_DEPTH {
+        return None;
+    }
     for (number, data) in fields(bytes) {
-        let Some((_, name, kind)) = table.iter().find(|(n, _, _)| *n == number) else { continue };
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-        match (kind, data) {
-            (Text, Data::Bytes(bytes)) => {
-                let text = text(bytes)?;
-                if !text.is_empty() {
-                    map.insert((*name).to_owned(), text.into());
+        let Some(field) = table.get(&number) else { continue };
+        match (field.flag, data) {
+            (Flag::Inline, Data::Bytes(bytes)) => {
+                message(bytes, MESSAGES.get(field.kind)?, into, depth + 1)?;
+            }
+            (Flag::Repeated, data) => {
+                let list = into.entry(field.name).or_insert_with(|| Value::Array(Vec::new()));
+                list.as_array_mut()?.push(value(data, field.kind, depth)?);
+            }
+            (Flag::Map, Data::Bytes(bytes)) => {
+                let (mut key, mut found) = (String::new(), Value::Null);
+                for (number, data) in fields(bytes) {
+                    match (number, data) {
+                        (1, Data::Bytes(bytes)) => key = String::from_utf8(bytes.to_vec()).ok()?,
+                        (2, data) => found = value(data, field.kind, depth)?,
+                        _ => {}
+                    }
+                }
+                let entries = into.entry(field.name).or_insert_with(|| Value::Object(Map::new()));
+                entries.as_object_mut()?.insert(key, found);
+            }
+            (flag, data) => {
+                let found = value(data, field.kind, depth)?;
+                let zero = match &found {
+                    Value::Null => true,
+                    Value::Bool(flag) => !flag,
+                    Value::Number(number) => number.as_f64() == Some(0.0),
+                    Value::String(text) => text.is_empty(),
+                    _ => false,
+                };
+                if !zero || (flag == Flag::KeepZero && !found.is_null()) {
+                    into.insert(field.name.to_owned(), found);
                 }
             }
-            (Texts, Data::Bytes(bytes)) => {
-                let list = map.entry(*name).or_insert_with(|| Value::Array(Vec::new()));
-                list.as_array_mut()?.push(text(bytes)?.into());
-            }
-            (Number, Data::Varint(value)) => {
-                map.insert((*name).to_owned(), value.cast_signed().into());
-            }
-            (Flag, Data::Varint(value)) => {
-                map.insert((*name).to_owned(), (value != 0).into());
-            }
-            (Message(table), Data::Bytes(bytes)) => {
-                map.insert((*name).to_owned(), message(bytes, table)?);
-            }
-            (Pairs, Data::Bytes(bytes)) => {
-                let pair = message(bytes, &[(1, "key", Text), (2, "value", Text)])?;
-                let entries = map.entry(*name).or_insert_with(|| Value::Object(Map::new()));
-                let key = pair["key"].as_str().unwrap_or_default().to_owned();
-                let value = pair["value"].as_str().unwrap_or_default();
-                entries.as_object_mut()?.insert(key, value.into());
-            }
-            _ => {}
         }
     }
-    Some(Value::Object(map))
+    Some(())
+}
+
+fn value(data: Data<'_>, kind: &str, depth: usize) -> Option<Value> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    Some(match (kind, data) {
+        ("s", Data::Bytes(bytes)) => text(bytes)?.into(),
+        ("b", Data::Bytes(bytes)) => STANDARD.encode(bytes).into(),
+        ("i", Data::Varint(number)) => number.cast_signed().into(),
+        ("o", Data::Varint(number)) => (number != 0).into(),
+        ("d", Data::Fixed(bits)) => f64::from_bits(bits).into(),
+        ("T", Data::Bytes(bytes)) => time(bytes, "%Y-%m-%dT%H:%M:%SZ"),
+        ("U", Data::Bytes(bytes)) => time(bytes, "%Y-%m-%dT%H:%M:%S%.6fZ"),
+        ("Q", Data::Bytes(bytes)) => first_text(bytes, 1)?.into(),
+        ("D", Data::Bytes(bytes)) => {
+            let nanoseconds = number(bytes, 1).cast_signed();
+            format!("{}s", jiff::SignedDuration::from_nanos(nanoseconds).as_secs_f64()).into()
+        }
+        ("I", Data::Bytes(bytes)) => {
+            if number(bytes, 1) == 0 {
+                number(bytes, 2).cast_signed().into()
+            } else {
+                first_text(bytes, 3)?.into()
+            }
+        }
+        ("R" | "F", Data::Bytes(bytes)) => serde_json::from_str(&first_text(bytes, 1)?).ok()?,
+        ("L", Data::Bytes(bytes)) => {
+            let items = fields(bytes).filter_map(|(_, data)| match data {
+                Data::Bytes(bytes) => text(bytes).map(Value::from),
+                _ => None,
+            });
+            items.collect()
+        }
+        (_, Data::Bytes(bytes)) => {
+            let mut map = Map::new();
+            message(bytes, MESSAGES.get(kind)?, &mut map, depth + 1)?;
+            Value::Object(map)
+        }
+        _ => return None,
+    })
+}
+
+fn number(bytes: &[u8], wanted: u64) -> u64 {
+    let mut found = fields(bytes).filter_map(|(number, data)| match data {
+        Data::Varint(value) if number == wanted => Some(value),
+        _ => None,
+    });
+    found.next().unwrap_or(0)
+}
+
+fn first_text(bytes: &[u8], wanted: u64) -> Option<String> {
+    let mut found = fields(bytes).filter_map(|(number, data)| match data {
+        Data::Bytes(bytes) if number == wanted => Some(bytes),
+        _ => None,
+    });
+    String::from_utf8(found.next().unwrap_or_default().to_vec()).ok()
+}
+
+/// A time of whole seconds and nanoseconds; an empty one is none.
+fn time(bytes: &[u8], format: &str) -> Value {
+    if bytes.is_empty() {
+        return Value::Null;
+    }
+    let (seconds, nanoseconds) = (number(bytes, 1).cast_signed(), number(bytes, 2).cast_signed());
+    let time = i32::try_from(nanoseconds).ok().and_then(|n| jiff::Timestamp::new(seconds, n).ok());
+    time.map_or(Value::Null, |time| time.strftime(format).to_string().into())
 }

@@ -1,11 +1,12 @@
 //! Authorization by Role, ClusterRole and their bindings, with the guard against granting more than one holds.
 
-use super::auth::{MASTERS, User};
+use super::auth::{AUTHENTICATED, MASTERS, User};
 use super::errors::{ApiError, ApiResult, qualified};
 use super::meta;
 use super::registry::Resource;
 use super::request::RequestInfo;
 use super::store::Store;
+use axum::http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -164,6 +165,43 @@ pub(crate) fn authorize(store: &Store, user: &User, wanted: &Attributes) -> ApiR
         wanted.group
     );
     Err(ApiError::forbidden(&wanted.group, &wanted.resource, &wanted.name, &why))
+}
+
+/// The user that a request wants to be taken for, or the one who sent it.
+///
+/// # Errors
+/// Forbidden without the verb `impersonate`.
+pub(crate) fn impersonate(store: &Store, user: User, headers: &HeaderMap) -> ApiResult<User> {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    let Some(name) = headers.get("impersonate-user").map(text).filter(|n| !n.is_empty()) else {
+        return Ok(user);
+    };
+    let check = |resource: &str, namespace: &str, name: &str| {
+        let attributes = Attributes {
+            verb: "impersonate".to_owned(),
+            resource: resource.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            ..Attributes::default()
+        };
+        authorize(store, &user, &attributes)
+    };
+    let mut wanted = User { name, ..User::default() };
+    match wanted.service_account() {
+        Some((namespace, name)) => {
+            check("serviceaccounts", namespace, name)?;
+            wanted.groups = User::account(namespace, name, "").groups;
+        }
+        None => check("users", "", &wanted.name)?,
+    }
+    for group in headers.get_all("impersonate-group").iter().map(text) {
+        check("groups", "", &group)?;
+        wanted.groups.push(group);
+    }
+    if !wanted.groups.iter().any(|g| g == AUTHENTICATED) {
+        wanted.groups.push(AUTHENTICATED.to_owned());
+    }
+    Ok(wanted)
 }
 
 /// Refuses a role or binding that grants what its writer does not hold.

@@ -34,13 +34,8 @@ impl Options {
     }
 }
 
-fn options(ctx: &Context, body: &Bytes) -> ApiResult<Options> {
-    let value: Value = if body.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(body)
-            .map_err(|e| ApiError::bad_request(format!("error decoding DeleteOptions: {e}")))?
-    };
+fn options(ctx: &Context, headers: &HeaderMap, body: &Bytes) -> ApiResult<Options> {
+    let value = if body.is_empty() { Value::Null } else { super::read_body(headers, body)? };
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let mut policy = text("/propagationPolicy").unwrap_or_default();
     if policy.is_empty() {
@@ -67,7 +62,7 @@ fn options(ctx: &Context, body: &Bytes) -> ApiResult<Options> {
 }
 
 pub(super) fn one(server: &Server, ctx: &Context, body: &Bytes, headers: &HeaderMap) -> ApiResult<Answer> {
-    let options = options(ctx, body)?;
+    let options = options(ctx, headers, body)?;
     let mut store = lock(&server.store);
     let old = store
         .get(&ctx.resource.storage, ctx.namespace(), &ctx.info.name)
@@ -106,8 +101,8 @@ fn without_empty_group(mut status: Value) -> Value {
     status
 }
 
-pub(super) fn many(server: &Server, ctx: &Context, body: &Bytes) -> ApiResult<Answer> {
-    let options = options(ctx, body)?;
+pub(super) fn many(server: &Server, ctx: &Context, body: &Bytes, headers: &HeaderMap) -> ApiResult<Answer> {
+    let options = options(ctx, headers, body)?;
     let selector = read::selector(ctx)?;
     let mut store = lock(&server.store);
     let found: Vec<Arc<Value>> = store

@@ -268,7 +268,9 @@ fn evict(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) -> A
     drop(store);
     let options = eviction.get("deleteOptions").cloned().unwrap_or_else(|| json!({}));
     let body = Bytes::from(options.to_string());
-    let answer = super::delete::one(server, ctx, &body, headers)?;
+    let mut headers = headers.clone();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    let answer = super::delete::one(server, ctx, &body, &headers)?;
     let status =
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(Answer { response: json_response(201, &status), changed: answer.changed })

@@ -8,6 +8,8 @@ pub(crate) const DEFAULTS: &[(&str, &str, &str)] = &[
     ("io.k8s.api.apps.v1.DeploymentSpec", "replicas", "1"),
     ("io.k8s.api.apps.v1.DeploymentSpec", "revisionHistoryLimit", "10"),
     ("io.k8s.api.apps.v1.DeploymentSpec", "strategy", r#"{"type":"RollingUpdate"}"#),
+    ("io.k8s.api.apps.v1.DaemonSetUpdateStrategy", "type", r#""RollingUpdate""#),
+    ("io.k8s.api.apps.v1.DeploymentStrategy", "type", r#""RollingUpdate""#),
     ("io.k8s.api.apps.v1.ReplicaSetSpec", "replicas", "1"),
     ("io.k8s.api.apps.v1.StatefulSetSpec", "podManagementPolicy", r#""OrderedReady""#),
     (
@@ -20,6 +22,7 @@ pub(crate) const DEFAULTS: &[(&str, &str, &str)] = &[
     ("io.k8s.api.apps.v1.StatefulSetSpec", "updateStrategy", r#"{"type":"RollingUpdate"}"#),
     ("io.k8s.api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy", "whenDeleted", r#""Retain""#),
     ("io.k8s.api.apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy", "whenScaled", r#""Retain""#),
+    ("io.k8s.api.apps.v1.StatefulSetUpdateStrategy", "type", r#""RollingUpdate""#),
     ("io.k8s.api.batch.v1.CronJobSpec", "concurrencyPolicy", r#""Allow""#),
     ("io.k8s.api.batch.v1.CronJobSpec", "failedJobsHistoryLimit", "1"),
     ("io.k8s.api.batch.v1.CronJobSpec", "successfulJobsHistoryLimit", "3"),

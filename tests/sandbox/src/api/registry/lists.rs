@@ -53,7 +53,6 @@ pub(crate) const MERGE: &[(&str, &str, Merge)] = &[
     ("io.k8s.api.core.v1.PodSpec", "topologySpreadConstraints", Map(&["topologyKey", "whenUnsatisfiable"])),
     ("io.k8s.api.core.v1.PodSpec", "volumes", Map(&["name"])),
     ("io.k8s.api.core.v1.PodStatus", "conditions", Map(&["type"])),
-    ("io.k8s.api.core.v1.PodStatus", "hostIPs", Map(&["ip"])),
     ("io.k8s.api.core.v1.PodStatus", "nodeAllocatableResourceClaimStatuses", Map(&["resourceClaimName"])),
     ("io.k8s.api.core.v1.PodStatus", "podIPs", Map(&["ip"])),
     ("io.k8s.api.core.v1.PodStatus", "resourceClaimStatuses", Map(&["name"])),
