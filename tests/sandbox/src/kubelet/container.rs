@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::context::{Context, PodObjects};
 use super::env::{self, EnvError};
-use super::fields::{self, Addresses};
+use super::fields::Addresses;
 use super::launch::{Launch, prepare_etc};
 use super::logs::LogWriter;
 use super::probe::{Judge, Prober, Verdict};
@@ -195,7 +195,6 @@ impl PodRun {
             (None, None) => [own(found.image.entrypoint), own(found.image.arguments)].concat(),
         };
         let security = container.security_context.as_ref();
-        let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
         Ok(Launch {
             hostname: pod.name_any(),
             command: listen_at(&self.addresses.pod, &command),
@@ -204,10 +203,6 @@ impl PodRun {
             binds,
             user: self.context.users.then_some((user, group)),
             read_only_root: security.and_then(|security| security.read_only_root_filesystem) == Some(true),
-            memory_limit: limits
-                .and_then(|limits| limits.get("memory"))
-                .and_then(fields::quantity)
-                .map(|n| n as u64),
             variables,
         })
     }

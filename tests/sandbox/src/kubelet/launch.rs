@@ -25,8 +25,6 @@ pub(crate) struct Launch {
     pub(crate) user: Option<(i64, i64)>,
     /// Whether the root file system cannot be written to.
     pub(crate) read_only_root: bool,
-    /// Memory that the container may use, bytes. Not enforced yet: the place where a limit will be put.
-    pub(crate) memory_limit: Option<u64>,
 }
 
 /// Read-only folders of this machine that every container sees: its programs and libraries stand for the
@@ -150,7 +148,6 @@ mod tests {
             ],
             user: Some((65534, 65534)),
             read_only_root: true,
-            memory_limit: None,
         }
     }
 

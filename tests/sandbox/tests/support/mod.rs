@@ -78,3 +78,13 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
 }
+
+/// A pod with one container that runs a shell script.
+pub(crate) fn shell_pod(name: &str, script: &str) -> serde_json::Value {
+    serde_json::json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "namespace": "default" },
+        "spec": { "containers": [{
+            "name": "main", "image": "example-app", "command": ["/bin/sh", "-c", script],
+        }] },
+    })
+}

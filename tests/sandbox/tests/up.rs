@@ -1,0 +1,103 @@
+//! The command `obstack-sandbox up` as a person runs it.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+fn sandbox(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_obstack-sandbox"));
+    command.args(arguments).env_remove("DEMO_SECONDS").stdin(Stdio::null());
+    command
+}
+
+/// Starts a cluster with one pod that runs a process with a text in its arguments; returns when that runs.
+fn start_with_marker(folder: &Path, marker: &str) -> Child {
+    let manifest = folder.join("pod.yaml");
+    let pod = support::shell_pod("marked", &format!("while true; do sleep 0.2; done # {marker}"));
+    std::fs::write(&manifest, serde_json::to_string(&pod).unwrap()).unwrap();
+    let state = folder.join("state");
+    let mut child = sandbox(&["up", "-f", manifest.to_str().unwrap(), "--state", state.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.starts_with("export KUBECONFIG="), "{first:?}");
+    await_count(marker, |count| count > 0);
+    child
+}
+
+/// Processes of this machine with a text in their arguments.
+fn count(marker: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).contains(marker)).count()
+}
+
+fn await_count(marker: &str, test: impl Fn(usize) -> bool) {
+    let begun = Instant::now();
+    while !test(count(marker)) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{} processes with {marker}", count(marker));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn an_interrupt_ends_everything_and_the_exit_code_is_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = start_with_marker(folder.path(), "marker-of-the-interrupt-test");
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(count("marker-of-the-interrupt-test"), 0, "no process is left");
+}
+
+#[test]
+fn a_sandbox_that_is_killed_leaves_no_process_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = start_with_marker(folder.path(), "marker-of-the-kill-test");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    await_count("marker-of-the-kill-test", |count| count == 0);
+}
+
+#[test]
+fn faults_have_a_message_and_an_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad.yaml");
+    std::fs::write(&bad, "kind: ConfigMap\n").unwrap();
+    let run = |arguments: &[&str]| {
+        let output = sandbox(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, text) = run(&["up", "-f", bad.to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("bad.yaml: document 1: "), "{text}");
+    let (code, text) = run(&["up", "-f", "/none/at/all"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("/none/at/all: "), "{text}");
+    assert_eq!(run(&["up", "--nonsense"]).0, Some(2));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (code, text) = run(&["up", "--port", &port]);
+    assert_eq!(code, Some(3));
+    assert!(text.contains("cannot listen on 127.0.0.1"), "{text}");
+}
+
+#[test]
+fn without_bubblewrap_the_message_says_what_to_install() {
+    let output = sandbox(&["up"])
+        .env("PATH", "/none")
+        .env("HOME", "/none")
+        .env_remove("OBSTACK_PARTS")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("install the package bubblewrap"), "{text}");
+}
