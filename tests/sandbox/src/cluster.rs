@@ -76,7 +76,7 @@ pub struct Cluster {
     state: PathBuf,
     /// Whether the state folder was made for this cluster alone.
     temporary: bool,
-    _ranges: Ranges,
+    ranges: Ranges,
 }
 
 impl Cluster {
@@ -87,22 +87,22 @@ impl Cluster {
     pub async fn start(options: Options) -> Result<Self, ClusterError> {
         // Whoever embeds the cluster may have chosen a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let ranges = Ranges::take().map_err(ClusterError::Ranges)?;
         let temporary = options.state.is_none();
-        let state = options.state.clone().unwrap_or_else(|| {
-            std::env::temp_dir().join(format!(
-                "obstack-sandbox-{}-{}",
-                std::process::id(),
-                ranges.pods.node()
-            ))
-        });
-        let failed = |source| ClusterError::State { path: state.clone(), source };
-        if temporary {
-            // Left by a process of the same number that was killed.
-            let _ = std::fs::remove_dir_all(&state);
-        }
-        std::fs::create_dir_all(&state).map_err(failed)?;
-        let state = state.canonicalize().map_err(failed)?;
+        let (state, ranges) = match &options.state {
+            Some(state) => {
+                let state = make_folder(state)?;
+                let ranges = Ranges::take_for(&state).map_err(ClusterError::Ranges)?;
+                (state, ranges)
+            }
+            None => {
+                let ranges = Ranges::take().map_err(ClusterError::Ranges)?;
+                let name = format!("obstack-sandbox-{}-{}", std::process::id(), ranges.pods.node());
+                let state = std::env::temp_dir().join(name);
+                // Left by a process of the same number that was killed.
+                let _ = std::fs::remove_dir_all(&state);
+                (make_folder(&state)?, ranges)
+            }
+        };
         let api = ApiServer::start(Config {
             bind: SocketAddr::from((Ipv4Addr::LOCALHOST, options.port)),
             state_dir: (!temporary).then(|| state.join("api")),
@@ -112,7 +112,7 @@ impl Cluster {
         .await?;
         let client = client(&api.admin_kubeconfig()).await?;
         let stop = CancellationToken::new();
-        let mut cluster = Self { api, client, kubelet: None, stop, state, temporary, _ranges: ranges };
+        let mut cluster = Self { api, client, kubelet: None, stop, state, temporary, ranges };
         cluster.write_kubeconfig()?;
         let settings = controllers::Settings { volumes: cluster.state.join("volumes") };
         controllers::start(&cluster.client, settings, &cluster.stop);
@@ -136,7 +136,7 @@ impl Cluster {
     fn kubelet_options(&self, options: &Options) -> kubelet::Options {
         kubelet::Options {
             node: "sandbox".to_owned(),
-            range: self._ranges.pods,
+            range: self.ranges.pods,
             state: self.state.clone(),
             folders: Folders::of_machine(&options.binaries),
             server: self.api.address(),
@@ -188,6 +188,11 @@ impl Cluster {
             let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(state)).await;
         }
     }
+}
+
+fn make_folder(path: &Path) -> Result<PathBuf, ClusterError> {
+    let made = std::fs::create_dir_all(path).and_then(|()| path.canonicalize());
+    made.map_err(|source| ClusterError::State { path: path.to_owned(), source })
 }
 
 /// A client from the text of a kubeconfig. Each request has 30 s; watches have as long as they ask for.

@@ -1,6 +1,7 @@
 //! Addresses of this machine for one cluster, so that several run side by side.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 
 use crate::kubelet::Range;
 
@@ -28,16 +29,39 @@ impl Ranges {
     pub fn take() -> std::io::Result<Self> {
         let mut last = std::io::Error::other("no range of addresses is free");
         for index in 0..CLUSTERS {
-            let second = if index == 0 { 42 } else { 62 + 2 * index };
-            let pods = Range::new(127, second);
-            match TcpListener::bind(SocketAddr::from((pods.node(), LOCK_PORT))) {
-                Ok(held) => {
-                    return Ok(Self { pods, services: Ipv4Addr::new(127, second + 1, 0, 0), _held: held });
-                }
+            match Self::hold(if index == 0 { 42 } else { 62 + 2 * index }) {
+                Ok(ranges) => return Ok(ranges),
                 Err(error) => last = error,
             }
         }
         Err(last)
+    }
+
+    /// Takes the ranges that a cluster with a state folder had before, because its Services keep their
+    /// addresses; the first free ones where it is new.
+    ///
+    /// # Errors
+    /// As for [`Self::take`], and that another cluster has the ranges of this one by now.
+    pub fn take_for(state: &Path) -> std::io::Result<Self> {
+        let file = state.join("ranges");
+        let before = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+        let Some(second) = before else {
+            let ranges = Self::take()?;
+            std::fs::write(file, format!("{}\n", ranges.services.octets()[1] - 1))?;
+            return Ok(ranges);
+        };
+        Self::hold(second).map_err(|error| {
+            let cidr = Range::new(127, second).cidr();
+            let message =
+                format!("{cidr}, which {} is kept for, is in use by another cluster", state.display());
+            if error.kind() == std::io::ErrorKind::AddrInUse { std::io::Error::other(message) } else { error }
+        })
+    }
+
+    fn hold(second: u8) -> std::io::Result<Self> {
+        let pods = Range::new(127, second);
+        let held = TcpListener::bind(SocketAddr::from((pods.node(), LOCK_PORT)))?;
+        Ok(Self { pods, services: Ipv4Addr::new(127, second + 1, 0, 0), _held: held })
     }
 }
 
@@ -51,5 +75,15 @@ mod tests {
         let second = Ranges::take().unwrap();
         assert_ne!(first.pods, second.pods);
         assert_ne!(first.services, second.services);
+    }
+
+    #[test]
+    fn a_state_folder_keeps_its_ranges() {
+        let state = tempfile::tempdir().unwrap();
+        let pods = Ranges::take_for(state.path()).unwrap().pods;
+        let again = Ranges::take_for(state.path()).unwrap();
+        assert_eq!(again.pods, pods);
+        let error = Ranges::take_for(state.path()).unwrap_err().to_string();
+        assert!(error.contains("is in use by another cluster"), "{error}");
     }
 }

@@ -10,6 +10,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, ResourceExt};
+use obstack_sandbox::cluster::Options;
 use serde_json::{Value, json};
 use support::{TestCluster, apply, eventually, get_text, is_ready};
 
@@ -203,6 +204,39 @@ async fn a_job_runs_to_its_end() {
         if complete && status.succeeded == Some(3) { Ok(()) } else { Err(format!("{status:?}")) }
     })
     .await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = || Options { state: Some(folder.path().join("state")), ..Options::default() };
+    let cluster = TestCluster::start_with(options()).await;
+    let headless = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web-headless", "namespace": "default" },
+        "spec": { "clusterIP": "None", "selector": { "app": "web" }, "ports": [{ "port": 80 }] },
+    });
+    apply(&cluster.client(), headless).await;
+    apply(&cluster.client(), stateful_set(1, "x")).await;
+    rolled_out(&Api::namespaced(cluster.client(), "default"), 1).await;
+    let before = Api::<Pod>::namespaced(cluster.client(), "default").get("web-0").await.unwrap();
+    let orphan = cluster.cluster().state().join("pods/gone");
+    cluster.stop().await;
+    std::fs::create_dir(&orphan).unwrap();
+
+    let cluster = TestCluster::start_with(options()).await;
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), "default");
+    let after = eventually("the pod runs again", async || {
+        let pod = pods.get("web-0").await.map_err(|error| error.to_string())?;
+        let status = pod.status.clone().unwrap_or_default();
+        let restarts =
+            status.container_statuses.unwrap_or_default().first().map_or(0, |one| one.restart_count);
+        if restarts == 1 && is_ready(&pod) { Ok(pod) } else { Err(format!("{:?}", pod.status)) }
+    })
+    .await;
+    assert_eq!(after.uid(), before.uid());
+    assert_eq!(after.status.unwrap().pod_ip, before.status.unwrap().pod_ip);
+    assert!(!orphan.exists(), "folders of pods that are gone are removed");
     cluster.stop().await;
 }
 

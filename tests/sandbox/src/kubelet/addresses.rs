@@ -1,6 +1,7 @@
 //! Addresses of the machine that are given to pods, one each.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 
@@ -61,15 +62,16 @@ impl Pool {
             return Some(*address);
         }
         let had = had.and_then(|had| had.parse::<Ipv4Addr>().ok()).filter(|had| self.range.contains(*had));
-        if let Some(had) = had.filter(|had| !taken.contains_key(had)) {
-            taken.insert(had, uid.to_owned());
-            return Some(had);
+        if let Some(Entry::Vacant(free)) = had.map(|had| taken.entry(had)) {
+            let address = *free.key();
+            free.insert(uid.to_owned());
+            return Some(address);
         }
         for _ in 0..SIZE {
             let address = self.range.at(*next);
             *next = (*next + 1) % SIZE;
-            if !taken.contains_key(&address) {
-                taken.insert(address, uid.to_owned());
+            if let Entry::Vacant(free) = taken.entry(address) {
+                free.insert(uid.to_owned());
                 return Some(address);
             }
         }

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Pod, Probe};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateTerminated, ContainerStatus, LifecycleHandler, Pod, Probe,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use tokio::sync::{Mutex, watch};
@@ -99,7 +102,6 @@ impl PodRun {
         part: Part,
         mut stop: watch::Receiver<Stop>,
     ) {
-        self.take_over(container);
         let mut crashes = 0;
         loop {
             if stop.borrow_and_update().is_some() {
@@ -144,17 +146,32 @@ impl PodRun {
         }
     }
 
-    /// Goes on counting where a kubelet before this one stopped.
-    fn take_over(&self, container: &Container) {
-        let pod = self.current();
-        let status = pod.status.clone().unwrap_or_default();
-        let mut known =
-            status.container_statuses.iter().chain(status.init_container_statuses.iter()).flatten();
-        let Some(known) = known.find(|known| known.name == container.name) else { return };
-        let ran = known.state.clone().filter(|state| state.running.is_some() || state.terminated.is_some());
-        self.board.set(&container.name, |view| {
+    /// Goes on counting where a kubelet before this one stopped. Comes before the first report, which would
+    /// otherwise overwrite what is counted on.
+    pub(crate) fn take_over(&self) {
+        let status = self.current().status.clone().unwrap_or_default();
+        for known in status.container_statuses.iter().chain(status.init_container_statuses.iter()).flatten() {
+            self.take_over_container(known);
+        }
+    }
+
+    fn take_over_container(&self, known: &ContainerStatus) {
+        let state = known.state.clone().unwrap_or_default();
+        // How it ended while nobody looked is not known: it ended with the kubelet.
+        let lost = state.running.map(|running| ContainerStateTerminated {
+            exit_code: 137,
+            reason: Some("ContainerStatusUnknown".to_owned()),
+            started_at: running.started_at,
+            finished_at: Some(Time(Timestamp::now())),
+            ..ContainerStateTerminated::default()
+        });
+        let ended = state.terminated.or(lost);
+        self.board.set(&known.name, |view| {
             view.restarts = known.restart_count;
-            view.last = ran.filter(|state| state.terminated.is_some()).or_else(|| known.last_state.clone());
+            view.ran = ended.is_some() || known.last_state.is_some() || known.restart_count > 0;
+            let last =
+                ended.map(|ended| ContainerState { terminated: Some(ended), ..ContainerState::default() });
+            view.last = last.or_else(|| known.last_state.clone());
             view.wait("PodInitializing", None);
         });
     }
@@ -218,12 +235,11 @@ impl PodRun {
         let mut told = stop.clone();
         let mut run = 0;
         self.board.set(name, |view| {
-            if view.state.terminated.is_some() || view.last.is_some() || view.restarts > 0 {
-                if view.state.terminated.is_some() {
-                    view.last = Some(view.state.clone());
-                }
-                view.restarts += 1;
+            if view.state.terminated.is_some() {
+                view.last = Some(view.state.clone());
             }
+            view.restarts += i32::from(view.ran);
+            view.ran = true;
             run = view.restarts;
         });
         let begun = Timestamp::now();

@@ -126,13 +126,16 @@ async fn run(context: Arc<Context>, shutdown: CancellationToken) {
     let mut looked: HashMap<String, Looked> = HashMap::new();
     let mut tasks: JoinSet<String> = JoinSet::new();
     let mut changes = context.caches.pods.changes();
-    let mut synced = false;
+    let (mut synced, mut cleaned) = (false, false);
     while !shutdown.is_cancelled() {
         // A pod is taken up only when what it refers to is known: an empty cache is no empty cluster.
         synced |=
             context.caches.pods.synced() && context.caches.referred().iter().all(|cache| cache.synced());
         if synced {
             let pods = context.caches.pods.all();
+            if !std::mem::replace(&mut cleaned, true) {
+                remove_orphans(&context, &pods).await;
+            }
             for pod in pods.iter().filter(|pod| is_here(pod, &context.options.node)) {
                 let uid = pod.uid().unwrap_or_default();
                 if let Some(known) = looked.get(&uid) {
@@ -172,6 +175,21 @@ async fn run(context: Arc<Context>, shutdown: CancellationToken) {
         }
     }
     while tasks.join_next().await.is_some() {}
+}
+
+/// Removes the folders of pods that were deleted while no kubelet ran.
+async fn remove_orphans(context: &Context, pods: &[Arc<Pod>]) {
+    let root = context.options.state.join("pods");
+    let known: std::collections::HashSet<_> = pods.iter().filter_map(|pod| pod.uid()).collect();
+    let removal = tokio::task::spawn_blocking(move || {
+        for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
+            if !known.contains(&*entry.file_name().to_string_lossy()) {
+                // What cannot be removed is only litter.
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+    });
+    let _ = removal.await;
 }
 
 fn is_here(pod: &Pod, node: &str) -> bool {

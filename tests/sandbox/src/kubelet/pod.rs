@@ -49,6 +49,7 @@ pub(crate) async fn look_after(
         pod,
         context: context.clone(),
     };
+    run.take_over();
     let worker = Worker { run: &run, gone: &gone, shutdown: &shutdown };
     worker.work().await;
     context.pool.give_back(&uid);

@@ -26,6 +26,8 @@ pub(crate) struct ContainerView {
     pub(crate) ready: bool,
     /// Whether its startup probe has passed.
     pub(crate) started: bool,
+    /// Whether it has run before: the next start is then a restart.
+    pub(crate) ran: bool,
 }
 
 impl ContainerView {

@@ -17,9 +17,13 @@ pub(crate) struct TestCluster(Cluster);
 
 impl TestCluster {
     pub(crate) async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    pub(crate) async fn start_with(options: Options) -> Self {
         let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned());
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
-        Self(Cluster::start(Options::default()).await.unwrap())
+        Self(Cluster::start(options).await.unwrap())
     }
 
     pub(crate) fn client(&self) -> Client {
