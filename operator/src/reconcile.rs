@@ -64,8 +64,8 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
     };
     let built = match desired(&valid, &plan, &context, &configs) {
         Ok(built) => built,
-        Err(DesiredError::PodTemplate { path, reason }) => {
-            let fault = Fault { path, found: "a patch that cannot be used".to_owned(), write: reason };
+        Err(DesiredError::PodTemplate { path, found, write }) => {
+            let fault = Fault { path, found, write };
             return turn.end(Reached::Invalid(&[fault]), None).await;
         }
         Err(error) => return turn.wait(&valid, error.class(), &error.to_string()).await,

@@ -9,8 +9,15 @@ pub fn require() {
     let path = std::env::var("PATH").unwrap_or_default();
     let parts = std::env::var("OBSTACK_PARTS").unwrap_or_default();
     let folders: Vec<_> = std::env::split_paths(&parts).chain(std::env::split_paths(&path)).collect();
-    let has = |names: &[&str]| names.iter().any(|name| folders.iter().any(|folder| folder.join(name).exists()));
-    for names in [&["prometheus"][..], &["promtool"], &["alertmanager", "prometheus-alertmanager"], &["amtool"], &["bwrap"]] {
+    let has =
+        |names: &[&str]| names.iter().any(|name| folders.iter().any(|folder| folder.join(name).exists()));
+    for names in [
+        &["prometheus"][..],
+        &["promtool"],
+        &["alertmanager", "prometheus-alertmanager"],
+        &["amtool"],
+        &["bwrap"],
+    ] {
         assert!(has(names), "{} is missing: run `eval \"$(scripts/parts --env)\"` or `make test`", names[0]);
     }
 }

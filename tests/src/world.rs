@@ -66,13 +66,17 @@ impl World {
     /// As [`World::start`].
     pub async fn start_with(args: &[&str]) -> Self {
         crate::parts::require();
-        let binaries = vec![crate::process::binary("obstack").parent().map(Path::to_owned).unwrap_or_default()];
-        let cluster = Cluster::start(Options { binaries, ..Options::default() }).await.expect("the sandbox starts");
+        let binaries =
+            vec![crate::process::binary("obstack").parent().map(Path::to_owned).unwrap_or_default()];
+        let cluster =
+            Cluster::start(Options { binaries, ..Options::default() }).await.expect("the sandbox starts");
         let client = cluster.client();
         let world = Self { cluster, client };
-        let mut install =
-            manifests::load(&[repository("crds"), repository("deploy/install.yaml")]).expect("readable manifests");
-        for object in install.iter_mut().filter(|object| object.types.as_ref().is_some_and(|t| t.kind == "Deployment")) {
+        let mut install = manifests::load(&[repository("crds"), repository("deploy/install.yaml")])
+            .expect("readable manifests");
+        for object in
+            install.iter_mut().filter(|object| object.types.as_ref().is_some_and(|t| t.kind == "Deployment"))
+        {
             let own = object.data["spec"]["template"]["spec"]["containers"][0]["args"].as_array_mut();
             own.expect("the operator has arguments").extend(args.iter().map(|arg| json!(arg)));
         }
@@ -92,7 +96,9 @@ impl World {
         let pods: Api<Pod> = Api::namespaced(self.client(), namespace);
         let found = pods.list(&ListParams::default()).await;
         let status = |pod: Pod| serde_json::to_string(&pod.status).unwrap_or_default();
-        found.map(|list| list.items.into_iter().map(status).collect::<Vec<_>>().join("\n")).unwrap_or_default()
+        found
+            .map(|list| list.items.into_iter().map(status).collect::<Vec<_>>().join("\n"))
+            .unwrap_or_default()
     }
 
     /// The cluster below.
@@ -128,7 +134,8 @@ impl World {
     /// # Panics
     /// When the server refuses.
     pub async fn apply_example(&self, file: &str) {
-        let objects = manifests::load(&[repository("deploy/examples").join(file)]).expect("readable manifests");
+        let objects =
+            manifests::load(&[repository("deploy/examples").join(file)]).expect("readable manifests");
         manifests::apply(&self.client, &objects).await.expect("the example is accepted");
     }
 
@@ -139,8 +146,12 @@ impl World {
     pub async fn secret(&self, name: &str, data: &[(&str, &str)]) {
         let secrets: Api<Secret> = Api::namespaced(self.client(), NAMESPACE);
         let data: serde_json::Map<_, _> = data.iter().map(|(k, v)| ((*k).to_owned(), json!(v))).collect();
-        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "stringData": data });
-        secrets.patch(name, &PatchParams::apply("test"), &Patch::Apply(secret)).await.expect("the Secret is accepted");
+        let secret =
+            json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "stringData": data });
+        secrets
+            .patch(name, &PatchParams::apply("test"), &Patch::Apply(secret))
+            .await
+            .expect("the Secret is accepted");
     }
 
     /// Makes a stack with this spec.
@@ -160,7 +171,10 @@ impl World {
     /// # Panics
     /// When the server refuses.
     pub async fn patch_stack(&self, name: &str, change: Value) {
-        self.stacks().patch(name, &PatchParams::default(), &Patch::Merge(change)).await.expect("the change is accepted");
+        self.stacks()
+            .patch(name, &PatchParams::default(), &Patch::Merge(change))
+            .await
+            .expect("the change is accepted");
     }
 
     fn stacks(&self) -> Api<ObservabilityStack> {
@@ -237,7 +251,9 @@ impl World {
         for resource in OWNED {
             for object in self.cluster.api().peek_all(resource) {
                 let labels = &object["metadata"]["labels"];
-                if labels["app.kubernetes.io/managed-by"] == "obstack" && !labels["obstack.io/stack"].is_null() {
+                if labels["app.kubernetes.io/managed-by"] == "obstack"
+                    && !labels["obstack.io/stack"].is_null()
+                {
                     let part = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
                     found.push(format!("{resource} {}/{}", part("namespace"), part("name")));
                 }

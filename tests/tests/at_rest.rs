@@ -29,7 +29,8 @@ async fn nothing_is_written_at_rest() {
     let after = until("the operator's metrics", Duration::from_secs(10), rounds).await;
 
     let requests = world.cluster().api().audit_since(from);
-    let users: std::collections::BTreeSet<_> = requests.iter().map(|entry| entry.request.user.clone()).collect();
+    let users: std::collections::BTreeSet<_> =
+        requests.iter().map(|entry| entry.request.user.clone()).collect();
     println!("{:?} at rest: {} rounds, {} writes; users: {users:?}", span(), after - before, writes.len());
     assert!(writes.is_empty(), "{writes:#?}");
     assert!(after - before >= span().as_secs_f64() / 4.0, "the operator was at work: {before} to {after}");

@@ -120,7 +120,11 @@ async fn a_change_becomes_live_without_a_restart(world: &World) {
         keys.sort();
         keys
     };
-    assert_eq!(key(&before), key(&world.pods("obstack.io/stack=main").await), "a change of rules restarts nothing");
+    assert_eq!(
+        key(&before),
+        key(&world.pods("obstack.io/stack=main").await),
+        "a change of rules restarts nothing"
+    );
 }
 
 fn restarts(pod: &Pod) -> i32 {
@@ -176,8 +180,10 @@ async fn volumes_and_records_outlive_the_stack(world: &World) {
         list
     };
     let all = ListParams::default();
-    let claims_before = uids(claims.list(&all).await.unwrap().iter().map(|c| (c.name_any(), c.uid())).collect());
-    let records_before = uids(records.list(&all).await.unwrap().iter().map(|r| (r.name_any(), r.uid())).collect());
+    let claims_before =
+        uids(claims.list(&all).await.unwrap().iter().map(|c| (c.name_any(), c.uid())).collect());
+    let records_before =
+        uids(records.list(&all).await.unwrap().iter().map(|r| (r.name_any(), r.uid())).collect());
     assert!(!claims_before.is_empty() && records_before.len() >= Component::ALL.len());
     let then = jiff::Timestamp::now().as_second();
 
@@ -202,7 +208,10 @@ async fn volumes_and_records_outlive_the_stack(world: &World) {
     let prometheus = world.url("main", "metrics").await;
     let url = format!("{prometheus}/api/v1/query?query=up&time={then}");
     let answer = ask::json(&url).await.unwrap();
-    assert!(!answer["data"]["result"].as_array().unwrap().is_empty(), "samples from before are there: {answer}");
+    assert!(
+        !answer["data"]["result"].as_array().unwrap().is_empty(),
+        "samples from before are there: {answer}"
+    );
     let now = uids(records.list(&all).await.unwrap().iter().map(|r| (r.name_any(), r.uid())).collect());
     assert_eq!(now, records_before, "the same decisions need no new records");
 }

@@ -103,12 +103,14 @@ pub struct Wanted {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DesiredError {
     /// The patch on a pod template cannot be merged, or leaves no pod template.
-    #[error("{path}: {reason}")]
+    #[error("{path}: found {found}; write {write}")]
     PodTemplate {
         /// Path under `spec`.
         path: String,
-        /// What is wrong, and what to write instead.
-        reason: String,
+        /// What was found there.
+        found: String,
+        /// What to write instead.
+        write: String,
     },
     /// A role is deployed and has no configuration.
     #[error("no configuration was built for {0}")]

@@ -4,6 +4,19 @@
 
 use serde_json::{Map, Value};
 
+/// What does not fit in a patch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Misfit {
+    /// What was found.
+    pub(super) found: String,
+    /// What to write instead.
+    pub(super) write: String,
+}
+
+fn misfit(found: impl Into<String>, write: impl Into<String>) -> Misfit {
+    Misfit { found: found.into(), write: write.into() }
+}
+
 /// The directive in a patch.
 const DIRECTIVE: &str = "$patch";
 
@@ -28,18 +41,18 @@ fn merge_key(parent: &str, list: &str) -> Option<&'static str> {
 /// Merges a patch into a value.
 ///
 /// # Errors
-/// What is wrong with the patch, and what to write instead.
-pub(super) fn merge(target: &mut Value, patch: &Value) -> Result<(), String> {
+/// What does not fit in the patch.
+pub(super) fn merge(target: &mut Value, patch: &Value) -> Result<(), Misfit> {
     let Value::Object(fields) = patch else {
-        return Err("found no map; write metadata and spec of a pod template".into());
+        return Err(misfit("no map", "metadata and spec of a pod template"));
     };
     if let Some(unknown) = fields.keys().find(|key| !matches!(key.as_str(), "metadata" | "spec")) {
-        return Err(format!("found the field {unknown}; write metadata and spec of a pod template alone"));
+        return Err(misfit(format!("the field {unknown}"), "metadata and spec of a pod template alone"));
     }
     merge_map("", target, fields)
 }
 
-fn merge_map(name: &str, target: &mut Value, patch: &Map<String, Value>) -> Result<(), String> {
+fn merge_map(name: &str, target: &mut Value, patch: &Map<String, Value>) -> Result<(), Misfit> {
     match directive(patch)? {
         Some("replace") => {
             let mut whole = patch.clone();
@@ -73,7 +86,7 @@ fn merge_map(name: &str, target: &mut Value, patch: &Map<String, Value>) -> Resu
     Ok(())
 }
 
-fn merge_list(parent: &str, name: &str, target: &mut Value, patch: &[Value]) -> Result<(), String> {
+fn merge_list(parent: &str, name: &str, target: &mut Value, patch: &[Value]) -> Result<(), Misfit> {
     let (Some(key), Value::Array(items)) = (merge_key(parent, name), &mut *target) else {
         *target = Value::Array(patch.to_vec());
         return Ok(());
@@ -87,11 +100,15 @@ fn merge_list(parent: &str, name: &str, target: &mut Value, patch: &[Value]) -> 
     }
     for change in patch {
         let Some(fields) = change.as_object() else {
-            return Err(format!("found an item of {name} that is no map; write a map with the field {key}"));
+            return Err(misfit(
+                format!("an item of {name} that is no map"),
+                format!("a map with the field {key}"),
+            ));
         };
         let Some(id) = fields.get(key) else {
-            return Err(format!(
-                "found an item of {name} without {key}; write {key}, by which items are merged"
+            return Err(misfit(
+                format!("an item of {name} without {key}"),
+                format!("{key}, by which items are merged"),
             ));
         };
         let place = items.iter().position(|item| item.get(key) == Some(id));
@@ -111,16 +128,16 @@ fn merge_list(parent: &str, name: &str, target: &mut Value, patch: &[Value]) -> 
     Ok(())
 }
 
-fn directive(fields: &Map<String, Value>) -> Result<Option<&str>, String> {
+fn directive(fields: &Map<String, Value>) -> Result<Option<&str>, Misfit> {
     if let Some(other) = fields.keys().find(|key| key.starts_with('$') && *key != DIRECTIVE) {
-        return Err(format!("found the directive {other}; write $patch: delete or $patch: replace"));
+        return Err(misfit(format!("the directive {other}"), "$patch: delete or $patch: replace"));
     }
     match fields.get(DIRECTIVE) {
         None => Ok(None),
         Some(Value::String(text)) if matches!(text.as_str(), "delete" | "replace" | "merge") => {
             Ok(Some(text.as_str()))
         }
-        Some(other) => Err(format!("found $patch: {other}; write delete, replace or merge")),
+        Some(other) => Err(misfit(format!("$patch: {other}"), "delete, replace or merge")),
     }
 }
 
@@ -186,15 +203,15 @@ mod tests {
     #[test]
     fn what_cannot_be_merged_says_what_to_write() {
         for (patch, says) in [
-            (json!([]), "write metadata and spec"),
-            (json!({ "containers": [] }), "write metadata and spec"),
-            (json!({ "spec": { "containers": [{ "image": "x" }] } }), "write name"),
-            (json!({ "spec": { "containers": ["x"] } }), "write a map with the field name"),
-            (json!({ "spec": { "$patch": "drop" } }), "write delete, replace or merge"),
-            (json!({ "spec": { "$retainKeys": [] } }), "write $patch"),
+            (json!([]), "metadata and spec"),
+            (json!({ "containers": [] }), "metadata and spec"),
+            (json!({ "spec": { "containers": [{ "image": "x" }] } }), "name"),
+            (json!({ "spec": { "containers": ["x"] } }), "a map with the field name"),
+            (json!({ "spec": { "$patch": "drop" } }), "delete, replace or merge"),
+            (json!({ "spec": { "$retainKeys": [] } }), "$patch"),
         ] {
             let error = merge(&mut template(), &patch).unwrap_err();
-            assert!(error.contains(says), "{error}");
+            assert!(error.write.contains(says), "{error:?}");
         }
     }
 }

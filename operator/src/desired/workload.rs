@@ -9,7 +9,8 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use obstack_crds::workload::Workload;
 
-use super::{DesiredError, patch, security};
+use super::patch::{self, Misfit};
+use super::{DesiredError, security};
 use crate::names::{Role, StackId};
 use crate::validate::Valid;
 
@@ -93,15 +94,18 @@ fn patched(
     template: PodTemplateSpec,
     wished: &serde_json::Value,
 ) -> Result<PodTemplateSpec, DesiredError> {
-    let error = |reason: String| DesiredError::PodTemplate {
+    let error = |Misfit { found, write }: Misfit| DesiredError::PodTemplate {
         path: format!("spec.{}.podTemplate", role.as_str()),
-        reason,
+        found,
+        write,
     };
     let mut value = serde_json::to_value(template).map_err(|e| DesiredError::Encoding(e.to_string()))?;
     patch::merge(&mut value, wished).map_err(error)?;
-    let mut template: PodTemplateSpec = serde_json::from_value(value).map_err(|e| {
-        error(format!("what it makes is no pod template: {e}; write fields of a pod template"))
-    })?;
+    let unfit = |e: serde_json::Error| Misfit {
+        found: format!("a patch that leaves no pod template ({e})"),
+        write: "fields of a pod template as the API has them".to_owned(),
+    };
+    let mut template: PodTemplateSpec = serde_json::from_value(value).map_err(|e| error(unfit(e)))?;
     let labels = template.metadata.get_or_insert_default().labels.get_or_insert_default();
     labels.extend(valid.id.role_labels(role));
     Ok(template)

@@ -10,7 +10,7 @@ use super::{Case, cases, root};
 
 /// A tool of the real parts: in a folder of `OBSTACK_PARTS`, or on the PATH. Where it is missing the check is
 /// skipped with a word, and fails in CI.
-fn tool(name: &str) -> Option<PathBuf> {
+pub(super) fn tool(name: &str) -> Option<PathBuf> {
     let listed = std::env::var_os("OBSTACK_PARTS").unwrap_or_default();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&listed)

@@ -1,6 +1,9 @@
 //! Stacks in, plain YAML and Markdown out: a change of what obstack does shows as a diff.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test says what broke")]
+
 mod check;
+mod dashboards;
 mod shuffle;
 
 use std::collections::{BTreeMap, BTreeSet};
