@@ -127,6 +127,7 @@ fn part_relabeling(services: &str, port: &str) -> Value {
     json!([
         keep("__meta_kubernetes_service_name", services),
         keep("__meta_kubernetes_endpointslice_port_name", port),
+        running(),
         copy("__meta_kubernetes_namespace", "namespace"),
         copy("__meta_kubernetes_service_name", "service"),
         copy("__meta_kubernetes_pod_name", "pod"),
@@ -142,6 +143,7 @@ fn build_operator_job(namespace: &str) -> Value {
         "relabel_configs": [
             keep(OPERATOR_LABEL, OPERATOR_NAME),
             keep("__meta_kubernetes_pod_annotation_prometheus_io_scrape", "true"),
+            running(),
             annotated_scheme("pod"),
             annotated_path("pod"),
             annotated_port("pod"),
@@ -154,7 +156,8 @@ fn build_operator_job(namespace: &str) -> Value {
 }
 
 fn build_services_job(valid: &Valid, pods_too: bool) -> Value {
-    let mut relabeling = vec![keep("__meta_kubernetes_service_annotation_prometheus_io_scrape", "true")];
+    let mut relabeling =
+        vec![keep("__meta_kubernetes_service_annotation_prometheus_io_scrape", "true"), running()];
     if pods_too {
         // A pod that is annotated itself is the other job's target.
         relabeling.push(json!({
@@ -181,15 +184,8 @@ fn build_services_job(valid: &Valid, pods_too: bool) -> Value {
 }
 
 fn build_pods_job(valid: &Valid, operator_namespace: Option<&str>) -> Value {
-    let mut relabeling = vec![
-        keep("__meta_kubernetes_pod_annotation_prometheus_io_scrape", "true"),
-        // What has ended keeps its address for a while, and another pod may have it by now.
-        json!({
-            "action": "drop",
-            "source_labels": ["__meta_kubernetes_pod_phase"],
-            "regex": "Succeeded|Failed",
-        }),
-    ];
+    let mut relabeling =
+        vec![keep("__meta_kubernetes_pod_annotation_prometheus_io_scrape", "true"), running()];
     if let Some(namespace) = operator_namespace {
         // The operator has a job of its own.
         relabeling.push(json!({
@@ -219,6 +215,16 @@ fn build_pods_job(valid: &Valid, operator_namespace: Option<&str>) -> Value {
 
 fn keep(label: &str, regex: &str) -> Value {
     json!({ "action": "keep", "source_labels": [label], "regex": regex })
+}
+
+/// Leaves out pods that have not started, which would be down for a reason that their stack's status tells
+/// better, and those that have ended, which keep their address for a while although another pod may have it.
+fn running() -> Value {
+    json!({
+        "action": "drop",
+        "source_labels": ["__meta_kubernetes_pod_phase"],
+        "regex": "Pending|Succeeded|Failed",
+    })
 }
 
 fn copy(from: &str, to: &str) -> Value {
