@@ -7,6 +7,7 @@ mod grammar;
 mod promql;
 mod requirements;
 mod rules;
+mod template;
 #[cfg(test)]
 mod tests;
 mod workload;

@@ -124,18 +124,41 @@ async fn drain(stream: Option<impl AsyncRead + Unpin>) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
-/// The lines that say what is wrong, joined and shortened.
+/// What is wrong, in one line: the tool's words without what it says of progress, shortened.
 pub(super) fn reason(output: &str) -> String {
-    let lines: Vec<&str> = output.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let bad = |line: &&&str| {
-        let line = line.to_ascii_lowercase();
-        ["fail", "error", "err=", "unmarshal", "could not", "invalid", "undefined"]
-            .iter()
-            .any(|word| line.contains(word))
+    let progress = |line: &str| {
+        line.is_empty()
+            || line.starts_with("amtool: error: failed to validate")
+            || line.contains("SUCCESS")
+            || (line.starts_with("Checking") && !line.contains("FAILED"))
     };
-    let mut telling: Vec<&str> = lines.iter().filter(bad).copied().collect();
-    if telling.is_empty() {
-        telling = lines;
+    let lines = output.lines().map(str::trim).filter(|line| !progress(line));
+    // The word stands on a line of its own, or after the file that was checked.
+    let told = lines.map(|line| line.split_once("FAILED:").map_or(line, |(_, rest)| rest.trim()));
+    let told: Vec<&str> = told.filter(|line| !line.is_empty()).collect();
+    told.join("; ").chars().take(MAX_REASON).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn the_reason_is_what_is_wrong_and_not_how_far_it_came() {
+        for (output, wanted) in [
+            (
+                "Checking prometheus.yaml\n  SUCCESS: 1 rule files found\n\nChecking rules/a.yaml\n  FAILED:\n\
+                 rules/a.yaml: group \"a\", rule 1, \"A\": annotation \"summary\": unexpected \"*\" in operand\n",
+                "rules/a.yaml: group \"a\", rule 1, \"A\": annotation \"summary\": unexpected \"*\" in operand",
+            ),
+            (
+                "amtool: error: failed to validate 1 file(s)\nChecking 'alertmanager.yaml'  FAILED: undefined receiver \"x\" used in route\n",
+                "undefined receiver \"x\" used in route",
+            ),
+            ("failed to reload config: one or more errors\n", "failed to reload config: one or more errors"),
+        ] {
+            assert_eq!(reason(output), wanted);
+        }
+        assert_eq!(reason(&"x".repeat(9_000)).len(), super::MAX_REASON);
     }
-    telling.join("; ").chars().take(MAX_REASON).collect()
 }

@@ -8,7 +8,7 @@ use obstack_crds::status::Rejected;
 use crate::units::PromDuration;
 
 use super::grammar::{is_label_name, is_metric_name};
-use super::{Fault, Faults, child_path, promql, quoted};
+use super::{Fault, Faults, child_path, promql, quoted, template};
 
 /// The faults of each group that has some, by its index in the list.
 pub(super) fn faults_by_group(groups: &[RuleGroup]) -> BTreeMap<usize, Vec<Fault>> {
@@ -85,14 +85,12 @@ fn check(path: &str, rule: &Rule, faults: &mut Faults) {
                     "a name of letters, digits and underscores that starts with a letter, such as severity";
                 faults.add(path.as_str(), quoted(name), write);
             }
-            if open_template(value) {
-                faults.add(path, quoted(value), "}} after every {{: a template's action is not closed");
+            // A recording rule's labels are taken as they are.
+            if rule.alert.is_some()
+                && let Some(write) = template::fault(value)
+            {
+                faults.add(path, quoted(value), write);
             }
         }
     }
-}
-
-/// Whether a template has an action that nothing closes.
-fn open_template(text: &str) -> bool {
-    text.rfind("{{").is_some_and(|start| !text[start..].contains("}}"))
 }

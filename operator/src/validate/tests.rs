@@ -281,6 +281,10 @@ fn a_broken_rule_group_is_kept_out_by_itself() {
         ("{name: b, rules: [{alert: A, expr: up, for: 5 minutes}]}", "5 minutes"),
         ("{name: b, rules: [{alert: A, expr: up, labels: {'a-b': x}}]}", "a-b"),
         ("{name: b, rules: [{alert: A, expr: up, annotations: {summary: 'x {{ $value'}}]}", "not closed"),
+        (
+            "{name: b, rules: [{alert: A, expr: up, annotations: {summary: '{{ $value * 2 }}'}}]}",
+            "arithmetic",
+        ),
         ("{name: b, interval: often, rules: [{alert: A, expr: up}]}", "often"),
         ("{name: b, rules: []}", "no rule"),
         ("{name: good, rules: [{alert: A, expr: up}]}", "second time"),
