@@ -204,7 +204,10 @@ impl Controller {
                 self.world.metrics.count_reconcile(outcome.result, length);
                 let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
                 tracing::debug!(stack = %id, result = outcome.result, millis, "reconciled");
-                if outcome.next != Next::Forget {
+                if self.world.observer.stores.stacks.get(Some(&id.namespace), &id.name).is_none() {
+                    // It went while it was looked at, and what was noted since goes too.
+                    self.world.metrics.forget_stack(&id);
+                } else if outcome.next != Next::Forget {
                     self.secrets.insert(id.clone(), outcome.secrets);
                 }
                 self.queue.finish(&id, outcome.next, now, rand::random());

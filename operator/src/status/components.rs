@@ -154,7 +154,8 @@ fn blocked(pod: &Pod) -> Option<String> {
         let condition = conditions.find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
         Some(join(condition.reason.as_deref().unwrap_or("Unschedulable"), condition.message.as_deref()))
     };
-    waiting.or_else(unschedulable).map(|reason| format!("pod {}: {reason}", pod.name_any()))
+    // Without the pod's name: most are random, and the status of a stack changes only when something does.
+    waiting.or_else(unschedulable)
 }
 
 fn waiting_reason(container: &ContainerStatus) -> Option<String> {

@@ -17,6 +17,11 @@ async fn a_stack_at_rest_is_not_written_to() {
     let bench = Bench::start().await;
     bench.stack(json!({})).await;
     let operator = bench.operator().await;
+    until("nothing to be on its way", BOUND, || async {
+        let seen = bench.condition("Progressing").await;
+        if seen == "False Settled" { Ok(()) } else { Err(seen) }
+    })
+    .await;
     bench.settled().await;
     let begun = bench.server().audit_next();
     let before = operator.metric("obstack_reconcile_seconds_count").await;
