@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::bench::{BOUND, Bench, NAMESPACE, OPERATOR, Operator, Shared};
 
 /// Clusters that work at the same time: they wait more than they compute.
-const CLUSTERS: usize = 4;
+const CLUSTERS: usize = 2;
 
 /// Writes that every run makes.
 const CERTAIN: usize = 40;
