@@ -94,7 +94,7 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// The table has no such image.
-    #[error("no binary for image {0} on this machine: the sandbox runs images named {known}", known = known())]
+    #[error("no binary for image {0} on this machine")]
     Unknown(String),
     /// The table has the image, and the machine lacks its binary.
     #[error(
@@ -106,10 +106,6 @@ pub enum ImageError {
         /// The names that were looked for.
         names: String,
     },
-}
-
-fn known() -> String {
-    IMAGES.iter().map(|image| image.repository).collect::<Vec<_>>().join(", ")
 }
 
 /// Last segment of the repository of an image reference: `prometheus` of `quay.io/prometheus/prometheus:v3`.
