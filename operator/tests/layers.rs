@@ -1,5 +1,7 @@
 //! Dependencies run one way: `crds <- decide <- desired <- reconcile`, and only the edges name a client.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test says what broke")]
+
 use std::path::{Path, PathBuf};
 
 /// Modules that may name a Kubernetes client or an HTTP client. `lease` is the Kubernetes half of an election.
