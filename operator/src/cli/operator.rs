@@ -47,6 +47,12 @@ pub struct OperatorArgs {
     /// How long the API server may take to answer at first.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     startup_timeout: Duration,
+    /// How long an answer of the API server may take until it begins.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration, hide = true)]
+    answer_timeout: Duration,
+    /// How long the watches may take to list before stacks are looked at all the same.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, hide = true)]
+    sync_timeout: Duration,
     #[command(flatten)]
     logging: LogArgs,
     /// Name of the pod.
@@ -117,6 +123,8 @@ fn options(args: OperatorArgs) -> Options {
         image: args.image,
         resync: args.resync,
         startup_timeout: args.startup_timeout,
+        answer_timeout: args.answer_timeout,
+        sync_timeout: args.sync_timeout,
     }
 }
 

@@ -52,6 +52,11 @@ pub struct Options {
     pub resync: Duration,
     /// How long the API server may take to answer at first.
     pub startup_timeout: Duration,
+    /// How long an answer of the API server may take until it begins, lists and watches included.
+    pub answer_timeout: Duration,
+    /// How long the stores may take to sync before a stack is looked at all the same: a kind that cannot be
+    /// read must not stop the others.
+    pub sync_timeout: Duration,
 }
 
 /// Runs the operator on the cluster that is configured, until `stop`.
@@ -61,7 +66,7 @@ pub struct Options {
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), StartError> {
     let address = options.listen;
     let listener = http::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-    let (client, url) = start::client().await?;
+    let (client, url) = start::client(options.answer_timeout).await?;
     run_on(client, &url, listener, options, stop).await
 }
 
@@ -85,8 +90,10 @@ pub async fn run_on(
     let pages = Pages::default();
     let router =
         http::router(metrics.clone(), health.clone(), http::decisions::router(Arc::new(pages.clone())));
+    // Port 0 asks the system for one that is free: what it gave is what is told.
+    let address = listener.local_addr().unwrap_or(options.listen);
     let server = tokio::spawn(http::serve(listener, router, serving.clone()));
-    tracing::info!(address = %options.listen, "serving /metrics, /healthz, /readyz and /decisions");
+    tracing::info!(%address, "serving /metrics, /healthz, /readyz and /decisions");
 
     start::wait_for_api(&client, url, options.startup_timeout, &health).await?;
     if !start::wait_for_types(&client, &options.scope, &health, &stop).await {
@@ -123,7 +130,7 @@ pub async fn run_on(
         settings: Settings { catalog, operator_image: options.image.clone(), operator_namespace: home },
         statuses: std::sync::Mutex::default(),
     };
-    let controller = Controller::new(Arc::new(world), client, health, leads, options.resync);
+    let controller = Controller::new(Arc::new(world), client, health, leads, &options);
     controller.run(triggered, stop).await;
 
     // Writes end first, then the Lease goes back, so that nobody else writes before.

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Options;
 use super::queue::{Next, Queue};
 use crate::apply::writer::within;
 use crate::error::Class;
@@ -28,8 +29,6 @@ const AT_ONCE: usize = 4;
 const BEAT: Duration = Duration::from_secs(1);
 /// How often the API server is asked whether it answers.
 const PING: Duration = Duration::from_secs(5);
-/// How long the stores may take to answer at all before a stack is looked at all the same.
-const SYNC_LIMIT: Duration = Duration::from_secs(10);
 /// How long reconciles may take to end when the operator stops.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long after a failed sweep the next one comes.
@@ -53,7 +52,7 @@ pub(super) struct Controller {
     secrets: HashMap<StackId, BTreeSet<String>>,
     sweep_at: Option<Instant>,
     sweeping: bool,
-    started: Instant,
+    sync_until: Instant,
 }
 
 impl Controller {
@@ -62,20 +61,20 @@ impl Controller {
         client: Client,
         health: Arc<Health>,
         leads: watch::Receiver<bool>,
-        resync: Duration,
+        options: &Options,
     ) -> Self {
         Self {
             world,
             client,
             health,
             leads,
-            queue: Queue::new(resync),
+            queue: Queue::new(options.resync),
             tasks: JoinSet::new(),
             reconciling: 0,
             secrets: HashMap::new(),
             sweep_at: None,
             sweeping: false,
-            started: Instant::now(),
+            sync_until: Instant::now() + options.sync_timeout,
         }
     }
 
@@ -131,7 +130,7 @@ impl Controller {
 
     fn may_begin(&self, now: Instant) -> bool {
         // A kind whose watch has failed is known to be unknown: it must not stop the others.
-        now.duration_since(self.started) > SYNC_LIMIT || !self.world.observer.stores.is_pending()
+        now > self.sync_until || !self.world.observer.stores.is_pending()
     }
 
     fn show(&self, now: Instant, leads: bool) {

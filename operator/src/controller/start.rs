@@ -3,10 +3,15 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use axum::http::Response;
+use futures::future::BoxFuture;
 use kube::api::{Api, ListParams};
+use kube::client::{ClientBuilder, DynBody};
 use kube::{Client, Config};
 use obstack_crds::ObservabilityStack;
 use tokio_util::sync::CancellationToken;
+use tower::BoxError;
+use tower::util::MapFutureLayer;
 
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
 use crate::decide::CatalogError;
@@ -53,17 +58,26 @@ pub enum StartError {
     Http(#[from] reqwest::Error),
 }
 
-/// A client of the cluster that is configured.
+/// An answer on its way through the client.
+type Answer = BoxFuture<'static, Result<Response<Box<DynBody>>, BoxError>>;
+
+/// A client of the cluster that is configured. Every answer has to begin within `limit`: without a bound, a
+/// list or the start of a watch that is never answered would be waited for forever, and that kind would not be
+/// seen again.
 ///
 /// # Errors
 /// When none is configured, or it cannot be used.
-pub async fn client() -> Result<(Client, String), StartError> {
+pub async fn client(limit: Duration) -> Result<(Client, String), StartError> {
     let mut config = Config::infer().await.map_err(|error| StartError::NoCluster(Box::new(error)))?;
     // A write that is sent again by the client would not ask the gate again.
     config.default_retry = false;
     let url = config.cluster_url.to_string();
-    let client = Client::try_from(config).map_err(|error| StartError::BadCluster(Box::new(error)))?;
-    Ok((client, url))
+    let builder = ClientBuilder::try_from(config).map_err(|error| StartError::BadCluster(Box::new(error)))?;
+    let bounded = MapFutureLayer::new(move |answer: Answer| async move {
+        let late = |_| BoxError::from(format!("no answer within {} s", limit.as_secs()));
+        tokio::time::timeout(limit, answer).await.map_err(late)?
+    });
+    Ok((builder.with_layer(&bounded).build(), url))
 }
 
 /// Waits until the API server answers.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta, Resource, ResourceExt};
+use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta, Resource, ResourceExt, TypeMeta};
 use kube::runtime::reflector::{Lookup, ObjectRef, Store, store::Writer};
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
@@ -246,9 +246,11 @@ impl Start<'_> {
                 let writer = Writer::new(kind.clone());
                 let health = Arc::<RwLock<Health>>::default();
                 let part = Part { store: writer.as_reader(), health: health.clone() };
-                let stream = watch(self.api_of(kind, *target), config.clone()).modify(|object| {
+                let named = kind.clone();
+                let stream = watch(self.api_of(kind, *target), config.clone()).modify(move |object| {
                     // Nothing here asks who manages a field, and it is the larger half of many objects.
                     object.meta_mut().managed_fields = None;
+                    Self::name_kind(&named, object);
                 });
                 self.tasks.spawn(follow(stream, Some(writer), health, self.triggers.clone(), rule));
                 part
@@ -272,9 +274,14 @@ impl Start<'_> {
     }
 }
 
-/// Makes the API of a kind: typed kinds and dynamic ones differ in how.
+/// What typed kinds and dynamic ones differ in.
 trait ApiOf<K: Resource> {
+    /// The API of a kind.
     fn api_of(&self, kind: &K::DynamicType, namespace: Option<&str>) -> Api<K>;
+
+    /// Writes the kind into an object. The items of a list come without, and an object would differ from
+    /// itself as a watch or a write shows it.
+    fn name_kind(kind: &K::DynamicType, object: &mut K);
 }
 
 impl ApiOf<DynamicObject> for Start<'_> {
@@ -283,6 +290,11 @@ impl ApiOf<DynamicObject> for Start<'_> {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, kind),
             None => Api::all_with(self.client.clone(), kind),
         }
+    }
+
+    fn name_kind(kind: &ApiResource, object: &mut DynamicObject) {
+        let named = || TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() };
+        object.types.get_or_insert_with(named);
     }
 }
 
@@ -293,6 +305,8 @@ impl ApiOf<Pod> for Start<'_> {
             None => Api::all(self.client.clone()),
         }
     }
+
+    fn name_kind((): &(), _pod: &mut Pod) {}
 }
 
 /// Follows one watch for as long as the operator runs.

@@ -130,6 +130,8 @@ impl Bench {
             image: "ghcr.io/obstack/obstack:0.1.0".to_owned(),
             resync: Duration::from_millis(400),
             startup_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(5),
+            sync_timeout: Duration::from_secs(10),
         };
         change(&mut options);
         let stop = CancellationToken::new();
