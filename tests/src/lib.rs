@@ -1,8 +1,9 @@
-//! What the end-to-end tests share: bounded waiting, an operator as a process of its own, a receiver in
-//! Slack's shape, and short ways to ask Prometheus and Alertmanager.
+//! What the end-to-end tests share: bounded waiting, a control plane in this process, an operator as a process
+//! of its own, a receiver in Slack's shape, and short ways to ask Prometheus and Alertmanager.
 
 pub mod ask;
 pub mod parts;
+pub mod plane;
 pub mod process;
 pub mod receiver;
 pub mod wait;
