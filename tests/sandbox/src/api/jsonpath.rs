@@ -30,10 +30,12 @@ fn follow<'a>(value: &'a Value, step: &Step) -> Vec<&'a Value> {
         },
         Step::Filter(field, wanted) => {
             let items = value.as_array();
-            let matches = |item: &&Value| match first(item, field) {
-                Value::String(text) => text == *wanted,
-                Value::Null => false,
-                other => other.to_string() == *wanted,
+            let matches = |item: &&Value| {
+                let found = match first(item, field) {
+                    Value::String(text) => text,
+                    other => other.to_string(),
+                };
+                found == *wanted
             };
             items.into_iter().flatten().filter(matches).collect()
         }
@@ -109,4 +111,32 @@ fn bracket(text: &str) -> Option<Step> {
 
 fn unquote(text: &str) -> String {
     text.trim_matches(['"', '\'']).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first;
+    use serde_json::json;
+
+    #[test]
+    fn paths_of_printer_columns() {
+        let object = json!({
+            "spec": {"a": [{"n": "x", "v": 1}, {"n": "y", "v": 2}], "dotted.name/key": "z"},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}, {"type": "Live]", "status": "No"}]},
+        });
+        for (path, wanted) in [
+            (".spec.a[0].n", json!("x")),
+            (".spec.a[1].v", json!(2)),
+            (".spec.a[*].v", json!(1)),
+            (".spec.a[?(@.v==2)].n", json!("y")),
+            (".status.conditions[?(@.type==\"Ready\")].status", json!("True")),
+            (".status.conditions[?(@.type=='Live]')].status", json!("No")),
+            (".spec.dotted\\.name/key", json!("z")),
+            (".spec['dotted.name/key']", json!("z")),
+            (".spec.none", json!(null)),
+            (".status.conditions[?(@.type==\"None\")].status", json!(null)),
+        ] {
+            assert_eq!(first(&object, path), wanted, "{path}");
+        }
+    }
 }

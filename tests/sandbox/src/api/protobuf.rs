@@ -251,3 +251,52 @@ fn time(bytes: &[u8], format: &str) -> Value {
     let time = i32::try_from(nanoseconds).ok().and_then(|n| jiff::Timestamp::new(seconds, n).ok());
     time.map_or(Value::Null, |time| time.strftime(format).to_string().into())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::{MAGIC, decode};
+    use serde_json::json;
+
+    fn bytes(number: u8, content: &[u8]) -> Vec<u8> {
+        let mut out = vec![(number << 3) | 2, u8::try_from(content.len()).unwrap_or(u8::MAX)];
+        out.extend(content);
+        out
+    }
+
+    fn envelope(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
+        let types = [bytes(1, api_version.as_bytes()), bytes(2, kind.as_bytes())].concat();
+        [MAGIC.to_vec(), bytes(1, &types), bytes(2, raw)].concat()
+    }
+
+    #[test]
+    fn objects_lose_zeros_that_nobody_set_and_keep_those_that_somebody_did() {
+        let name = bytes(1, &bytes(1, b"a"));
+        let pair = [bytes(1, b"key"), bytes(2, b"\x01\x02")].concat();
+        let raw = [name.clone(), bytes(2, &pair), bytes(3, b""), vec![5 << 3, 0]].concat();
+        assert_eq!(
+            decode(&envelope("v1", "Secret", &raw)),
+            Ok(json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "data": {"key": "AQI="},
+                "immutable": false,
+            }))
+        );
+        // spec { replicas 0, minReadySeconds 0, strategy {} }
+        let raw = [name, bytes(2, &[vec![1 << 3, 0, 5 << 3, 0], bytes(4, b"")].concat())].concat();
+        assert_eq!(
+            decode(&envelope("apps/v1", "Deployment", &raw)),
+            Ok(json!({
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"},
+                "spec": {"replicas": 0, "strategy": {}},
+            }))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        for body in [&b"{}"[..], &b"k8s\0\x0a\xff"[..], &envelope("v9", "Nothing", b"")] {
+            let text = decode(body).unwrap_err();
+            assert!(text.ends_with("send application/json"), "{text}");
+        }
+    }
+}

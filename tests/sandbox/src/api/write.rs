@@ -2,7 +2,7 @@
 
 use super::errors::{ApiError, ApiResult, Cause};
 use super::patch::fieldset::FieldSet;
-use super::patch::managed::{ManagedFields, Manager};
+use super::patch::managed::{ManagedFields, Manager, Write};
 use super::rbac::{self, Attributes};
 use super::registry::{Resource, crd, defaults};
 use super::server::{Context, Outcome, Server};
@@ -80,22 +80,12 @@ impl Server {
             meta::set(&mut object, "generation", Some(json!(1)));
         }
         let mut managers = ManagedFields::default();
+        let manager = ctx.manager(if apply { "Apply" } else { "Update" });
+        let write = Write { schema: &resource.schema, manager: &manager, ignored: &ctx.ignored(), now: &now };
         if apply {
-            let mut applied = sent;
-            let empty = json!({});
-            managers.apply(
-                &empty,
-                &mut_config(&mut applied),
-                &resource.schema,
-                &ctx.manager("Apply"),
-                &ctx.ignored(),
-                true,
-                &now,
-            )?;
+            managers.apply(&json!({}), &owned(sent), true, &write)?;
         } else {
-            let manager = ctx.manager("Update");
-            let empty = defaults::with_skeleton(resource, &json!({}));
-            managers.update(&empty, &object, &resource.schema, &manager, &ctx.ignored(), &now);
+            managers.update(&defaults::with_skeleton(resource, &json!({})), &object, &write);
         }
         managers.store(&mut object);
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
@@ -126,7 +116,13 @@ impl Server {
             let mut managers =
                 if ManagedFields::is_reset(sent) { ManagedFields::default() } else { ManagedFields::of(old) };
             let old = defaults::with_skeleton(&ctx.resource, old);
-            managers.update(&old, new, &ctx.resource.schema, &ctx.manager("Update"), &ctx.ignored(), &now);
+            let schema = &ctx.resource.schema;
+            let manager = ctx.manager("Update");
+            managers.update(
+                &old,
+                new,
+                &Write { schema, manager: &manager, ignored: &ctx.ignored(), now: &now },
+            );
             Ok(managers)
         })
     }
@@ -218,12 +214,13 @@ impl Server {
         let old = store
             .get(ctx.storage(), ctx.namespace(), &ctx.info.name)
             .ok_or_else(|| ctx.not_found(&ctx.info.name))?;
-        let config = mut_config(&mut config);
+        let config = owned(config);
         let mut managers = ManagedFields::of(&old);
         let manager = ctx.manager("Apply");
         let now = meta::now();
-        let mut merged =
-            managers.apply(&old, &config, &ctx.resource.schema, &manager, &ctx.ignored(), force, &now)?;
+        let schema = &ctx.resource.schema;
+        let write = Write { schema, manager: &manager, ignored: &ctx.ignored(), now: &now };
+        let mut merged = managers.apply(&old, &config, force, &write)?;
         if let Some(version) = config.pointer("/metadata/resourceVersion") {
             merged["metadata"]["resourceVersion"] = version.clone();
         }
@@ -319,7 +316,9 @@ impl Server {
             api_version: resource.api_version(),
             subresource: String::new(),
         };
-        managers.update(old, &new, &resource.schema, &manager, &FieldSet::default(), &meta::now());
+        let (ignored, now) = (FieldSet::default(), meta::now());
+        let schema = &resource.schema;
+        managers.update(old, &new, &Write { schema, manager: &manager, ignored: &ignored, now: &now });
         managers.store(&mut new);
         if new != *old {
             let object = store.put(&resource.storage, new);
@@ -337,12 +336,12 @@ impl Server {
 }
 
 /// The configuration as it is owned: without what the server sets.
-fn mut_config(config: &mut Value) -> Value {
-    let metadata = meta::metadata(config);
+fn owned(mut config: Value) -> Value {
+    let metadata = meta::metadata(&mut config);
     for field in ["managedFields", "creationTimestamp", "selfLink", "generation"] {
         metadata.remove(field);
     }
-    config.clone()
+    config
 }
 
 fn same_type(resource: &Resource, object: &Value) -> ApiResult<()> {

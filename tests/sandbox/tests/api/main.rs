@@ -4,6 +4,7 @@
 
 mod access;
 mod apply;
+mod clients;
 mod collect;
 mod custom;
 mod harness;

@@ -151,20 +151,17 @@ async fn dispatch(
     }
     let resource =
         server.registry().get(&info.group, &info.version, &info.resource).ok_or_else(|| absent(&info))?;
-    if info.namespace.is_empty() != !resource.namespaced && !resource.is("", "namespaces") {
-        let across = resource.namespaced && matches!(info.verb.as_str(), "list" | "watch");
-        if !across && resource.namespaced {
-            return Err(ApiError::method_not_allowed());
-        }
-        if !resource.namespaced {
-            return Err(ApiError::no_resource());
-        }
+    let named_space = !info.namespace.is_empty();
+    if !resource.namespaced && named_space && !resource.is("", "namespaces") {
+        return Err(ApiError::no_resource());
+    }
+    if resource.namespaced && !named_space && !matches!(info.verb.as_str(), "list" | "watch") {
+        return Err(ApiError::method_not_allowed());
     }
     let ctx = Context { info, query, user, resource };
-    if !ctx.info.subresource.is_empty() || ctx.resource.create_only {
-        if let Some(answer) = special::serve(server, &ctx, headers, &body).await? {
-            return Ok(answer);
-        }
+    let special = !ctx.info.subresource.is_empty() || ctx.resource.create_only;
+    if special && let Some(answer) = special::serve(server, &ctx, headers, &body)? {
+        return Ok(answer);
     }
     match ctx.info.verb.as_str() {
         "get" => read::get(server, &ctx, headers).map(Into::into),

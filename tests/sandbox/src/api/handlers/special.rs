@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Answers what the plain verbs do not; `None` leaves it to them.
-pub(super) async fn serve(
+pub(super) fn serve(
     server: &Arc<Server>,
     ctx: &Context,
     headers: &HeaderMap,

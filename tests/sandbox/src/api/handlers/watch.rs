@@ -158,8 +158,8 @@ impl Watch {
         let resource = &self.ctx.resource;
         resource.custom.as_ref().is_some_and(|custom| {
             let current = self.server.registry().get(&resource.group, &resource.version, &resource.plural);
-            !current
-                .is_some_and(|r| r.custom.as_ref().is_some_and(|c| c.definition_uid == custom.definition_uid))
+            let uid = current.as_ref().and_then(|r| r.custom.as_ref()).map(|c| &c.definition_uid);
+            uid != Some(&custom.definition_uid)
         })
     }
 

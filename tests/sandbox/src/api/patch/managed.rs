@@ -18,6 +18,16 @@ pub(crate) struct Manager {
     pub(crate) subresource: String,
 }
 
+/// One write, as far as ownership is concerned.
+pub(crate) struct Write<'a> {
+    pub(crate) schema: &'a Schema,
+    pub(crate) manager: &'a Manager,
+    /// Fields that the endpoint cannot write.
+    pub(crate) ignored: &'a FieldSet,
+    /// Time of the write, RFC 3339.
+    pub(crate) now: &'a str,
+}
+
 #[derive(Clone, Debug)]
 struct Owned {
     set: FieldSet,
@@ -110,15 +120,8 @@ impl ManagedFields {
     }
 
     /// A create, update or patch that is not an apply: what changed becomes the writer's.
-    pub(crate) fn update(
-        &mut self,
-        old: &Value,
-        new: &Value,
-        schema: &Schema,
-        manager: &Manager,
-        ignored: &FieldSet,
-        now: &str,
-    ) {
+    pub(crate) fn update(&mut self, old: &Value, new: &Value, write: &Write<'_>) {
+        let Write { schema, manager, ignored, now } = *write;
         let comparison = fieldset::compare(&stripped(old), &stripped(new), schema);
         self.release(&comparison, manager);
         let mut set = self.entries.get(manager).map(|o| o.set.clone()).unwrap_or_default();
@@ -141,14 +144,12 @@ impl ManagedFields {
         &mut self,
         live: &Value,
         config: &Value,
-        schema: &Schema,
-        manager: &Manager,
-        ignored: &FieldSet,
         force: bool,
-        now: &str,
+        write: &Write<'_>,
     ) -> Result<Value, ApiError> {
+        let Write { schema, manager, ignored, now } = *write;
         let live_plain = stripped(live);
-        let config_plain = stripped(config);
+        let config_plain = without(stripped(config), ignored);
         let mut merged = apply::merge(&live_plain, &config_plain, schema);
         let mut set = fieldset::of(&config_plain, schema);
         set.recursive_difference(ignored);
@@ -191,6 +192,14 @@ fn stripped(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(map) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         map.remove("managedFields");
+    }
+    object
+}
+
+/// The object without the fields of a set, which has whole fields only.
+fn without(mut object: Value, fields: &FieldSet) -> Value {
+    if let Some(map) = object.as_object_mut() {
+        map.retain(|name, _| !fields.children.get(&fieldset::field(name)).is_some_and(|f| f.here));
     }
     object
 }
