@@ -1,13 +1,13 @@
 //! The rules of a schema, evaluated as the API server does.
 
-use kube::core::cel::Validator;
+use kube::core::cel::{CompiledSchema, Validator};
 use serde_json::Value;
 
 use crate::validate::{Fault, quoted};
 
 /// What breaks a rule of the schema.
-pub(super) fn faults(schema: &Value, body: &Value) -> Vec<Fault> {
-    let Err(errors) = Validator::new().validate(schema, body, None) else { return Vec::new() };
+pub(super) fn faults(schema: &CompiledSchema, body: &Value) -> Vec<Fault> {
+    let Err(errors) = Validator::new().validate_compiled(schema, body, None) else { return Vec::new() };
     errors
         .into_vec()
         .into_iter()

@@ -7,10 +7,12 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use k8s_openapi::api::core::v1::{Affinity, Toleration, TopologySpreadConstraint};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::cel::{CompiledSchema, compile_schema};
 use obstack_crds::stack::ObservabilityStackSpec;
 use obstack_crds::{Component, ObservabilityStack};
 use serde_json::{Value, json};
@@ -86,14 +88,20 @@ pub fn to_stack(checked: &Checked) -> Result<ObservabilityStack, Fault> {
 
 /// The form of an object, and the paths at which a stand-in took the place of what was there.
 fn check_shape(node: &Node, kind: &str) -> (Checked, Vec<String>) {
-    let Some(schema) = schema_of(kind) else { return (Checked::default(), Vec::new()) };
+    let Some((schema, rules)) = SCHEMAS.get(kind) else { return (Checked::default(), Vec::new()) };
     let mut walk = schema::Walk::default();
-    let body = walk.read(&schema, node, "").unwrap_or_else(|| json!({}));
+    let body = walk.read(schema, node, "").unwrap_or_else(|| json!({}));
     let broken: BTreeSet<String> = walk.faults.iter().map(|fault| fault.path.clone()).collect();
-    let rules = cel::faults(&schema, &body).into_iter().filter(|fault| !broken.contains(&fault.path));
+    let rules = cel::faults(rules, &body).into_iter().filter(|fault| !broken.contains(&fault.path));
     walk.faults.extend(rules);
     (Checked { body, shape: walk.faults, meaning: Vec::new() }, walk.replaced)
 }
+
+/// The schema of each kind with its rules, read once: a folder of stacks is checked in one go.
+static SCHEMAS: LazyLock<BTreeMap<&str, (Value, CompiledSchema)>> = LazyLock::new(|| {
+    let schemas = [STACK, RECORD].into_iter().filter_map(|kind| Some((kind, schema_of(kind)?)));
+    schemas.map(|(kind, schema)| (kind, (schema.clone(), compile_schema(&schema)))).collect()
+});
 
 /// The structural schema of a kind, with what the API server knows of every object.
 fn schema_of(kind: &str) -> Option<Value> {
