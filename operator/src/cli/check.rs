@@ -103,6 +103,12 @@ impl Report {
         let wanted = format!("{}/{}", obstack_crds::GROUP, obstack_crds::VERSION);
         let (version, kind) = (document.text(&["apiVersion"]), document.text(&["kind"]));
         let (Some(version), Some(kind)) = (&version, &kind) else {
+            let like_an_object = ["apiVersion", "kind", "metadata", "spec"].map(|key| document.node.get(key));
+            // A folder also holds values of charts and settings of tools.
+            if like_an_object.iter().all(Option::is_none) {
+                self.others += 1;
+                return;
+            }
             self.ours += 1;
             let missing = if version.is_none() { "apiVersion" } else { "kind" };
             let write = if version.is_none() { wanted } else { STACK.to_owned() };
@@ -160,9 +166,10 @@ mod tests {
         let mut input = Input::default();
         input
             .add("a.yaml", &format!("{HEAD}spec: {{}}\n---\napiVersion: v1\nkind: ConfigMap\nwhatever: 1\n"));
+        input.add("values.yaml", "replicas: 3\n");
         let report = Report::of(&input);
         assert!(report.findings.is_empty(), "{:?}", report.findings);
-        assert_eq!((report.ours, report.others), (1, 1));
+        assert_eq!((report.ours, report.others), (1, 2));
     }
 
     #[test]
