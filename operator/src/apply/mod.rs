@@ -221,7 +221,7 @@ impl Applier {
                 let unchanged = present.as_ref().is_some_and(|before| {
                     before.metadata.resource_version == answer.metadata.resource_version
                 });
-                if let Some(paths) = drifted {
+                if let Some(paths) = drifted.filter(|_| !unchanged) {
                     self.metrics.count_drift(kind.name);
                     done.drift.push(Drift { object: key.clone(), paths });
                 }

@@ -87,7 +87,8 @@ fn compare(pod: &str, wanted: &WantedEngine, said: &EngineFact) -> Live {
         return Live::OtherFlags(format!("{pod}: {difference}"));
     }
     match &wanted.version {
-        Some(version) if *version != said.version => {
+        // What a distribution adds after a plus sign is its own build of the same version.
+        Some(version) if *version != said.version.split('+').next().unwrap_or_default() => {
             Live::OtherVersion(format!("{pod} is version {}, wanted is {version}", said.version))
         }
         _ => Live::Yes,

@@ -25,6 +25,8 @@ const QUIET: Duration = Duration::from_millis(1_000);
 pub(crate) const OPERATOR: &str = "operator";
 /// Namespace of the stacks.
 pub(crate) const NAMESPACE: &str = "monitoring";
+/// Namespace of the operator.
+pub(crate) const HOME: &str = "obstack-system";
 
 /// A cluster without a node.
 pub(crate) struct Bench {
@@ -42,22 +44,32 @@ pub(crate) struct Operator {
 }
 
 impl Bench {
-    /// A cluster with the API types and a namespace.
+    /// A cluster with the API types and the namespaces.
     pub(crate) async fn start() -> Self {
+        let bench = Self::without_types().await;
+        bench.install_types().await;
+        bench
+    }
+
+    /// A cluster with the namespaces alone.
+    pub(crate) async fn without_types() -> Self {
         let options = cluster::Options { node: false, ..cluster::Options::default() };
         let cluster = Cluster::start(options).await.unwrap();
-        let admin = cluster.client();
-        let bench = Self { cluster, admin };
-        for crd in obstack_crds::all() {
-            let resource = ApiResource::erase::<CustomResourceDefinition>(&());
-            bench.put(&resource, None, serde_json::to_value(&crd).unwrap()).await;
-        }
+        let bench = Self { admin: cluster.client(), cluster };
         let namespaces = ApiResource::erase::<k8s_openapi::api::core::v1::Namespace>(&());
-        for name in [NAMESPACE, "obstack-system"] {
+        for name in [NAMESPACE, HOME] {
             let body = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
             bench.put(&namespaces, None, body).await;
         }
         bench
+    }
+
+    /// Installs the API types.
+    pub(crate) async fn install_types(&self) {
+        let resource = ApiResource::erase::<CustomResourceDefinition>(&());
+        for crd in obstack_crds::all() {
+            self.put(&resource, None, serde_json::to_value(&crd).unwrap()).await;
+        }
     }
 
     /// The API server, for its log of requests and its faults.
@@ -126,7 +138,7 @@ impl Bench {
             scope: Scope::Cluster,
             lease_namespace: None,
             identity: identity.to_owned(),
-            namespace: Some("obstack-system".to_owned()),
+            namespace: Some(HOME.to_owned()),
             image: "ghcr.io/obstack/obstack:0.1.0".to_owned(),
             resync: Duration::from_millis(400),
             startup_timeout: Duration::from_secs(10),
@@ -152,6 +164,11 @@ impl Bench {
 
     /// Waits until the stack has a status and its operator has not written for a while.
     pub(crate) async fn settled(&self) {
+        self.settled_for(OPERATOR).await;
+    }
+
+    /// The same for the operator of this user.
+    pub(crate) async fn settled_for(&self, user: &str) {
         let mut seen = (self.server().audit_next(), Instant::now());
         let mut of_late = Vec::new();
         until("a settled stack", BOUND, || {

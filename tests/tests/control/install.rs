@@ -6,7 +6,13 @@ use obstack::observe::stores::Scope;
 use obstack_sandbox::api::AuditEntry;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, NAMESPACE};
+use kube::api::ApiResource;
+use obstack_tests::wait::until;
+
+use crate::bench::{BOUND, Bench, HOME, NAMESPACE};
+
+/// User of the manifests' account.
+const ACCOUNT: &str = "system:serviceaccount:obstack-system:obstack";
 
 /// One right: API group, resource with its subresource, verb.
 type Right = (String, String, String);
@@ -54,25 +60,43 @@ fn used(entry: &AuditEntry) -> Right {
     (request.group.clone(), resource, request.verb.clone())
 }
 
-/// What an operator with this scope asks for over the life of a stack.
-async fn requests(scope: Scope, spec: Value) -> BTreeSet<Right> {
+/// What an operator asks for over the life of a stack, as the account of a manifest and with its rights.
+async fn requests(file: &str, scope: Scope, spec: Value) -> BTreeSet<Right> {
     let bench = Bench::start().await;
+    for document in documents(file).into_iter().filter(|document| document["kind"] != "Deployment") {
+        let namespace = document["metadata"]["namespace"].as_str().map(str::to_owned);
+        bench.put(&resource_of(&document), namespace.as_deref(), document).await;
+    }
     bench.stack(spec).await;
-    let operator = bench.operator_with(crate::bench::OPERATOR, |options| options.scope = scope).await;
-    bench.settled().await;
+    let kubeconfig = bench.server().kubeconfig_for_account(HOME, "obstack");
+    let operator = bench.operator_as(&kubeconfig, "operator", |options| options.scope = scope).await;
+    until("the stack to be taken up", BOUND, || async {
+        let degraded = bench.condition("Degraded").await;
+        if degraded == "False AsExpected" { Ok(()) } else { Err(degraded) }
+    })
+    .await;
+    bench.settled_for(ACCOUNT).await;
     bench.stacks().delete("main", &kube::api::DeleteParams::background()).await.unwrap();
-    obstack_tests::wait::until("the stack to be swept", crate::bench::BOUND, || async {
+    until("the stack to be swept", BOUND, || async {
         let left = bench.of("ClusterRole").get_opt("obstack:monitoring:main:metrics").await.unwrap();
         left.map_or(Ok(()), |_| Err("a role is left"))
     })
     .await;
     operator.stop().await;
     let log = bench.server().audit_since(0);
-    let ours =
-        |entry: &&AuditEntry| entry.request.user == crate::bench::OPERATOR && entry.request.is_resource();
+    let ours = |entry: &&AuditEntry| entry.request.user == ACCOUNT && entry.request.is_resource();
     let requests = log.iter().filter(ours).map(used).collect();
     bench.stop().await;
     requests
+}
+
+fn resource_of(document: &Value) -> ApiResource {
+    let (group, version) = match document["apiVersion"].as_str().unwrap().split_once('/') {
+        Some((group, version)) => (group, version),
+        None => ("", document["apiVersion"].as_str().unwrap()),
+    };
+    let kind = document["kind"].as_str().unwrap();
+    ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(group, version, kind))
 }
 
 /// The rights that a way of using the operator needs beside those that one life of a stack shows.
@@ -100,7 +124,8 @@ fn more_of_a_writer(rights: &BTreeSet<Right>) -> BTreeSet<Right> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_cluster_role_is_what_is_used() {
     let granted = rights("install.yaml");
-    let asked = requests(Scope::Cluster, json!({ "collection": { "namespaces": ["*"] } })).await;
+    let asked =
+        requests("install.yaml", Scope::Cluster, json!({ "collection": { "namespaces": ["*"] } })).await;
     let missing: Vec<&Right> = asked.difference(&granted).collect();
     assert!(missing.is_empty(), "the ClusterRole lacks {missing:?}");
     let mut needed = asked.clone();
@@ -117,7 +142,8 @@ async fn the_cluster_role_is_what_is_used() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_install_for_one_namespace_asks_for_nothing_cluster_wide() {
     let granted = rights("install-namespaced.yaml");
-    let asked = requests(Scope::Namespaces(vec![NAMESPACE.to_owned()]), json!({})).await;
+    let asked =
+        requests("install-namespaced.yaml", Scope::Namespaces(vec![NAMESPACE.to_owned()]), json!({})).await;
     let asked: BTreeSet<Right> =
         asked.into_iter().filter(|(_, resource, _)| resource != "storageclasses").collect();
     let missing: Vec<&Right> = asked.difference(&granted).collect();

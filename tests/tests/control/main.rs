@@ -8,4 +8,5 @@ mod install;
 mod killed;
 mod layering;
 mod leaders;
+mod start;
 mod trouble;
