@@ -262,12 +262,6 @@ impl Operator {
         tokio::time::timeout(BOUND, self.task).await.expect("the operator stops").unwrap();
     }
 
-    /// Ends it between one instruction and the next.
-    pub(crate) async fn kill(self) {
-        self.task.abort();
-        let _ = self.task.await;
-    }
-
     /// What it serves at a path.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();

@@ -5,7 +5,6 @@ mod bench;
 mod changes;
 mod drift;
 mod install;
-mod killed;
 mod layering;
 mod leaders;
 mod start;

@@ -21,6 +21,8 @@ fn options(listen: SocketAddr) -> Options {
         image: "ghcr.io/obstack/obstack:0.1.0".to_owned(),
         resync: Duration::from_secs(1),
         startup_timeout: Duration::from_secs(1),
+        answer_timeout: Duration::from_secs(1),
+        sync_timeout: Duration::from_secs(1),
     }
 }
 
