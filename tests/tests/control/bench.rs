@@ -173,7 +173,7 @@ impl Bench {
         let mut of_late = Vec::new();
         until("a settled stack", BOUND, || {
             let last = self
-                .writes_since(seen.0, OPERATOR)
+                .writes_since(seen.0, user)
                 .last()
                 .map(|entry| format!("{} {} {}", entry.request.verb, entry.request.path, entry.code));
             if last.is_some() {
