@@ -11,7 +11,7 @@ const BROKEN: (&str, &str) = ("alertmanager.yaml", "route: {receiver: nobody}\nr
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_becomes_live() {
-    let Some(rig) = Rig::live(Engine::Alertmanager, Check::Tool, &[ONE]).await else { return };
+    let rig = Rig::live(Engine::Alertmanager, Check::Tool, &[ONE]).await;
     let next = rig.generation(&[TWO]);
     rig.deliver(&next);
     rig.confirmed(&next).await;
@@ -19,7 +19,7 @@ async fn a_change_becomes_live() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_amtool_refuses_never_reaches_the_engine() {
-    let Some(rig) = Rig::live(Engine::Alertmanager, Check::Tool, &[ONE]).await else { return };
+    let rig = Rig::live(Engine::Alertmanager, Check::Tool, &[ONE]).await;
     let bad = rig.generation(&[BROKEN]);
     rig.deliver(&bad);
     let reason = rig.refused(&bad, &rig.generation(&[ONE])).await;
@@ -28,7 +28,7 @@ async fn what_amtool_refuses_never_reaches_the_engine() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_engine_refuses_is_taken_back() {
-    let Some(rig) = Rig::live(Engine::Alertmanager, Check::None, &[ONE]).await else { return };
+    let rig = Rig::live(Engine::Alertmanager, Check::None, &[ONE]).await;
     let bad = rig.generation(&[BROKEN]);
     rig.deliver(&bad);
     let reason = rig.refused(&bad, &rig.generation(&[ONE])).await;

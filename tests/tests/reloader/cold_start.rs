@@ -15,7 +15,7 @@ const SHORT: Duration = Duration::from_millis(300);
 
 #[tokio::test]
 async fn the_candidate_is_laid_down_with_its_digest_in_place() {
-    let Some(rig) = Rig::new(Engine::Prometheus, Check::Tool) else { return };
+    let rig = Rig::new(Engine::Prometheus, Check::Tool);
     let generation = rig.generation(&[GOOD]);
     rig.deliver(&generation);
     assert_eq!(run_once(&rig.settings(), BOUND).await.unwrap(), generation.digest);
@@ -26,7 +26,7 @@ async fn the_candidate_is_laid_down_with_its_digest_in_place() {
 
 #[tokio::test]
 async fn the_proven_one_goes_first_where_it_is_complete() {
-    let Some(rig) = Rig::new(Engine::Prometheus, Check::Tool) else { return };
+    let rig = Rig::new(Engine::Prometheus, Check::Tool);
     let (proven, candidate) = (rig.generation(&[GOOD]), rig.generation(&[GOOD, NEWER]));
     rig.sync(&both(&candidate, &proven), &proven);
     assert_eq!(run_once(&rig.settings(), BOUND).await.unwrap(), proven.digest);
@@ -37,7 +37,7 @@ async fn the_proven_one_goes_first_where_it_is_complete() {
 
 #[tokio::test]
 async fn nothing_that_is_incomplete_or_refused_is_laid_down() {
-    let Some(rig) = Rig::new(Engine::Prometheus, Check::Tool) else { return };
+    let rig = Rig::new(Engine::Prometheus, Check::Tool);
     let error = run_once(&rig.settings(), SHORT).await.unwrap_err().to_string();
     assert!(error.contains("no pointer"), "{error}");
 
@@ -54,7 +54,7 @@ async fn nothing_that_is_incomplete_or_refused_is_laid_down() {
 
 #[tokio::test]
 async fn a_set_that_arrives_late_is_waited_for() {
-    let Some(rig) = Rig::new(Engine::Prometheus, Check::Tool) else { return };
+    let rig = Rig::new(Engine::Prometheus, Check::Tool);
     let generation = rig.generation(&[GOOD]);
     let settings = rig.settings();
     let loading = tokio::spawn(async move { run_once(&settings, BOUND).await });
@@ -65,7 +65,7 @@ async fn a_set_that_arrives_late_is_waited_for() {
 
 #[tokio::test]
 async fn a_refused_first_generation_is_told_and_the_next_one_taken() {
-    let Some(rig) = Rig::new(Engine::Prometheus, Check::Tool) else { return };
+    let rig = Rig::new(Engine::Prometheus, Check::Tool);
     let (good, bad) = (rig.generation(&[GOOD]), rig.generation(&[GOOD, BROKEN]));
     rig.deliver(&bad);
     let settings = rig.settings();

@@ -16,7 +16,7 @@ const FIRING: (&str, &str) =
 const OTHER: (&str, &str) = ("rules/c.yaml", "groups: [{name: c, rules: [{record: one, expr: vector(1)}]}]");
 const BROKEN: (&str, &str) = ("rules/c.yaml", "groups: [{name: c, rules: [{record: one, expr: 'sum('}]}]");
 
-async fn live(check: Check) -> Option<Rig> {
+async fn live(check: Check) -> Rig {
     Rig::live(Engine::Prometheus, check, &[PENDING, FIRING]).await
 }
 
@@ -39,7 +39,7 @@ async fn alert(rig: &Rig, name: &str, state: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unrelated_change_becomes_live_and_moves_no_alert() {
-    let Some(rig) = live(Check::Tool).await else { return };
+    let rig = live(Check::Tool).await;
     let before = (alert(&rig, "Pending", "pending").await, alert(&rig, "Firing", "firing").await);
 
     let next = rig.generation(&[PENDING, FIRING, OTHER]);
@@ -68,7 +68,7 @@ async fn an_unrelated_change_becomes_live_and_moves_no_alert() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_promtool_refuses_never_reaches_the_engine() {
-    let Some(rig) = live(Check::Tool).await else { return };
+    let rig = live(Check::Tool).await;
     let first = rig.generation(&[PENDING, FIRING]);
     let bad = rig.generation(&[PENDING, FIRING, BROKEN]);
     rig.deliver(&bad);
@@ -91,7 +91,7 @@ async fn what_promtool_refuses_never_reaches_the_engine() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_engine_refuses_is_taken_back() {
-    let Some(rig) = live(Check::None).await else { return };
+    let rig = live(Check::None).await;
     let first = rig.generation(&[PENDING, FIRING]);
     let before = alert(&rig, "Pending", "pending").await;
     let bad = rig.generation(&[PENDING, FIRING, BROKEN]);
@@ -107,7 +107,7 @@ async fn what_the_engine_refuses_is_taken_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mixed_set_of_parts_waits() {
-    let Some(rig) = live(Check::Tool).await else { return };
+    let rig = live(Check::Tool).await;
     let first = rig.generation(&[PENDING, FIRING]);
     let next = rig.generation(&[PENDING, FIRING, OTHER]);
     // The new pointer with the old parts.
@@ -130,7 +130,7 @@ async fn a_mixed_set_of_parts_waits() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_that_arrive_one_by_one_wait_for_the_last() {
-    let Some(mut rig) = Rig::new(Engine::Prometheus, Check::Tool) else { return };
+    let mut rig = Rig::new(Engine::Prometheus, Check::Tool);
     // Enough of text that no compressor gets into one part.
     let mut noise = String::new();
     let mut word = 1u64;
@@ -163,7 +163,7 @@ async fn files_that_arrive_one_by_one_wait_for_the_last() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_that_is_away_is_waited_for() {
-    let Some(mut rig) = live(Check::Tool).await else { return };
+    let mut rig = live(Check::Tool).await;
     let first = rig.generation(&[PENDING, FIRING]);
     rig.stop_engine();
     let next = rig.generation(&[PENDING, FIRING, OTHER]);
@@ -177,7 +177,7 @@ async fn an_engine_that_is_away_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reloader_that_was_restarted_finds_its_place() {
-    let Some(mut rig) = live(Check::None).await else { return };
+    let mut rig = live(Check::None).await;
     let first = rig.generation(&[PENDING, FIRING]);
     rig.stop_reloader().await;
     // It takes a bad one back although it has never seen the good one confirmed.

@@ -11,27 +11,20 @@ use obstack::reloader::{Settings, run, run_once};
 use obstack::running::{
     Engine, Fragment, Generation, POINTER_KEY, PROVEN_FILE, Pointer, Slot, generation_glob, part_file,
 };
-use obstack_tests::{ask, wait::until};
+use obstack_tests::{ask, parts, wait::until};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
-/// A binary of the real parts: in a folder of `OBSTACK_PARTS`, or on the PATH. Where it is missing the test
-/// is skipped with a word, and fails in CI.
-pub(crate) fn part(names: &[&str]) -> Option<PathBuf> {
+/// A binary of the real parts: in a folder of `OBSTACK_PARTS`, or on the PATH.
+pub(crate) fn part(names: &[&str]) -> PathBuf {
     let listed = std::env::var_os("OBSTACK_PARTS").unwrap_or_default();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs: Vec<PathBuf> = std::env::split_paths(&listed).chain(std::env::split_paths(&path)).collect();
-    let found =
-        names.iter().flat_map(|name| dirs.iter().map(move |dir| dir.join(name))).find(|p| p.is_file());
-    if found.is_none() {
-        let message = format!("none of {names:?} is in OBSTACK_PARTS or on the PATH");
-        assert!(std::env::var_os("CI").is_none(), "{message}");
-        eprintln!("skipped: {message}");
-    }
-    found
+    let mut found = names.iter().flat_map(|name| dirs.iter().map(move |dir| dir.join(name)));
+    found.find(|path| path.is_file()).unwrap_or_else(|| panic!("{} is missing", names[0]))
 }
 
 /// Names under which packages install an engine.
@@ -42,7 +35,7 @@ fn names(engine: Engine) -> &'static [&'static str] {
     }
 }
 
-fn tool(engine: Engine) -> Option<PathBuf> {
+fn tool(engine: Engine) -> PathBuf {
     match engine {
         Engine::Prometheus => part(&["promtool"]),
         Engine::Alertmanager => part(&["amtool"]),
@@ -71,38 +64,29 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// A rig with nothing in its slot, nothing running; none where a part is missing on this machine.
-    pub(crate) fn new(engine: Engine, check: Check) -> Option<Self> {
-        part(names(engine))?;
+    /// A rig with nothing in its slot, nothing running.
+    pub(crate) fn new(engine: Engine, check: Check) -> Self {
+        parts::require();
         let checker = match check {
-            Check::Tool => tool(engine)?,
+            Check::Tool => tool(engine),
             Check::None => PathBuf::from("/nonexistent/tool"),
         };
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("slot")).unwrap();
         let (port, listen) = (free_port(), free_port());
-        Some(Self {
-            engine,
-            dir,
-            syncs: AtomicUsize::new(0),
-            port,
-            listen,
-            checker,
-            process: None,
-            stop: None,
-        })
+        Self { engine, dir, syncs: AtomicUsize::new(0), port, listen, checker, process: None, stop: None }
     }
 
     /// A rig whose engine runs a first generation that the reloader has confirmed.
-    pub(crate) async fn live(engine: Engine, check: Check, files: &[(&str, &str)]) -> Option<Self> {
-        let mut rig = Self::new(engine, check)?;
+    pub(crate) async fn live(engine: Engine, check: Check, files: &[(&str, &str)]) -> Self {
+        let mut rig = Self::new(engine, check);
         let first = rig.generation(files);
         rig.deliver(&first);
         run_once(&rig.settings(), BOUND).await.unwrap();
         rig.start_engine();
         rig.start_reloader();
         rig.confirmed(&first).await;
-        Some(rig)
+        rig
     }
 
     pub(crate) fn target(&self) -> PathBuf {
@@ -179,7 +163,7 @@ impl Rig {
     }
 
     pub(crate) fn start_engine(&mut self) {
-        let mut command = self.command(&part(names(self.engine)).unwrap());
+        let mut command = self.command(&part(names(self.engine)));
         let main = self.target().join("current").join(self.engine.main_file());
         let data = self.dir.path().join("data");
         let address = format!("127.0.0.1:{}", self.port);
