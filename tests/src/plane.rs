@@ -3,13 +3,14 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a plane that cannot be set up is a failed test")]
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::Client;
 use kube::api::{Api, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use obstack::running::{PART_KEY, POINTER_KEY, Pointer};
 use obstack_sandbox::api::{ApiServer, AuditEntry, Config, Handle, RequestInfo};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -84,10 +85,11 @@ impl Plane {
         path
     }
 
-    /// Starts an operator with the operator's account. It looks at a stack every 200 ms, so that "it writes
-    /// nothing more" is seen soon.
+    /// Starts an operator with the operator's account. Unless told otherwise it looks at a stack every 200 ms,
+    /// so that "it writes nothing more" is seen soon.
     pub fn operator(&self, args: &[&str]) -> Operator {
-        let args = [&["--listen", "127.0.0.1:0", "--resync", "200ms"], args].concat();
+        let resync: &[&str] = if args.contains(&"--resync") { &[] } else { &["--resync", "200ms"] };
+        let args = [&["--listen", "127.0.0.1:0"], resync, args].concat();
         let log = self.folder.path().join("operator.log");
         Operator::start(&self.kubeconfig("obstack"), &log, "obstack-0", &args).expect("the operator starts")
     }
@@ -190,6 +192,16 @@ impl Plane {
         stacks.iter().find(behind).map(|stack| stack["metadata"]["name"].to_string())
     }
 
+    /// What is there of the resources that the operator writes: the keys of [`Self::dump`].
+    pub fn keys(&self) -> BTreeSet<String> {
+        let of = |resource: String| {
+            let objects =
+                self.api.peek_all(&resource).into_iter().filter(|object| !is_of_the_cluster(object));
+            objects.map(move |object| key(&resource, &object))
+        };
+        resources().into_iter().flat_map(of).collect()
+    }
+
     /// Everything that the operator made, by resource, namespace and name, without what differs from one run
     /// to the next: versions, UIDs, times and random values. Leases and Events are left out.
     pub fn dump(&self) -> BTreeMap<String, Value> {
@@ -199,10 +211,7 @@ impl Plane {
                 if is_of_the_cluster(&object) {
                     continue;
                 }
-                let (namespace, name) = (&object["metadata"]["namespace"], &object["metadata"]["name"]);
-                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                let key = format!("{resource}/{}/{}", text(namespace), text(name));
-                dump.insert(key, self.normal(object));
+                dump.insert(key(&resource, &object), self.normal(object));
             }
         }
         dump
@@ -227,20 +236,25 @@ impl Plane {
         object
     }
 
-    /// The files of the configuration in force of a role, by path, as the pointer names them.
+    /// The files of the configuration in force of a role, by path, as the pointer names them. A set that is
+    /// being written is waited for, as a reloader does.
     ///
     /// # Panics
-    /// When the pointer or a part is missing or does not fit: a reloader would refuse it too.
-    pub fn configuration(&self, stack: &str, role: &str) -> BTreeMap<String, String> {
-        use obstack::running::{PART_KEY, POINTER_KEY, Pointer};
-        let read = |name: &str, key: &str| -> Vec<u8> {
-            let secret =
-                self.api.peek("secrets", NAMESPACE, name).unwrap_or_else(|| panic!("no Secret {name}"));
-            decode(secret["data"][key].as_str().unwrap_or_default())
+    /// When there is no whole set within 30 s.
+    pub async fn configuration(&self, stack: &str, role: &str) -> BTreeMap<String, String> {
+        let whole = || async { self.present_configuration(stack, role) };
+        until("the configuration is whole", Duration::from_secs(30), whole).await
+    }
+
+    fn present_configuration(&self, stack: &str, role: &str) -> Result<BTreeMap<String, String>, String> {
+        let read = |name: &str, key: &str| -> Option<Vec<u8>> {
+            let secret = self.api.peek("secrets", NAMESPACE, name)?;
+            Some(decode(secret["data"][key].as_str()?))
         };
-        let pointer =
-            Pointer::parse(&read(&format!("{stack}-{role}-candidate"), POINTER_KEY)).expect("a pointer");
-        pointer.files(|part| Some(read(&part.secret, PART_KEY))).expect("parts as their pointer names them")
+        let name = format!("{stack}-{role}-candidate");
+        let pointer = read(&name, POINTER_KEY).ok_or_else(|| format!("there is no {name}"))?;
+        let pointer = Pointer::parse(&pointer).map_err(|error| error.to_string())?;
+        pointer.files(|part| read(&part.secret, PART_KEY)).map_err(|error| error.to_string())
     }
 
     /// Stops it.
@@ -269,6 +283,12 @@ async fn reconciles(url: &str) -> Result<u64, String> {
     let text = crate::ask::text(&format!("{url}/metrics")).await?;
     let samples = text.lines().filter(|line| line.starts_with("obstack_reconciles_total{"));
     Ok(samples.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
+}
+
+/// The key of an object: `resource/namespace/name`.
+fn key(resource: &str, object: &Value) -> String {
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+    format!("{resource}/{}/{}", text("namespace"), text("name"))
 }
 
 /// What every namespace holds from the start.
@@ -314,7 +334,7 @@ fn decode(base64: &str) -> Vec<u8> {
 
 /// The entries that differ between two dumps, each with what was expected and what was found.
 pub fn differences(expected: &BTreeMap<String, Value>, found: &BTreeMap<String, Value>) -> Vec<String> {
-    let keys: std::collections::BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
+    let keys: BTreeSet<&String> = expected.keys().chain(found.keys()).collect();
     let of = |key: &String| -> Option<String> {
         match (expected.get(key), found.get(key)) {
             (Some(expected), Some(found)) if expected == found => None,
@@ -330,7 +350,7 @@ pub fn differences(expected: &BTreeMap<String, Value>, found: &BTreeMap<String, 
 fn leaf(expected: &Value, found: &Value, path: &str) -> String {
     match (expected, found) {
         (Value::Object(a), Value::Object(b)) => {
-            let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
             let (a, b) = (|key: &String| &expected[key.as_str()], |key: &String| &found[key.as_str()]);
             match keys.into_iter().find(|key| a(key) != b(key)) {
                 Some(key) => leaf(a(key), b(key), &format!("{path}.{key}")),
