@@ -1,6 +1,9 @@
 //! Every write to the API goes through here: past the gate, with a time-out, and counted.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use kube::api::{
@@ -173,17 +176,71 @@ impl Writer {
         }
     }
 
-    /// One write: asks the gate right before it is sent, and counts it.
+    /// One write: asks the gate right before it is sent and each time it goes on, and counts it. A process that
+    /// is stopped on the way and continued later lets go of a request that is not on the wire yet.
     pub async fn write<T>(
         &self,
         kind: &str,
         verb: Verb,
         request: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, RequestError> {
-        // A future does nothing before it is polled, so nothing is sent without the permit.
-        let _permit = self.gate.permit()?;
-        let answer = within(WRITE_TIMEOUT, request).await;
-        self.metrics.count_write(kind, verb, answer.is_ok());
+        let mut request = pin!(request);
+        let fenced = poll_fn(|context| match self.gate.permit() {
+            Ok(_permit) => request.as_mut().poll(context).map_err(RequestError::from),
+            Err(closed) => Poll::Ready(Err(closed.into())),
+        });
+        let late = |_| Err(RequestError::TimedOut(WRITE_TIMEOUT));
+        let answer = tokio::time::timeout(WRITE_TIMEOUT, fenced).await.unwrap_or_else(late);
+        if !matches!(answer, Err(RequestError::NotLeader(_))) {
+            self.metrics.count_write(kind, verb, answer.is_ok());
+        }
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    fn client() -> Client {
+        let nobody = tower::service_fn(|_: axum::http::Request<kube::client::Body>| async {
+            Err::<axum::http::Response<kube::client::Body>, _>(std::io::Error::other("nobody is asked here"))
+        });
+        Client::new(nobody, "default")
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_behind_a_closed_gate_nor_when_it_closes_on_the_way() {
+        let gate = Arc::new(Gate::open());
+        let writer = Writer::new(client(), gate.clone(), Arc::default());
+        let (begun, sent) = (AtomicBool::new(false), AtomicBool::new(false));
+        let request = async {
+            begun.store(true, Ordering::SeqCst);
+            // The process is stopped here, and the Lease goes to somebody else.
+            gate.close();
+            tokio::task::yield_now().await;
+            sent.store(true, Ordering::SeqCst);
+            Ok(())
+        };
+        let answer = writer.write("Service", Verb::Apply, request).await;
+        assert!(matches!(answer, Err(RequestError::NotLeader(_))), "{answer:?}");
+        assert!(begun.load(Ordering::SeqCst));
+        assert!(!sent.load(Ordering::SeqCst), "it went on behind a closed gate");
+
+        let again =
+            writer.write("Service", Verb::Apply, async { Ok(sent.store(true, Ordering::SeqCst)) }).await;
+        assert!(matches!(again, Err(RequestError::NotLeader(_))), "{again:?}");
+        assert!(!sent.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_not_answered_ends_before_the_lease_can() {
+        let writer = Writer::new(client(), Arc::new(Gate::open()), Arc::default());
+        let never = std::future::pending::<Result<(), Error>>();
+        let answer = writer.write("Service", Verb::Apply, never).await;
+        assert!(matches!(answer, Err(RequestError::TimedOut(limit)) if limit == WRITE_TIMEOUT), "{answer:?}");
+        assert_eq!(answer.unwrap_err().class(), Some(Class::Transient));
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+use obstack_tests::process::Operator;
 use obstack_tests::wait::{throughout, until};
 use serde_json::json;
 
@@ -87,5 +89,60 @@ async fn a_leader_that_cannot_renew_stops_writing() {
     })
     .await;
     operator.stop().await;
+    bench.stop().await;
+}
+
+/// Waits until the stack says that it is of this environment.
+async fn taken_up(bench: &Bench, environment: &str) {
+    until("the change to be taken up", BOUND, || async {
+        let stack = bench.stacks().get("main").await.unwrap();
+        let seen = stack.status.unwrap_or_default().effective.get("environment").cloned();
+        if seen.as_deref() == Some(environment) { Ok(()) } else { Err(seen) }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_was_stopped_and_goes_on_does_not_write_over_the_new_one() {
+    let bench = Bench::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let start = |name: &str| {
+        let kubeconfig = folder.path().join(format!("{name}.yaml"));
+        std::fs::write(&kubeconfig, bench.server().kubeconfig_for(name, &["system:masters"])).unwrap();
+        let log = folder.path().join(format!("{name}.log"));
+        Operator::start(&kubeconfig, &log, name, &["--listen=127.0.0.1:0", "--resync=1s"]).unwrap()
+    };
+    let leases = |name: &str, since: u64| {
+        let log = bench.server().audit_since(since);
+        log.iter().filter(|entry| entry.request.user == name && entry.request.resource == "leases").count()
+    };
+    bench.stack(json!({})).await;
+    let first = start("first");
+    taken_up(&bench, "dev").await;
+    let _second = start("second");
+    until("the second to follow", BOUND, || async { if leases("second", 0) > 0 { Ok(()) } else { Err(()) } })
+        .await;
+
+    first.signal(Signal::SIGSTOP).unwrap();
+    let stopped = bench.server().audit_next();
+    bench.stack(json!({ "environment": "stage" })).await;
+    taken_up(&bench, "stage").await;
+    assert!(bench.writes_since(stopped, "second").len() > 1, "the second writes");
+
+    // There is work that the first would do, and it has not heard that it no longer leads.
+    let continued = bench.server().audit_next();
+    bench.stack(json!({ "environment": "prod" })).await;
+    first.signal(Signal::SIGCONT).unwrap();
+    until("the first to look at the Lease", BOUND, || async {
+        if leases("first", continued) > 1 { Ok(()) } else { Err(first.tail()) }
+    })
+    .await;
+    taken_up(&bench, "prod").await;
+    throughout("the first following", Duration::from_secs(4), || async {
+        let writes = bench.writes_since(continued, "first");
+        if writes.is_empty() { Ok(()) } else { Err(writes) }
+    })
+    .await;
+    drop(first);
     bench.stop().await;
 }
