@@ -32,13 +32,13 @@ test: parts ## run all tests that judge behaviour
 .PHONY: soak
 soak: parts build ## watch a stack at rest for 10 minutes: no write may happen
 	@eval "$$(scripts/parts --env)"
-	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-600} cargo test -p obstack-tests --test at_rest -- --nocapture
+	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-600} cargo test --workspace --test at_rest -- --nocapture
 
 .PHONY: generate
 generate: ## write the generated files anew: CRDs, docs/cli.md and golden files
 	cargo run -q --bin obstack -- crds --output crds
 	UPDATE_GOLDEN=1 cargo test -q -p obstack --lib the_reference_is_what_the_commands_say
-	UPDATE_GOLDEN=1 cargo test -q -p obstack-tests --test golden
+	UPDATE_GOLDEN=1 cargo test -q --workspace --test golden
 
 .PHONY: fmt
 fmt: ## format the code
