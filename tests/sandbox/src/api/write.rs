@@ -178,19 +178,15 @@ impl Server {
         named(ctx, &config)?;
         let mut config = config;
         meta::set(&mut config, "name", Some(ctx.info.name.clone().into()));
-        if let Some(field) = super::patch::apply::undeclared(&config, &ctx.resource.schema, "") {
+        if let Some(fault) = super::patch::apply::fault(&config, &ctx.resource.schema, "") {
             let (resource, name) = (&ctx.resource, &ctx.info.name);
-            let place = if ctx.namespace().is_empty() { "" } else { ctx.namespace() };
-            return Err(ApiError::new(
-                500,
-                "",
-                format!(
-                    "failed to create typed patch object ({place}/{name}; {}, Kind={}): {field}: field not \
-                     declared in schema",
-                    resource.api_version(),
-                    resource.kind
-                ),
-            ));
+            let message = format!(
+                "failed to create typed patch object ({}/{name}; {}, Kind={}): {fault}",
+                ctx.namespace(),
+                resource.api_version(),
+                resource.kind
+            );
+            return Err(ApiError::new(500, "", message));
         }
         let exists = lock(&self.store).get(ctx.storage(), ctx.namespace(), &ctx.info.name).is_some();
         if !exists {

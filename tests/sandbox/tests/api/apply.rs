@@ -215,6 +215,15 @@ async fn bad_applies_are_refused() {
         "failed to create typed patch object (default/a; apps/v1, Kind=Deployment): \
          .spec.template.spec.containers[name=\"main\"].imag: field not declared in schema"
     );
+    let mut wrong = deployment("a");
+    wrong["spec"]["replicas"] = "3".into();
+    let message = api.apply(DEPLOYMENT, "one", wrong).await.error(500);
+    assert!(message.ends_with(".spec.replicas: expected numeric (int or float), got \"3\""), "{message}");
+    let mut twice = deployment("a");
+    let main = twice["spec"]["template"]["spec"]["containers"][0].clone();
+    twice["spec"]["template"]["spec"]["containers"] = json!([main, main]);
+    let message = api.apply(DEPLOYMENT, "one", twice).await.error(500);
+    assert!(message.ends_with("containers: duplicate entries for key [name=\"main\"]"), "{message}");
     let mut other = map(json!({}));
     other["metadata"]["name"] = "b".into();
     let message = api.apply(MAP, "one", other).await.error(400);

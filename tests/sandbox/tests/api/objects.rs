@@ -360,3 +360,34 @@ async fn tokens_of_accounts_work_and_end_with_the_account() {
     let error = client.apiserver_version().await.unwrap_err();
     assert!(matches!(&error, kube::Error::Api(status) if status.code == 401), "{error}");
 }
+
+#[tokio::test]
+async fn quantities_and_times_are_kept_in_canonical_form() {
+    let api = start().await;
+    let mut body = deployment("a");
+    let limits = json!({"cpu": 0.5, "memory": "1024Mi"});
+    body["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"limits": limits});
+    let path = "/apis/apps/v1/namespaces/default/deployments";
+    let created = api.post(path, body.clone()).await.ok();
+    let resources = &created["spec"]["template"]["spec"]["containers"][0]["resources"];
+    assert_eq!(resources["limits"], json!({"cpu": "500m", "memory": "1Gi"}));
+    assert_eq!(resources["requests"], resources["limits"]);
+    let before = api.handle.resource_version();
+    api.merge(
+        &format!("{path}/a"),
+        json!({"spec": {"template": {"spec": body["spec"]["template"]["spec"]}}}),
+    )
+    .await
+    .ok();
+    assert_eq!(api.handle.resource_version(), before, "the same amount in other words is no change");
+    body["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"] = "much".into();
+    let message = api.put(&format!("{path}/a"), body).await.error(400);
+    assert!(message.contains("quantities must match"), "{message}");
+
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "l"},
+        "spec": {"renewTime": "2026-01-02T03:04:05.123456789+01:00"},
+    });
+    let created = api.post("/apis/coordination.k8s.io/v1/namespaces/default/leases", lease).await.ok();
+    assert_eq!(created["spec"]["renewTime"], "2026-01-02T02:04:05.123456Z");
+}

@@ -1,8 +1,9 @@
 //! Server-side apply: merge what a manager applies, and take away what it no longer does.
 
-use super::super::schema::Schema;
+use super::super::schema::{Kind, Schema};
 use super::fieldset::{self, FieldSet, Shape, field, item, shape};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// Merges an applied configuration into the live object.
 pub(crate) fn merge(live: &Value, applied: &Value, schema: &Schema) -> Value {
@@ -112,9 +113,22 @@ fn prune_map(map: &mut Map<String, Value>, last: &FieldSet, owned: &FieldSet, sc
     });
 }
 
-/// The first field that a type does not declare, as the typed patch reports it.
-pub(crate) fn undeclared(value: &Value, schema: &Schema, path: &str) -> Option<String> {
+/// What keeps an object from being applied as its type, in the words of the API server: a field that is not
+/// declared, a value of another type, two items with the same keys.
+pub(crate) fn fault(value: &Value, schema: &Schema, path: &str) -> Option<String> {
     let schema = schema.resolve();
+    let expected = match schema.kind {
+        _ if value.is_null() => None,
+        Kind::Object if !value.is_object() => Some("map"),
+        Kind::Array if !value.is_array() => Some("list"),
+        Kind::String if !value.is_string() => Some("string"),
+        Kind::Integer | Kind::Number if !value.is_number() => Some("numeric (int or float)"),
+        Kind::Boolean if !value.is_boolean() => Some("boolean"),
+        _ => None,
+    };
+    if let Some(expected) = expected {
+        return Some(format!("{path}: expected {expected}, got {value}"));
+    }
     match value {
         Value::Object(map) => map.iter().find_map(|(name, child)| {
             let at = format!("{path}.{name}");
@@ -122,24 +136,28 @@ pub(crate) fn undeclared(value: &Value, schema: &Schema, path: &str) -> Option<S
                 || schema.additional.is_some()
                 || schema.preserve_unknown
                 || schema.untyped();
-            if known { undeclared(child, schema.child(name), &at) } else { Some(at) }
+            if known {
+                fault(child, schema.child(name), &at)
+            } else {
+                Some(format!("{at}: field not declared in schema"))
+            }
         }),
-        Value::Array(items) => items.iter().enumerate().find_map(|(index, child)| {
-            let key = item(schema.item(), &schema.list, child);
-            let at = match key {
-                Some(key) => FieldSet { here: false, children: [(key, leaf())].into() }
-                    .paths()
-                    .first()
-                    .map(|p| format!("{path}{p}"))
-                    .unwrap_or_default(),
-                None => format!("{path}[{index}]"),
-            };
-            undeclared(child, schema.item(), &at)
-        }),
+        Value::Array(items) => {
+            let mut seen = BTreeSet::new();
+            items.iter().enumerate().find_map(|(index, child)| {
+                let at = match item(schema.item(), &schema.list, child) {
+                    Some(key) => {
+                        let shown = fieldset::display(&key);
+                        if !seen.insert(key) {
+                            return Some(format!("{path}: duplicate entries for key {shown}"));
+                        }
+                        format!("{path}{shown}")
+                    }
+                    None => format!("{path}[{index}]"),
+                };
+                fault(child, schema.item(), &at)
+            })
+        }
         _ => None,
     }
-}
-
-fn leaf() -> FieldSet {
-    FieldSet { here: true, ..fieldset::FieldSet::default() }
 }

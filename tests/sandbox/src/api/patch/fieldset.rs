@@ -129,7 +129,8 @@ impl FieldSet {
     }
 }
 
-fn display(key: &str) -> String {
+/// A path element as messages show it.
+pub(crate) fn display(key: &str) -> String {
     match key.split_once(':') {
         Some(("f", name)) => format!(".{name}"),
         Some(("k", json)) => {

@@ -15,7 +15,12 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
+/// Definitions that stand for one value with a form of its own.
+const SCALARS: &[(&str, Kind)] = &[
+    ("io.k8s.apimachinery.pkg.api.resource.Quantity", Kind::Quantity),
+    ("io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", Kind::MicroTime),
+    ("io.k8s.apimachinery.pkg.apis.meta.v1.Time", Kind::Time),
+];
 const FREE_FORM: &[&str] = &[
     "io.k8s.apimachinery.pkg.runtime.RawExtension",
     "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1",
@@ -97,7 +102,9 @@ fn model() -> BTreeMap<String, Schema> {
     for name in FREE_FORM {
         model.insert((*name).to_owned(), Schema { atomic: true, ..Schema::any().clone() });
     }
-    model.insert(QUANTITY.to_owned(), Schema { kind: Kind::Quantity, ..Schema::default() });
+    for (name, kind) in SCALARS {
+        model.insert((*name).to_owned(), Schema { kind: *kind, ..Schema::default() });
+    }
     // Where a key has a default, an item without it is the item with the default.
     debug_assert!(!matches!(
         model.get("io.k8s.api.core.v1.Container").and_then(|c| c.properties.get("ports")).map(|p| &p.list),

@@ -1,8 +1,11 @@
 //! What decoding does to a request's object: unknown fields fall away (and are reported), nulls and empty
 //! collections of built-in types fall away, and a value of the wrong type is refused.
 
-use super::{Kind, Schema};
+use super::{Kind, Schema, quantity};
 use serde_json::{Map, Value};
+
+const QUANTITY_TEXT: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
 /// Fields that a type does not declare, as `spec.foo` paths.
 pub(crate) type Unknown = Vec<String>;
@@ -108,14 +111,25 @@ fn decode_at(value: &mut Value, schema: &Schema, path: &str, unknown: &mut Unkno
         Kind::IntOrString if !(value.is_string() || value.is_i64()) => {
             Err(wrong(value, path, "intstr.IntOrString"))
         }
-        Kind::Quantity => match value {
-            Value::Number(number) => {
-                *value = Value::String(number.to_string());
-                Ok(())
-            }
-            Value::String(_) => Ok(()),
-            other => Err(wrong(other, path, "resource.Quantity")),
-        },
+        Kind::Quantity => {
+            let text = match value {
+                Value::Number(number) => number.to_string(),
+                Value::String(text) => text.clone(),
+                other => return Err(wrong(other, path, "resource.Quantity")),
+            };
+            let found = quantity::canonical(&text).ok_or_else(|| QUANTITY_TEXT.to_owned())?;
+            *value = Value::String(found);
+            Ok(())
+        }
+        Kind::Time | Kind::MicroTime => {
+            let Value::String(text) = &value else { return Err(wrong(value, path, "string")) };
+            let time: jiff::Timestamp =
+                text.parse().map_err(|_| format!("parsing time {text:?}: write RFC 3339"))?;
+            let micro = schema.kind == Kind::MicroTime;
+            let form = if micro { "%Y-%m-%dT%H:%M:%S%.6fZ" } else { "%Y-%m-%dT%H:%M:%SZ" };
+            *value = Value::String(time.strftime(form).to_string());
+            Ok(())
+        }
         _ => Ok(()),
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod cel;
 pub(crate) mod decode;
 pub(crate) mod defaults;
+pub(crate) mod quantity;
 pub(crate) mod structural;
 pub(crate) mod validate;
 
@@ -28,6 +29,10 @@ pub(crate) enum Kind {
     IntOrString,
     /// A quantity of a built-in type: a string, which may be written as a number.
     Quantity,
+    /// A time of a built-in type, kept in whole seconds.
+    Time,
+    /// A time of a built-in type, kept in microseconds.
+    MicroTime,
 }
 
 /// How the items of a list are told apart.
