@@ -1,6 +1,7 @@
 //! Which resources are served: the table of built-in ones, and those that custom resource definitions add.
 
 pub(crate) mod builtin;
+mod cells;
 pub(crate) mod columns;
 pub(crate) mod crd;
 pub(crate) mod defaults;
