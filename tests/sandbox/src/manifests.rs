@@ -206,7 +206,7 @@ mod tests {
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         write(
             "a.yaml",
-            "apiVersion: x/v1\nkind: Stack\nmetadata: {name: s}\n---\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n",
+            "apiVersion: x/v1\nkind: Stack\nmetadata: {name: s}\n---\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: ns}\n",
         );
         write(
             "b.yml",
@@ -215,7 +215,7 @@ mod tests {
         write("c.txt", "not: read");
         let objects = load(&[folder.path().to_owned()]).unwrap();
         let names: Vec<_> = objects.iter().map(describe).collect();
-        assert_eq!(names, ["Namespace n", "ConfigMap c", "Stack s"]);
+        assert_eq!(names, ["Namespace ns", "ConfigMap c", "Stack s"]);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Addresses of Services: a listener per address and port that hands each connection to a ready endpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -21,9 +20,49 @@ use crate::informer::{Informer, Watched};
 const CONNECTIONS: usize = 1024;
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Ready endpoints by the address and port of a Service. A Service without one is not in it: its port is
+/// Ready endpoints, and who gets which.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Targets {
+    ready: Vec<SocketAddr>,
+    /// Whether a client stays with its endpoint while that is ready (`sessionAffinity: ClientIP`).
+    sticky: bool,
+}
+
+/// Endpoints by the address and port of a Service. A Service without a ready one is not in it: its port is
 /// closed, as it is in a cluster.
-type Routes = BTreeMap<SocketAddr, Vec<SocketAddr>>;
+type Routes = BTreeMap<SocketAddr, Targets>;
+
+/// Whose turn it is.
+#[derive(Default)]
+struct Turns {
+    next: usize,
+    clients: HashMap<IpAddr, SocketAddr>,
+}
+
+impl Turns {
+    /// The ready endpoints in the order in which a client's connection tries them.
+    fn order(&mut self, targets: &Targets, client: IpAddr) -> Vec<SocketAddr> {
+        let mut order = targets.ready.clone();
+        if order.is_empty() {
+            return order;
+        }
+        if !targets.sticky {
+            self.clients.clear();
+        } else if let Some(at) =
+            self.clients.get(&client).and_then(|last| order.iter().position(|one| one == last))
+        {
+            order.rotate_left(at);
+            return order;
+        }
+        let length = order.len();
+        order.rotate_left(self.next % length);
+        self.next += 1;
+        if targets.sticky {
+            self.clients.insert(client, order[0]);
+        }
+        order
+    }
+}
 
 /// The routes of all Services.
 fn build_routes(services: &[Arc<Service>], slices: &[Arc<EndpointSlice>]) -> Routes {
@@ -40,12 +79,13 @@ fn build_routes(services: &[Arc<Service>], slices: &[Arc<EndpointSlice>]) -> Rou
             .filter(|slice| slice.labels().get(endpoint_service_label()) == Some(&service.name_any()))
             .collect();
         for port in spec.ports.iter().flatten() {
-            let targets: Vec<_> = own
+            let ready: Vec<_> = own
                 .iter()
                 .flat_map(|slice| targets(slice, port.name.as_deref().unwrap_or_default()))
                 .collect();
-            if let (Ok(number), false) = (u16::try_from(port.port), targets.is_empty()) {
-                routes.insert(SocketAddr::new(address, number), targets);
+            if let (Ok(number), false) = (u16::try_from(port.port), ready.is_empty()) {
+                let sticky = spec.session_affinity.as_deref() == Some("ClientIP");
+                routes.insert(SocketAddr::new(address, number), Targets { ready, sticky });
             }
         }
     }
@@ -69,7 +109,7 @@ fn targets(slice: &EndpointSlice, port: &str) -> Vec<SocketAddr> {
 }
 
 struct Listener {
-    targets: Arc<RwLock<Vec<SocketAddr>>>,
+    targets: Arc<RwLock<Targets>>,
     stop: CancellationToken,
 }
 
@@ -128,33 +168,31 @@ async fn follow(services: &Informer<Service>, slices: &Informer<EndpointSlice>, 
     }
 }
 
-async fn serve(socket: TcpListener, targets: Arc<RwLock<Vec<SocketAddr>>>, stop: CancellationToken) {
-    let turn = AtomicUsize::new(0);
+async fn serve(socket: TcpListener, targets: Arc<RwLock<Targets>>, stop: CancellationToken) {
+    let mut turns = Turns::default();
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = socket.accept() => accepted,
         };
-        let (Ok((client, _)), Ok(slot)) = (accepted, slots.clone().acquire_owned().await) else {
+        let (Ok((client, from)), Ok(slot)) = (accepted, slots.clone().acquire_owned().await) else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let ready = targets.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let first = turn.fetch_add(1, Ordering::Relaxed);
+        let order = turns.order(&targets.read().unwrap_or_else(PoisonError::into_inner), from.ip());
         let stop = stop.clone();
         tokio::spawn(async move {
-            let carried = carry(client, &ready, first);
+            let carried = carry(client, &order);
             tokio::select! { () = stop.cancelled() => (), () = carried => () }
             drop(slot);
         });
     }
 }
 
-/// Carries one connection to the first endpoint that takes it, starting with the one whose turn it is.
-async fn carry(mut client: TcpStream, ready: &[SocketAddr], first: usize) {
-    for offset in 0..ready.len() {
-        let target = ready[(first + offset) % ready.len()];
+/// Carries one connection to the first endpoint that takes it.
+async fn carry(mut client: TcpStream, order: &[SocketAddr]) {
+    for target in order {
         if let Ok(Ok(mut server)) = tokio::time::timeout(CONNECT, TcpStream::connect(target)).await {
             // Either side may close at any time: that is the end of the connection, not an error.
             let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
@@ -188,8 +226,23 @@ mod tests {
         }))
         .unwrap();
         let routes = build_routes(&[Arc::new(service)], &[Arc::new(slice)]);
-        let expected = [("127.43.0.5:80".parse().unwrap(), vec!["127.42.1.1:9090".parse().unwrap()])];
+        let targets = Targets { ready: vec!["127.42.1.1:9090".parse().unwrap()], sticky: false };
+        let expected = [("127.43.0.5:80".parse().unwrap(), targets)];
         assert_eq!(routes, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn a_client_stays_with_its_endpoint_where_the_service_says_so() {
+        let endpoint = |number: u8| SocketAddr::from(([127, 42, 1, number], 80));
+        let client = |number: u8| IpAddr::from([127, 0, 0, number]);
+        let mut targets = Targets { ready: vec![endpoint(1), endpoint(2)], sticky: true };
+        let mut turns = Turns::default();
+        let mut first = |targets: &Targets, number: u8| turns.order(targets, client(number))[0];
+        assert_eq!([first(&targets, 1), first(&targets, 2)], [endpoint(1), endpoint(2)]);
+        assert_eq!([first(&targets, 1), first(&targets, 2)], [endpoint(1), endpoint(2)]);
+        targets.ready = vec![endpoint(2), endpoint(3)];
+        assert_ne!(first(&targets, 1), endpoint(1), "its endpoint is gone");
+        assert_eq!(first(&targets, 2), endpoint(2));
     }
 
     #[tokio::test]
@@ -208,7 +261,8 @@ mod tests {
             let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
             socket.local_addr().unwrap()
         };
-        let targets = Arc::new(RwLock::new(vec![answer("a").await, answer("b").await, dead]));
+        let ready = vec![answer("a").await, answer("b").await, dead];
+        let targets = Arc::new(RwLock::new(Targets { ready, sticky: false }));
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let stop = CancellationToken::new();

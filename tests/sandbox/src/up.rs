@@ -14,6 +14,12 @@ use crate::manifests::{self, ManifestError};
 /// How long a demo may take to be ready before it gives up.
 const DEMO_PATIENCE: Duration = Duration::from_secs(300);
 
+/// Binaries without which a demo shows nothing, and what to do for each.
+const DEMO_NEEDS: [(&str, &str); 2] = [
+    ("prometheus", "run scripts/parts prometheus, or put it on the PATH"),
+    ("obstack", "build it with cargo build, or name its folder with --binaries"),
+];
+
 /// What to start.
 #[derive(Clone, Debug, Default)]
 pub struct Up {
@@ -36,9 +42,9 @@ pub enum UpError {
     /// The cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// The engine that the demo shows is not on this machine.
-    #[error("prometheus is not on this machine: run scripts/parts prometheus, or put it on the PATH")]
-    NoPrometheus,
+    /// What the demo shows is not on this machine.
+    #[error("{0} is not on this machine: {1}")]
+    NoBinary(&'static str, &'static str),
     /// A stack that could be Ready is not.
     #[error("not ready:\n  {}", .0.join("\n  "))]
     NotReady(Vec<String>),
@@ -53,7 +59,7 @@ impl UpError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Manifest(_) | Self::NotReady(_) => 1,
-            Self::Cluster(_) | Self::NoPrometheus | Self::Signals(_) => 3,
+            Self::Cluster(_) | Self::NoBinary(..) | Self::Signals(_) => 3,
         }
     }
 }
@@ -108,8 +114,9 @@ pub async fn run(up: Up) -> Result<(), UpError> {
     let progress = Progress::new();
     let mut signals = Signals::listen()?;
     let objects = manifests::load(&up.paths)?;
-    if up.demo && Folders::of_machine(&up.cluster.binaries).find(&["prometheus"]).is_none() {
-        return Err(UpError::NoPrometheus);
+    let folders = Folders::of_machine(&up.cluster.binaries);
+    for (name, hint) in DEMO_NEEDS.iter().filter(|_| up.demo) {
+        folders.find(&[name]).ok_or(UpError::NoBinary(name, hint))?;
     }
     progress.say("starting the API server, the controllers and the kubelet");
     let cluster = Cluster::start(up.cluster.clone()).await?;

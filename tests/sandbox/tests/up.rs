@@ -101,3 +101,13 @@ fn without_bubblewrap_the_message_says_what_to_install() {
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.contains("install the package bubblewrap"), "{text}");
 }
+
+#[test]
+fn a_demo_without_prometheus_says_what_to_do() {
+    let mut command = sandbox(&["up", "--demo"]);
+    command.env("PATH", "/none").env("HOME", "/none").env_remove("OBSTACK_PARTS").env_remove("OBSTACK_CACHE");
+    let output = command.env_remove("XDG_CACHE_HOME").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("prometheus is not on this machine: run scripts/parts prometheus"), "{text}");
+}

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{
-    Container, ContainerState, ContainerStateTerminated, ContainerStatus, LifecycleHandler, Pod, Probe,
-};
+use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -17,10 +15,11 @@ use tokio::time::Instant;
 use super::context::{Context, PodObjects};
 use super::env::{self, EnvError};
 use super::fields::Addresses;
+use super::health::run_hook;
 use super::launch::{Launch, prepare_etc};
 use super::logs::LogWriter;
-use super::probe::{Judge, Prober, Verdict};
-use super::process::{Process, ProcessHandle};
+use super::probe::Prober;
+use super::process::Process;
 use super::status::Board;
 use super::volumes::{Bind, VolumeError, Volumes};
 use crate::images::{ImageError, listen_at};
@@ -91,7 +90,7 @@ enum Ended {
 }
 
 impl PodRun {
-    fn current(&self) -> Arc<Pod> {
+    pub(crate) fn current(&self) -> Arc<Pod> {
         self.pod.borrow().clone()
     }
 
@@ -110,7 +109,7 @@ impl PodRun {
             let launch = match self.prepare(container).await {
                 Ok(launch) => launch,
                 Err(error) => {
-                    self.cannot_start(container, &error).await;
+                    self.cannot_start(container, &error);
                     wait_or_stop(error.pause(), &mut stop).await;
                     continue;
                 }
@@ -140,7 +139,7 @@ impl PodRun {
                     view.last = Some(view.state.clone());
                     view.wait("CrashLoopBackOff", Some(message.clone()));
                 });
-                self.context.warn(&self.current(), "BackOff", message).await;
+                self.context.warn(&self.current(), "BackOff", message);
                 wait_or_stop(pause, &mut stop).await;
             }
         }
@@ -176,13 +175,13 @@ impl PodRun {
         });
     }
 
-    async fn cannot_start(&self, container: &Container, error: &LaunchError) {
+    fn cannot_start(&self, container: &Container, error: &LaunchError) {
         let message = error.to_string();
         let news = self.board.get(&container.name).state.waiting.and_then(|waiting| waiting.message)
             != Some(message.clone());
         self.board.set(&container.name, |view| view.wait(error.reason(), Some(message.clone())));
         if news {
-            self.context.warn(&self.current(), "Failed", message).await;
+            self.context.warn(&self.current(), "Failed", message);
         }
     }
 
@@ -251,26 +250,13 @@ impl PodRun {
             Ok(started) => started,
             Err(error) => {
                 self.board.set(name, |view| view.end(128, begun, Timestamp::now()));
-                self.context.warn(&self.current(), "Failed", format!("container {name}: {error}")).await;
+                self.context.warn(&self.current(), "Failed", format!("container {name}: {error}"));
                 return Ended::Itself(128);
             }
         };
-        let (stdout, stderr) = process.take_output();
-        let copies = async {
-            let (first, second) = (log.clone(), log.clone());
-            let out = async {
-                if let Some(stdout) = stdout {
-                    first.copy("stdout", stdout).await
-                }
-            };
-            let err = async {
-                if let Some(stderr) = stderr {
-                    second.copy("stderr", stderr).await
-                }
-            };
-            tokio::join!(out, err);
-        };
+        let copies = process.take_streams().copy(log);
         self.board.set(name, |view| view.run(begun));
+        self.context.note(&self.current(), "Started", format!("Started container {name}"));
         let handle = process.handle();
         let prober = self.prober(handle);
         let watching = async {
@@ -278,12 +264,13 @@ impl PodRun {
                 code = process.wait() => Ended::Itself(code),
                 reason = self.watch_health(container, &prober) => {
                     let message = format!("Container {name} failed: {reason}; it will be restarted");
-                    self.context.warn(&self.current(), "Killing", message).await;
+                    self.context.warn(&self.current(), "Killing", message);
                     let deadline = Instant::now() + self.grace(container);
                     Ended::Unhealthy(self.end(container, &prober, &mut process, deadline, stop).await)
                 }
                 deadline = stopped(&mut told) => {
                     self.board.set(name, |view| view.ready = false);
+                    self.context.note(&self.current(), "Killing", format!("Stopping container {name}"));
                     Ended::Stopped(self.end(container, &prober, &mut process, deadline, stop).await)
                 }
             }
@@ -295,99 +282,11 @@ impl PodRun {
         ended
     }
 
-    fn prober(&self, process: ProcessHandle) -> Prober {
-        Prober {
-            address: self.addresses.pod.clone(),
-            process,
-            http: self.context.http.clone(),
-            nsenter: self.context.nsenter.clone(),
-            users: self.context.users,
-        }
-    }
-
     fn grace(&self, container: &Container) -> Duration {
         let probe =
             container.liveness_probe.as_ref().and_then(|probe| probe.termination_grace_period_seconds);
         let pod = self.current().spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
         Duration::from_secs(u64::try_from(probe.or(pod).unwrap_or(30)).unwrap_or(30))
-    }
-
-    /// Asks the probes; returns only when the container has to be restarted, with the reason.
-    async fn watch_health(&self, container: &Container, prober: &Prober) -> String {
-        let name = &container.name;
-        if let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref())
-            && let Err(error) = run_hook(container, prober, hook).await
-        {
-            return format!("postStart hook: {error}");
-        }
-        if let Some(probe) = &container.startup_probe {
-            let failed = self.until(container, prober, "Startup", probe, Verdict::Passing).await;
-            if let Some(error) = failed {
-                return format!("startup probe: {error}");
-            }
-        }
-        self.board.set(name, |view| view.started = true);
-        let readiness = async {
-            let Some(probe) = &container.readiness_probe else {
-                self.board.set(name, |view| view.ready = true);
-                return std::future::pending::<()>().await;
-            };
-            delay(probe).await;
-            let mut judge = Judge::new(probe);
-            loop {
-                let answer = prober.ask(container, probe).await;
-                if let Err(error) = &answer {
-                    tracing::debug!(container = %name, %error, "readiness probe failed");
-                }
-                match judge.take(answer.is_ok()) {
-                    Verdict::Passing => self.board.set(name, |view| view.ready = true),
-                    Verdict::Failing => {
-                        self.board.set(name, |view| view.ready = false);
-                        let message = format!("Readiness probe failed: {}", answer.err().unwrap_or_default());
-                        self.context.warn(&self.current(), "Unhealthy", message).await;
-                    }
-                    Verdict::Undecided => (),
-                }
-                tokio::time::sleep(judge.pause()).await;
-            }
-        };
-        let liveness = async {
-            match &container.liveness_probe {
-                None => std::future::pending().await,
-                Some(probe) => self.until(container, prober, "Liveness", probe, Verdict::Failing).await,
-            }
-        };
-        tokio::select! {
-            () = readiness => String::new(),
-            error = liveness => format!("liveness probe: {}", error.unwrap_or_default()),
-        }
-    }
-
-    /// Asks a probe until it fails for good (the last error), or passes where that is waited for.
-    async fn until(
-        &self,
-        container: &Container,
-        prober: &Prober,
-        kind: &str,
-        probe: &Probe,
-        wanted: Verdict,
-    ) -> Option<String> {
-        delay(probe).await;
-        let mut judge = Judge::new(probe);
-        loop {
-            let answer = prober.ask(container, probe).await;
-            let verdict = judge.take(answer.is_ok());
-            if verdict == Verdict::Failing {
-                let error = answer.err().unwrap_or_default();
-                let message = format!("{kind} probe failed: {error}");
-                self.context.warn(&self.current(), "Unhealthy", message).await;
-                return Some(error);
-            }
-            if verdict == wanted {
-                return None;
-            }
-            tokio::time::sleep(judge.pause()).await;
-        }
     }
 
     /// Ends a container by its deadline, or by an earlier one that arrives meanwhile; its exit code.
@@ -405,7 +304,7 @@ impl PodRun {
                 && let Err(error) = run_hook(container, prober, hook).await
             {
                 let message = format!("PreStop hook failed: {error}");
-                self.context.warn(&self.current(), "FailedPreStopHook", message).await;
+                self.context.warn(&self.current(), "FailedPreStopHook", message);
             }
             process.handle().terminate();
             process.wait().await
@@ -449,23 +348,6 @@ fn user(pod: &Pod, container: &Container, image: i64) -> Result<(i64, i64), Laun
         return Err(LaunchError::Root);
     }
     Ok((user, group))
-}
-
-async fn run_hook(container: &Container, prober: &Prober, hook: &LifecycleHandler) -> Result<(), String> {
-    if let Some(exec) = &hook.exec {
-        prober.exec(exec.command.as_deref().unwrap_or_default()).await
-    } else if let Some(get) = &hook.http_get {
-        prober.http_get(container, get).await
-    } else {
-        let seconds = hook.sleep.as_ref().map_or(0, |sleep| u64::try_from(sleep.seconds).unwrap_or(0));
-        tokio::time::sleep(Duration::from_secs(seconds)).await;
-        Ok(())
-    }
-}
-
-async fn delay(probe: &Probe) {
-    let seconds = u64::try_from(probe.initial_delay_seconds.unwrap_or(0)).unwrap_or(0);
-    tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
 /// Waits until the containers are told to stop; the time by which they have to be gone.

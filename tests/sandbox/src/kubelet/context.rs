@@ -125,28 +125,31 @@ impl Context {
     }
 
     /// Tells a person, on the pod, what went wrong.
-    pub(crate) async fn warn(&self, pod: &Pod, reason: &str, note: String) {
-        self.event(pod, EventType::Warning, reason, note).await;
+    pub(crate) fn warn(&self, pod: &Pod, reason: &str, note: String) {
+        self.event(pod, EventType::Warning, reason, note);
     }
 
-    async fn event(&self, pod: &Pod, type_: EventType, reason: &str, mut note: String) {
+    /// Tells a person, on the pod, what was done.
+    pub(crate) fn note(&self, pod: &Pod, reason: &str, note: String) {
+        self.event(pod, EventType::Normal, reason, note);
+    }
+
+    /// Records an event. Nothing waits for it: a server that does not answer must not hold containers up.
+    fn event(&self, pod: &Pod, type_: EventType, reason: &str, mut note: String) {
         // The API refuses longer notes.
         let end = note.char_indices().map(|(at, _)| at).find(|at| *at >= 1000).unwrap_or(note.len());
         note.truncate(end);
-        let event = Event {
-            type_,
-            reason: reason.to_owned(),
-            note: Some(note),
-            action: reason.to_owned(),
-            secondary: None,
-        };
-        let reference = pod.object_ref(&());
-        let publishing = self.recorder.publish(&event, &reference);
-        match tokio::time::timeout(Duration::from_secs(5), publishing).await {
-            Ok(Ok(())) => (),
-            Ok(Err(error)) => tracing::debug!(%error, reason, "event not recorded"),
-            Err(_) => tracing::debug!(reason, "event not recorded within 5 s"),
-        }
+        let reason = reason.to_owned();
+        let event = Event { type_, action: reason.clone(), reason, note: Some(note), secondary: None };
+        let (recorder, reference) = (self.recorder.clone(), pod.object_ref(&()));
+        tokio::spawn(async move {
+            let publishing = recorder.publish(&event, &reference);
+            match tokio::time::timeout(Duration::from_secs(5), publishing).await {
+                Ok(Ok(())) => (),
+                Ok(Err(error)) => tracing::debug!(%error, reason = event.reason, "event not recorded"),
+                Err(_) => tracing::debug!(reason = event.reason, "event not recorded within 5 s"),
+            }
+        });
     }
 
     /// Folder of everything that belongs to a pod.

@@ -6,6 +6,7 @@ mod container;
 mod context;
 mod env;
 mod fields;
+mod health;
 mod hosts;
 mod launch;
 mod log_source;

@@ -37,7 +37,7 @@ pub(crate) async fn look_after(
     let folder = context.pod_folder(&uid);
     let had = first.status.as_ref().and_then(|status| status.pod_ip.clone());
     let Some(address) = context.pool.take(&uid, had.as_deref()) else {
-        context.warn(&first, "FailedCreatePodSandBox", "no address is left in the range".to_owned()).await;
+        context.warn(&first, "FailedCreatePodSandBox", "no address is left in the range".to_owned());
         return;
     };
     let run = PodRun {
@@ -168,7 +168,7 @@ impl Worker<'_> {
         loop {
             let Err(error) = self.sync().await else { return true };
             if error != told {
-                self.run.context.warn(&self.pod(), "FailedMount", error.clone()).await;
+                self.run.context.warn(&self.pod(), "FailedMount", error.clone());
                 told = error;
             }
             // A change that matters wakes the loop through the caches within this time, too.
@@ -261,7 +261,8 @@ impl Worker<'_> {
 
     /// Writes the status where it differs from the server's, until the server takes it.
     async fn report_once(&self) {
-        for _ in 0..20 {
+        let mut pause = Duration::from_millis(250);
+        loop {
             if self.gone.is_cancelled() || self.shutdown.is_cancelled() {
                 return;
             }
@@ -285,7 +286,8 @@ impl Worker<'_> {
                 Ok(Err(error)) => tracing::debug!(pod = %pod.name_any(), %error, "status not written"),
                 Err(_) => tracing::debug!(pod = %pod.name_any(), "status not written within 10 s"),
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
         }
     }
 

@@ -3,21 +3,55 @@
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{OnceLock, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::launch::{Launch, build_arguments};
+use super::launch::{Launch, build_arguments, is_guarded};
+use super::logs::LogWriter;
 
 /// A container that was started.
 pub(crate) struct Process {
     child: Child,
     /// Process id of bubblewrap itself, which waits for the container.
     pid: u32,
+}
+
+/// What a container reads and writes.
+pub(crate) struct Streams {
+    input: Option<ChildStdin>,
+    output: Option<ChildStdout>,
+    error: Option<ChildStderr>,
+}
+
+impl Streams {
+    /// Lets the container go on from its guard, and copies what it writes until its end.
+    pub(crate) async fn copy(self, log: Arc<LogWriter>) {
+        let (first, second) = (log.clone(), log);
+        let output = async {
+            let Some(mut output) = self.output else { return };
+            let mut line = [0];
+            // A container that ended before its guard closes both: there is nobody to answer then.
+            if is_guarded()
+                && matches!(output.read(&mut line).await, Ok(1))
+                && let Some(mut input) = self.input
+            {
+                let _ = input.write_all(b"\n").await;
+            }
+            first.copy("stdout", output).await;
+        };
+        let error = async {
+            if let Some(error) = self.error {
+                second.copy("stderr", error).await;
+            }
+        };
+        tokio::join!(output, error);
+    }
 }
 
 struct Order {
@@ -65,7 +99,7 @@ impl Process {
             .args(build_arguments(launch))
             .env_clear()
             .envs(&launch.variables)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
@@ -74,11 +108,13 @@ impl Process {
         Ok(Self { child, pid })
     }
 
-    /// Standard output and error, once.
-    pub(crate) fn take_output(
-        &mut self,
-    ) -> (Option<tokio::process::ChildStdout>, Option<tokio::process::ChildStderr>) {
-        (self.child.stdout.take(), self.child.stderr.take())
+    /// Standard input, output and error, once.
+    pub(crate) fn take_streams(&mut self) -> Streams {
+        Streams {
+            input: self.child.stdin.take(),
+            output: self.child.stdout.take(),
+            error: self.child.stderr.take(),
+        }
     }
 
     /// What signals and commands are sent to.

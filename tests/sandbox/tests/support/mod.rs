@@ -1,6 +1,7 @@
 //! What the tests of this crate share.
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
@@ -72,7 +73,12 @@ pub(crate) async fn eventually<T, E: std::fmt::Display>(
 
 /// The body of a page that answers with success.
 pub(crate) async fn get_text(url: &str) -> Result<String, String> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
+    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+    let client = CLIENT.get_or_init(|| {
+        let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5));
+        // Connections of one test's runtime must not be used by another's.
+        builder.pool_max_idle_per_host(0).build().unwrap()
+    });
     let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
     let answer = answer.map_err(|error| error.to_string())?;
     answer.text().await.map_err(|error| error.to_string())

@@ -66,6 +66,8 @@ pub(crate) struct Volumes {
     /// Certificate of the server's authority, PEM.
     ca: Vec<u8>,
     tokens: BTreeMap<(String, i64), Token>,
+    /// Whether the kubelet puts the account's token in place, once that is decided.
+    access: Option<bool>,
 }
 
 /// A folder or file of this machine that is seen inside of a container.
@@ -81,7 +83,7 @@ pub(crate) struct Bind {
 
 impl Volumes {
     pub(crate) fn new(root: PathBuf, ca: Vec<u8>) -> Self {
-        Self { root, ca, tokens: BTreeMap::new() }
+        Self { root, ca, tokens: BTreeMap::new(), access: None }
     }
 
     fn folder(&self, volume: &str) -> PathBuf {
@@ -100,20 +102,35 @@ impl Volumes {
         objects: &(dyn Objects + Sync),
     ) -> Result<(), VolumeError> {
         let mut volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.clone()).unwrap_or_default();
-        let access = mounts_account(pod, objects_account(client, pod).await.as_ref());
-        if access {
+        if self.mounts_account(client, pod).await {
             volumes.push(access_volume());
         }
-        self.fetch_tokens(client, pod, &volumes).await?;
+        let mut first = self.fetch_tokens(client, pod, &volumes).await.err();
         let tokens = self.tokens.iter().map(|(key, token)| (key.clone(), token.value.clone())).collect();
         let sources = Sources { pod, addresses, lookup: objects, tokens: &tokens };
-        let mut first = None;
         for volume in &volumes {
             if let Err(error) = self.make(volume, &sources, objects) {
                 first.get_or_insert(error);
             }
         }
         first.map_or(Ok(()), Err)
+    }
+
+    /// Whether the kubelet has to put the token in place; decided once, when the account can be read.
+    async fn mounts_account(&mut self, client: &Client, pod: &Pod) -> bool {
+        if let Some(decided) = self.access.or_else(|| pod_says(pod)) {
+            return decided;
+        }
+        let namespace = pod.namespace().unwrap_or_default();
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
+        match tokio::time::timeout(Duration::from_secs(10), accounts.get_opt(&account(pod))).await {
+            Ok(Ok(account)) => {
+                let says = account.and_then(|account| account.automount_service_account_token);
+                *self.access.insert(says != Some(false))
+            }
+            // Without the token a container would fail in ways that are hard to see.
+            _ => true,
+        }
     }
 
     fn make(&self, volume: &Volume, sources: &Sources<'_>, objects: &dyn Objects) -> Result<(), VolumeError> {
@@ -252,24 +269,15 @@ fn claim_folder(objects: &dyn Objects, name: &str) -> Result<PathBuf, VolumeErro
         .ok_or_else(|| VolumeError::Unserved(format!("the kind of volume {}", volume.name_any())))
 }
 
-/// The pod's own ServiceAccount; none where it cannot be read.
-async fn objects_account(client: &Client, pod: &Pod) -> Option<ServiceAccount> {
-    let says = pod.spec.as_ref().and_then(|spec| spec.automount_service_account_token);
-    if says.is_some() {
-        return None;
+/// Whether the kubelet has to put the token in place, as far as the pod alone tells: not where the server's
+/// admission did it, else what the pod says; none where that is left to its account.
+fn pod_says(pod: &Pod) -> Option<bool> {
+    let spec = pod.spec.as_ref()?;
+    let mut mounts = spec.containers.iter().flat_map(|container| container.volume_mounts.iter().flatten());
+    if mounts.any(|mount| mount.mount_path == ACCOUNT_PATH) {
+        return Some(false);
     }
-    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
-    accounts.get_opt(&account(pod)).await.ok().flatten()
-}
-
-/// Whether the kubelet has to put the token in place: wanted, and not done by the server's admission.
-fn mounts_account(pod: &Pod, account: Option<&ServiceAccount>) -> bool {
-    let Some(spec) = &pod.spec else { return false };
-    let there = spec.containers.iter().any(|container| {
-        container.volume_mounts.iter().flatten().any(|mount| mount.mount_path == ACCOUNT_PATH)
-    });
-    let account_says = account.and_then(|account| account.automount_service_account_token);
-    !there && spec.automount_service_account_token.or(account_says) != Some(false)
+    spec.automount_service_account_token
 }
 
 fn access_volume() -> Volume {
@@ -334,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_put_in_place_unless_the_pod_or_its_account_says_no() {
+    fn the_token_is_put_in_place_unless_the_server_did_it_or_the_pod_says_no() {
         let pod = |automount: serde_json::Value, path: &str| -> Pod {
             serde_json::from_value(serde_json::json!({ "spec": {
                 "automountServiceAccountToken": automount,
@@ -342,13 +350,11 @@ mod tests {
             } }))
             .unwrap()
         };
-        let refusing =
-            ServiceAccount { automount_service_account_token: Some(false), ..ServiceAccount::default() };
         let unsaid = serde_json::Value::Null;
-        assert!(mounts_account(&pod(unsaid.clone(), "/x"), None));
-        assert!(!mounts_account(&pod(unsaid.clone(), ACCOUNT_PATH), None), "the server did it");
-        assert!(!mounts_account(&pod(false.into(), "/x"), None));
-        assert!(!mounts_account(&pod(unsaid, "/x"), Some(&refusing)));
-        assert!(mounts_account(&pod(true.into(), "/x"), Some(&refusing)));
+        assert_eq!(pod_says(&pod(unsaid.clone(), "/x")), None, "left to the account");
+        assert_eq!(pod_says(&pod(unsaid, ACCOUNT_PATH)), Some(false), "the server did it");
+        assert_eq!(pod_says(&pod(false.into(), "/x")), Some(false));
+        assert_eq!(pod_says(&pod(true.into(), "/x")), Some(true));
+        assert_eq!(pod_says(&pod(true.into(), ACCOUNT_PATH)), Some(false));
     }
 }
