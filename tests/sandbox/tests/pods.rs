@@ -1,5 +1,12 @@
 //! Real processes as pods of an embedded cluster. Needs bubblewrap and the real parts (`scripts/parts`).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test says what broke"
+)]
+
 mod support;
 
 use futures::{AsyncBufReadExt, TryStreamExt};

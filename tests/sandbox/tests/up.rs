@@ -1,5 +1,12 @@
 //! The command `obstack-sandbox up` as a person runs it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test says what broke"
+)]
+
 mod support;
 
 use std::io::{BufRead, BufReader};

@@ -1,5 +1,12 @@
 //! Workload controllers with the real kubelet. Needs bubblewrap and the real parts (`scripts/parts`).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test says what broke"
+)]
+
 mod support;
 
 use std::collections::BTreeSet;
