@@ -96,11 +96,9 @@ impl Cluster {
             }
             None => {
                 let ranges = Ranges::take().map_err(ClusterError::Ranges)?;
-                let name = format!("obstack-sandbox-{}-{}", std::process::id(), ranges.pods.node());
-                let state = std::env::temp_dir().join(name);
-                // Left by a process of the same number that was killed.
-                let _ = std::fs::remove_dir_all(&state);
-                (make_folder(&state)?, ranges)
+                remove_abandoned();
+                let name = format!("{TEMPORARY}{}-{}", std::process::id(), ranges.pods.node());
+                (make_folder(&std::env::temp_dir().join(name))?, ranges)
             }
         };
         let api = ApiServer::start(Config {
@@ -186,6 +184,21 @@ impl Cluster {
         if self.temporary {
             let state = self.state.clone();
             let _ = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(state)).await;
+        }
+    }
+}
+
+/// Start of the names of temporary state folders; the id of their process follows.
+const TEMPORARY: &str = "obstack-sandbox-";
+
+/// Removes the temporary folders of processes that were killed before they could.
+fn remove_abandoned() {
+    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix(TEMPORARY).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|owner| !Path::new("/proc").join(owner.to_string()).exists()) {
+            // Another sandbox may be removing it, or it belongs to somebody else.
+            let _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }

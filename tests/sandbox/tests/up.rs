@@ -23,6 +23,11 @@ fn sandbox(arguments: &[&str]) -> Command {
     command
 }
 
+/// A text that no process of another test run has in its arguments.
+fn marker(test: &str) -> String {
+    format!("marker-of-the-{test}-test-{}", std::process::id())
+}
+
 /// Starts a cluster with one pod that runs a process with a text in its arguments; returns when that runs.
 fn start_with_marker(folder: &Path, marker: &str) -> Child {
     let manifest = folder.join("pod.yaml");
@@ -58,19 +63,36 @@ fn await_count(marker: &str, test: impl Fn(usize) -> bool) {
 #[test]
 fn an_interrupt_ends_everything_and_the_exit_code_is_0() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = start_with_marker(folder.path(), "marker-of-the-interrupt-test");
+    let marker = marker("interrupt");
+    let mut child = start_with_marker(folder.path(), &marker);
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert_eq!(count("marker-of-the-interrupt-test"), 0, "no process is left");
+    assert_eq!(count(&marker), 0, "no process is left");
 }
 
 #[test]
 fn a_sandbox_that_is_killed_leaves_no_process_either() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = start_with_marker(folder.path(), "marker-of-the-kill-test");
+    let marker = marker("kill");
+    let mut child = start_with_marker(folder.path(), &marker);
     child.kill().unwrap();
     child.wait().unwrap();
-    await_count("marker-of-the-kill-test", |count| count == 0);
+    await_count(&marker, |count| count == 0);
+}
+
+#[test]
+fn the_folder_of_a_sandbox_that_was_killed_is_removed_by_the_next() {
+    let temporary = tempfile::tempdir().unwrap();
+    // No process has this number: it is above the highest that a kernel gives.
+    let abandoned = temporary.path().join("obstack-sandbox-4194305-127.42.0.1");
+    let other = temporary.path().join("something-else");
+    std::fs::create_dir_all(abandoned.join("pods")).unwrap();
+    std::fs::create_dir_all(&other).unwrap();
+    let output = sandbox(&["up", "--seconds", "0"]).env("TMPDIR", temporary.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let left: Vec<_> =
+        std::fs::read_dir(temporary.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(left, [other]);
 }
 
 #[test]

@@ -140,7 +140,13 @@ impl Context {
         let end = note.char_indices().map(|(at, _)| at).find(|at| *at >= 1000).unwrap_or(note.len());
         note.truncate(end);
         let reason = reason.to_owned();
-        let event = Event { type_, action: reason.clone(), reason, note: Some(note), secondary: None };
+        // Events of one reason and action are counted as one: what was done to two containers is two things,
+        // what goes wrong with one is the same thing, however the words differ.
+        let action = match type_ {
+            EventType::Normal => note.chars().take(128).collect(),
+            EventType::Warning => reason.clone(),
+        };
+        let event = Event { type_, action, reason, note: Some(note), secondary: None };
         let (recorder, reference) = (self.recorder.clone(), pod.object_ref(&()));
         tokio::spawn(async move {
             let publishing = recorder.publish(&event, &reference);
