@@ -1,5 +1,6 @@
 //! Short ways to ask Prometheus and Alertmanager what they see.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -26,9 +27,16 @@ pub async fn text(url: &str) -> Result<String, String> {
     answer.text().await.map_err(|e| e.to_string())
 }
 
-fn client() -> Result<reqwest::Client, String> {
-    obstack::tls::install_provider();
-    reqwest::Client::builder().timeout(Duration::from_secs(5)).build().map_err(|e| e.to_string())
+/// One client for all tests: making one costs more than what it asks. It keeps no connection, because a
+/// connection belongs to the runtime of one test.
+fn client() -> Result<&'static reqwest::Client, String> {
+    static CLIENT: OnceLock<Result<reqwest::Client, String>> = OnceLock::new();
+    let client = CLIENT.get_or_init(|| {
+        obstack::tls::install_provider();
+        let builder = reqwest::Client::builder().timeout(Duration::from_secs(5)).pool_max_idle_per_host(0);
+        builder.build().map_err(|e| e.to_string())
+    });
+    client.as_ref().map_err(Clone::clone)
 }
 
 /// The result of an instant query at a Prometheus, as the list of its samples.
