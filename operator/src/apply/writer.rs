@@ -229,8 +229,12 @@ mod tests {
         assert!(begun.load(Ordering::SeqCst));
         assert!(!sent.load(Ordering::SeqCst), "it went on behind a closed gate");
 
-        let again =
-            writer.write("Service", Verb::Apply, async { Ok(sent.store(true, Ordering::SeqCst)) }).await;
+        let again = writer
+            .write("Service", Verb::Apply, async {
+                sent.store(true, Ordering::SeqCst);
+                Ok(())
+            })
+            .await;
         assert!(matches!(again, Err(RequestError::NotLeader(_))), "{again:?}");
         assert!(!sent.load(Ordering::SeqCst));
     }
