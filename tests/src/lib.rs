@@ -1,6 +1,13 @@
 //! What the end-to-end tests share: bounded waiting, a control plane in this process, an operator as a process
 //! of its own, a receiver in Slack's shape, and short ways to ask Prometheus and Alertmanager.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test says what broke"
+)]
+
 pub mod ask;
 pub mod parts;
 pub mod plane;

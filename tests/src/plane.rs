@@ -1,6 +1,5 @@
 //! A control plane without a kubelet and without engines: the API server in this process, with the API types
 //! installed and an account for the operator. What the operator writes, and what it reads, is counted there.
-#![expect(clippy::expect_used, clippy::panic, reason = "a plane that cannot be set up is a failed test")]
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
