@@ -32,7 +32,7 @@ test: parts ## run all tests that judge behaviour
 .PHONY: soak
 soak: parts build ## watch a stack at rest for 10 minutes: no write may happen
 	@eval "$$(scripts/parts --env)"
-	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-600} cargo test --workspace --test at_rest -- --nocapture
+	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-600} cargo test --workspace --test e2e -- at_rest --nocapture
 
 .PHONY: generate
 generate: ## write the generated files anew: CRDs, docs/cli.md and golden files

@@ -1,7 +1,5 @@
 //! The command line as a person meets it: exit codes, streams, colour, and clear words.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test says what broke")]
-
 use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;

@@ -7,7 +7,7 @@ use obstack_sandbox::api::{Fault, RequestInfo};
 use obstack_tests::wait::{throughout, until};
 use serde_json::{Value, json};
 
-use crate::bench::{BOUND, Bench, OPERATOR, Shared};
+use super::bench::{BOUND, Bench, OPERATOR, Shared};
 
 /// Everything that the operator reads: the resource, and how it fails.
 fn reads() -> Vec<String> {

@@ -7,7 +7,7 @@ use obstack_tests::process::Operator;
 use obstack_tests::wait::{throughout, until};
 use serde_json::json;
 
-use crate::bench::{BOUND, Bench};
+use super::bench::{BOUND, Bench};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_two_writes_and_the_other_takes_over_at_once_when_the_lease_is_given_back() {

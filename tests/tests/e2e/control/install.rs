@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use kube::api::ApiResource;
 use obstack_tests::wait::until;
 
-use crate::bench::{BOUND, Bench, HOME, NAMESPACE};
+use super::bench::{BOUND, Bench, HOME, NAMESPACE};
 
 /// User of the manifests' account.
 const ACCOUNT: &str = "system:serviceaccount:obstack-system:obstack";

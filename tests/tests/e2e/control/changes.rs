@@ -10,7 +10,7 @@ use obstack_crds::DecisionRecord;
 use obstack_tests::wait::until;
 use serde_json::{Value, json};
 
-use crate::bench::{BOUND, Bench, NAMESPACE};
+use super::bench::{BOUND, Bench, NAMESPACE};
 
 /// Names of everything of a kind in the stack's namespace.
 async fn names(bench: &Bench, kind: &str) -> BTreeSet<String> {

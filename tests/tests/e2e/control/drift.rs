@@ -7,7 +7,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use obstack_tests::wait::{throughout, until};
 use serde_json::json;
 
-use crate::bench::{BOUND, Bench, NAMESPACE, OPERATOR};
+use super::bench::{BOUND, Bench, NAMESPACE, OPERATOR};
 
 /// Longer than several resyncs of the operators of these tests.
 const REST: Duration = Duration::from_secs(4);

@@ -2,7 +2,7 @@
 
 use obstack::running::Engine;
 
-use crate::rig::{Check, Rig};
+use super::rig::{Check, Rig};
 
 const ONE: (&str, &str) = ("alertmanager.yaml", "route: {receiver: one}\nreceivers: [{name: one}]\n");
 const TWO: (&str, &str) =

@@ -1,7 +1,5 @@
 //! What only the engine's own checker finds wrong: the engine never gets it, and the stack says so.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test says what broke")]
-
 use std::time::Duration;
 
 use obstack_crds::status::{CONFIGURATION_LIVE, DEGRADED};

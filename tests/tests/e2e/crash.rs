@@ -2,13 +2,6 @@
 //!
 //! The process is killed after its nth write was applied and before that write is answered: it never learns
 //! what it did. Every index is tried, until a run in which there is no nth write any more.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a panic is how a test says what broke"
-)]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};

@@ -9,7 +9,7 @@ use obstack_tests::wait::until;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::bench::{BOUND, Bench};
+use super::bench::{BOUND, Bench};
 
 fn options(listen: SocketAddr) -> Options {
     Options {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use obstack::reloader::run_once;
 use obstack::running::{Engine, POINTER_KEY};
 
-use crate::rig::{BOUND, Check, Rig, both, pointer};
+use super::rig::{BOUND, Check, Rig, both, pointer};
 
 const GOOD: (&str, &str) = ("rules/a.yaml", "groups: [{name: a, rules: [{record: one, expr: vector(1)}]}]");
 const NEWER: (&str, &str) = ("rules/b.yaml", "groups: [{name: b, rules: [{record: two, expr: vector(2)}]}]");

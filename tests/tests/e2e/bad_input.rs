@@ -1,12 +1,5 @@
 //! Bad input in a cluster: a clear message, condition or exit code each; nothing half-applied, nothing lost,
 //! and no secret where it does not belong. What needs no cluster is in `cli.rs`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a panic is how a test says what broke"
-)]
-
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;

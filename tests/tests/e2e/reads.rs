@@ -2,13 +2,6 @@
 //! meanwhile is done once the read works again.
 //!
 //! The reads are not listed here: they are taken from what an operator asked for that was left alone.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a panic is how a test says what broke"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use obstack_tests::ask;
 use obstack_tests::wait::{throughout, until};
 use serde_json::Value;
 
-use crate::rig::{BOUND, Check, Rig, pointer, write_plain};
+use super::rig::{BOUND, Check, Rig, pointer, write_plain};
 
 const PENDING: (&str, &str) =
     ("rules/a.yaml", "groups: [{name: a, rules: [{alert: Pending, expr: vector(1), for: 1h}]}]");

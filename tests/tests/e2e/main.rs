@@ -1,0 +1,20 @@
+//! The end-to-end tests, in one program: they wait far more than they compute, so they run side by side, each on a
+//! cluster of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test says what broke"
+)]
+
+mod alerts;
+mod at_rest;
+mod bad_input;
+mod cli;
+mod control;
+mod crash;
+mod leader;
+mod quickstart;
+mod reads;
+mod refusal;
+mod reloader;
