@@ -38,7 +38,7 @@ soak: parts build ## watch a stack at rest for 10 minutes: no write may happen
 generate: ## write the generated files anew: CRDs, docs/cli.md and golden files
 	cargo run -q --bin obstack -- crds --output crds
 	UPDATE_GOLDEN=1 cargo test -q -p obstack --lib the_reference_is_what_the_commands_say
-	UPDATE_GOLDEN=1 cargo test -q --workspace --test golden
+	UPDATE_GOLDEN=1 cargo test -q --workspace --test e2e golden
 
 .PHONY: fmt
 fmt: ## format the code

@@ -13,6 +13,7 @@ mod bad_input;
 mod cli;
 mod control;
 mod crash;
+mod golden;
 mod leader;
 mod quickstart;
 mod reads;

@@ -1,7 +1,5 @@
 //! Stacks in, plain YAML and Markdown out: a change of what obstack does shows as a diff.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test says what broke")]
-
 mod check;
 mod dashboards;
 mod shuffle;
@@ -128,7 +126,7 @@ fn every_case_is_as_it_was() {
     }
     assert!(
         wrong.is_empty(),
-        "{}\nIf this is meant: UPDATE_GOLDEN=1 cargo test -p obstack-tests --test golden",
+        "{}\nIf this is meant: UPDATE_GOLDEN=1 cargo test --workspace --test e2e golden",
         wrong.join("\n")
     );
 }
@@ -211,7 +209,7 @@ fn shuffled_input_gives_the_same_bytes() {
 /// The fingerprint of each case by a process of its own.
 fn in_another_process(seed: u64) -> BTreeMap<String, String> {
     let done = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "one_process_of_many", "--nocapture", "--test-threads=1"])
+        .args(["--exact", "golden::one_process_of_many", "--nocapture", "--test-threads=1"])
         .env(SEED, seed.to_string())
         .stdin(Stdio::null())
         .output()
