@@ -13,5 +13,6 @@ pub mod parts;
 pub mod plane;
 pub mod process;
 pub mod receiver;
+pub mod server;
 pub mod wait;
 pub mod world;
