@@ -112,7 +112,7 @@ impl Server {
             Kind::Sandbox(cluster) => cluster.stop().await,
             Kind::ControlPlane(real) => {
                 real.node.stop().await;
-                real.plane.stop().await;
+                real.plane.stop().await.expect("the control plane's folder is removed");
             }
         }
     }
@@ -133,7 +133,7 @@ impl Real {
         let folder = TempDir::new().expect("a folder");
         std::fs::write(folder.path().join("kubeconfig"), plane.admin_kubeconfig())
             .expect("a kubeconfig file");
-        let admin = cluster::client(plane.admin_kubeconfig()).await.expect("a client");
+        let admin = cluster::client(&plane.admin_kubeconfig()).await.expect("a client");
         let rights = folder.path().join("rights.yaml");
         std::fs::write(&rights, RIGHTS).expect("a file");
         let rights = manifests::load(&[rights]).expect("readable rights");
@@ -159,7 +159,7 @@ impl Real {
     }
 
     async fn client(&self) -> Client {
-        cluster::client(self.plane.admin_kubeconfig()).await.expect("a client")
+        cluster::client(&self.plane.admin_kubeconfig()).await.expect("a client")
     }
 }
 

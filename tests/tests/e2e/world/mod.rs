@@ -6,3 +6,4 @@ mod alerts;
 mod at_rest;
 mod quickstart;
 mod refusal;
+mod refusals;

@@ -1,0 +1,135 @@
+//! What a user reads who writes a value that the API types do not take: one object per bound and per rule, and the
+//! message of the API server. `tests/golden/refusals.txt` has them all, from a real API server; the sandbox's gives
+//! the same.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client};
+use obstack_sandbox::manifests;
+use obstack_tests::breaches::breaches;
+use obstack_tests::server::Server;
+use obstack_tests::world::{NAMESPACE, repository};
+use serde_json::{Value, json};
+
+const DRY: PostParams = PostParams { dry_run: true, field_manager: None };
+
+fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("obstack.io", "v1alpha1", kind));
+    Api::namespaced_with(client.clone(), NAMESPACE, &kind)
+}
+
+fn object(kind: &str, name: &str, spec: &Value) -> DynamicObject {
+    let object = json!({
+        "apiVersion": "obstack.io/v1alpha1", "kind": kind,
+        "metadata": { "name": name, "namespace": NAMESPACE }, "spec": spec
+    });
+    serde_json::from_value(object).unwrap()
+}
+
+/// What the server says to an object, cause by cause, in a fixed order: the server's own order varies.
+fn said(answer: Result<DynamicObject, kube::Error>) -> Vec<String> {
+    let status = match answer {
+        Ok(_) => return vec!["accepted".to_owned()],
+        Err(kube::Error::Api(status)) => status,
+        Err(other) => panic!("{other}"),
+    };
+    let details = status.details.clone().unwrap_or_default();
+    let mut causes: Vec<_> =
+        details.causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+    if causes.is_empty() {
+        causes.push(status.message.clone());
+    }
+    causes.sort();
+    causes
+}
+
+/// A server with the API types and a namespace.
+async fn start() -> Server {
+    let server = Server::start().await;
+    let types = manifests::load(&[repository("crds")]).unwrap();
+    manifests::apply(&server.client(), &types).await.unwrap();
+    let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).unwrap();
+    let namespaces: Api<Namespace> = Api::all(server.client());
+    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    server
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_bound_and_rule_is_refused_with_its_message() {
+    let server = start().await;
+    let client = server.client();
+    let mut table = String::new();
+    let mut row = |kind: &str, what: &str, causes: Vec<String>| {
+        writeln!(table, "{kind} {what}\n  {}", causes.join("\n  ")).unwrap();
+        assert_ne!(causes, ["accepted"], "{kind} {what}");
+    };
+    for definition in obstack_crds::all() {
+        let definition = serde_json::to_value(&definition).unwrap();
+        let kind = definition["spec"]["names"]["kind"].as_str().unwrap();
+        let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+        for breach in breaches(schema) {
+            let answer = api(&client, kind).create(&DRY, &object(kind, "x", &breach.spec)).await;
+            row(kind, &breach.what, said(answer));
+        }
+    }
+    let stacks = api(&client, "ObservabilityStack");
+    for (what, name) in [("of 37 characters", "a".repeat(37)), ("with a dot", "a.b".to_owned())] {
+        let answer = stacks.create(&DRY, &object("ObservabilityStack", &name, &json!({}))).await;
+        row("ObservabilityStack", &format!("name {what}"), said(answer));
+    }
+    row("DecisionRecord", "spec: changed", changed_record(&client).await);
+
+    let golden: PathBuf = repository("tests/golden/refusals.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &table).unwrap();
+    }
+    let expected = std::fs::read_to_string(&golden).unwrap();
+    let differs = |(found, wanted): &(&str, &str)| found != wanted;
+    let first: Vec<_> = table.lines().zip(expected.lines()).filter(differs).take(10).collect();
+    assert!(first.is_empty(), "not as in {} (found, wanted): {first:#?}", golden.display());
+    assert_eq!(table.lines().count(), expected.lines().count());
+    server.stop().await;
+}
+
+/// What the server says to a change of a record that exists.
+async fn changed_record(client: &Client) -> Vec<String> {
+    let definition = obstack_crds::all().into_iter().map(|one| serde_json::to_value(one).unwrap());
+    let definition = definition.into_iter().find(|one| one["spec"]["names"]["kind"] == "DecisionRecord");
+    let schema =
+        &definition.unwrap()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let spec = obstack_tests::breaches::smallest(schema);
+    let records = api(client, "DecisionRecord");
+    records.create(&PostParams::default(), &object("DecisionRecord", "x", &spec)).await.unwrap();
+    let field = spec.as_object().unwrap().iter().find(|(_, value)| value.is_string()).unwrap().0.clone();
+    let other = spec[&field].as_str().unwrap().to_owned() + "a";
+    let change = Patch::Merge(json!({ "spec": { field: other } }));
+    said(records.patch("x", &PatchParams { dry_run: true, ..PatchParams::default() }, &change).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_golden_stack_is_accepted() {
+    let server = start().await;
+    let mut seen = 0;
+    for entry in std::fs::read_dir(repository("tests/golden")).unwrap() {
+        let file = entry.unwrap().path().join("stack.yaml");
+        if !file.exists() {
+            continue;
+        }
+        for stack in manifests::load(std::slice::from_ref(&file)).unwrap() {
+            let kind = stack.types.as_ref().unwrap().kind.clone();
+            if kind != "ObservabilityStack" {
+                continue;
+            }
+            let stack = object(&kind, stack.metadata.name.as_deref().unwrap(), &stack.data["spec"]);
+            let answer = api(&server.client(), &kind).create(&DRY, &stack).await;
+            assert_eq!(said(answer), ["accepted"], "{}", file.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 10, "{seen} stacks");
+    server.stop().await;
+}
