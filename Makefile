@@ -9,7 +9,7 @@ BIN := target/debug
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
 
 .PHONY: parts
 parts: ## install what the sandbox runs: Prometheus, Alertmanager, their tools and bubblewrap
@@ -32,6 +32,14 @@ demo: parts build ## run a whole stack on this machine, until Ctrl-C
 .PHONY: test
 test: parts ## run all tests that judge behaviour
 	@scripts/test
+
+.PHONY: e2e
+e2e: parts ## run the end-to-end tests on the sandbox
+	@scripts/e2e sandbox
+
+.PHONY: e2e-control-plane
+e2e-control-plane: parts control-plane ## run those of whole clusters on a real control plane
+	@scripts/e2e control-plane
 
 .PHONY: soak
 soak: parts build ## watch a stack at rest for 10 minutes: no write may happen

@@ -154,7 +154,6 @@ pub(super) fn build_volume(
 
 /// Keeps the phase of a volume, and gives it back by its reclaim policy once its claim is gone.
 fn tend(volume: &PersistentVolume, claimed: bool, alive: bool) -> Vec<Action> {
-    let spec = volume.spec.clone().unwrap_or_default();
     let phase = match (claimed, alive) {
         (_, true) => "Bound",
         (true, false) => "Released",

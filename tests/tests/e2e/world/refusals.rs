@@ -37,9 +37,8 @@ fn said(answer: Result<DynamicObject, kube::Error>) -> Vec<String> {
         Err(kube::Error::Api(status)) => status,
         Err(other) => panic!("{other}"),
     };
-    let details = status.details.clone().unwrap_or_default();
-    let mut causes: Vec<_> =
-        details.causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+    let details = status.details.iter().flat_map(|details| &details.causes);
+    let mut causes: Vec<_> = details.map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
     if causes.is_empty() {
         causes.push(status.message.clone());
     }
