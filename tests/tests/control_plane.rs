@@ -68,9 +68,12 @@ async fn its_admission_fills_in_and_refuses(admin: &Client) {
     })
     .await;
     let pod = |name: &str| -> Pod {
-        object(json!({ "metadata": { "name": name }, "spec": { "containers": [{ "name": "c", "image": "i" }] } }))
+        object(
+            json!({ "metadata": { "name": name }, "spec": { "containers": [{ "name": "c", "image": "i" }] } }),
+        )
     };
-    let refused = Api::<Pod>::namespaced(admin.clone(), "restricted").create(&PostParams::default(), &pod("p")).await;
+    let refused =
+        Api::<Pod>::namespaced(admin.clone(), "restricted").create(&PostParams::default(), &pod("p")).await;
     let refused = refused.unwrap_err();
     assert_eq!(code(&refused), 403);
     assert!(refused.to_string().contains("violates PodSecurity"), "{refused}");
@@ -90,7 +93,10 @@ async fn its_admission_fills_in_and_refuses(admin: &Client) {
 
 async fn an_account_may_do_what_it_was_granted_and_no_more(plane: &ControlPlane, admin: &Client) {
     let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), "default");
-    accounts.create(&PostParams::default(), &object(json!({ "metadata": { "name": "reader" } }))).await.unwrap();
+    accounts
+        .create(&PostParams::default(), &object(json!({ "metadata": { "name": "reader" } })))
+        .await
+        .unwrap();
     let position = plane.audit_position().unwrap();
     let reader = plane.kubeconfig_for_account("default", "reader").await.unwrap();
     let reader = kubeconfig::client(&reader).await.unwrap();
@@ -114,7 +120,7 @@ async fn an_account_may_do_what_it_was_granted_and_no_more(plane: &ControlPlane,
         .create(&PostParams::default(), &binding)
         .await
         .unwrap();
-    until("the role is in force", BOUND, || maps.list(&ListParams::default())).await;
+    until("the role is in force", BOUND, || async { maps.list(&ListParams::default()).await }).await;
     assert_eq!(code(&secrets.list(&ListParams::default()).await.unwrap_err()), 403);
 
     until("the audit log has it all", BOUND, || async {
@@ -165,7 +171,8 @@ async fn the_api_types_are_established(admin: &Client) {
         until("the definition is established", BOUND, || async {
             let status = definitions.get(&name).await.unwrap().status;
             let conditions = status.and_then(|status| status.conditions).unwrap_or_default();
-            let is = |kind: &str, value: &str| conditions.iter().any(|c| c.type_ == kind && c.status == value);
+            let is =
+                |kind: &str, value: &str| conditions.iter().any(|c| c.type_ == kind && c.status == value);
             // A schema that is not structural would be served without validation.
             assert!(!is("NonStructuralSchema", "True"), "{name}: {conditions:?}");
             is("Established", "True").then_some(()).ok_or(conditions.clone())

@@ -149,7 +149,13 @@ mod tests {
         let (events, _) = read(&path, next).unwrap();
         let [event] = events.as_slice() else { panic!("{events:?}") };
         assert_eq!(
-            (event.resource.as_str(), event.subresource.as_str(), event.code, event.decision(), event.is_write()),
+            (
+                event.resource.as_str(),
+                event.subresource.as_str(),
+                event.code,
+                event.decision(),
+                event.is_write()
+            ),
             ("pods", "status", 403, Some("forbid"), true)
         );
     }

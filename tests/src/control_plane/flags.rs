@@ -62,7 +62,8 @@ impl Plan {
             Ok::<_, Error>(kubeconfig::of_certificate(&server, &authority.own.pem, &certificate))
         };
 
-        let etcd_address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free(Ipv4Addr::LOCALHOST.into())?);
+        let etcd_address =
+            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free(Ipv4Addr::LOCALHOST.into())?);
         let peer = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free(Ipv4Addr::LOCALHOST.into())?);
         let etcd = format!("http://{etcd_address}");
         let mut clients = Vec::new();

@@ -75,7 +75,8 @@ pub async fn for_account(admin: &str, namespace: &str, name: &str) -> Result<Str
     let token = status.map(|status| status.token).ok_or_else(|| failed("an answer without a token"))?;
 
     let config = Kubeconfig::from_yaml(admin).map_err(|error| failed(&error.to_string()))?;
-    let context = config.contexts.iter().find(|context| Some(&context.name) == config.current_context.as_ref());
+    let context =
+        config.contexts.iter().find(|context| Some(&context.name) == config.current_context.as_ref());
     let wanted = context.and_then(|context| Some(context.context.as_ref()?.cluster.clone()));
     let cluster = config.clusters.iter().find(|cluster| Some(&cluster.name) == wanted.as_ref());
     let cluster = cluster.and_then(|cluster| cluster.cluster.as_ref());

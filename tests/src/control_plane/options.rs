@@ -131,7 +131,11 @@ mod tests {
             (any, Some(real), Some(real), real),
         ] {
             let options = Options { bind, advertise, ..Options::default() };
-            assert_eq!((options.endpoint(), options.reached_at()), (endpoint, reached_at), "{bind} {advertise:?}");
+            assert_eq!(
+                (options.endpoint(), options.reached_at()),
+                (endpoint, reached_at),
+                "{bind} {advertise:?}"
+            );
         }
     }
 }

@@ -45,7 +45,8 @@ pub(super) async fn once(options: &Options, programs: &Path, setpriv: &Path) -> 
     }
     // What the controllers make in every namespace; pods cannot start without.
     if let Some(controllers) = clients.first_mut() {
-        wait(controllers, "what the namespace default begins with", began, bound, || beginning(&admin)).await?;
+        wait(controllers, "what the namespace default begins with", began, bound, || beginning(&admin))
+            .await?;
     }
     Ok(ControlPlane {
         clients,
