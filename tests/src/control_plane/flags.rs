@@ -167,6 +167,9 @@ fn controller_manager(options: &Options, folder: &Path) -> Vec<String> {
     let mut args = vec![
         // Each controller has an account of its own, as in clusters; the audit log names it.
         flag("use-service-account-credentials", true),
+        // It makes an account and asks for a token for each; at its own 20 requests a second that takes 5 s.
+        flag("kube-api-qps", 200),
+        flag("kube-api-burst", 400),
         file_flag("service-account-private-key-file", folder, "service-account.key"),
         file_flag("root-ca-file", folder, "ca.crt"),
         file_flag("cluster-signing-cert-file", folder, "ca.crt"),
