@@ -135,6 +135,8 @@ fn api_server(options: &Options, folder: &Path, port: u16, etcd: &str) -> Vec<St
         // These two are what installers of clusters choose; the defaults of the program are older than them.
         flag("enable-admission-plugins", "NodeRestriction"),
         flag("allow-privileged", true),
+        // Else a server that is asked to end waits for its watches, and those for nothing.
+        flag("shutdown-watch-termination-grace-period", "1s"),
         file_flag("audit-policy-file", folder, "audit-policy.yaml"),
         file_flag("audit-log-path", folder, AUDIT_LOG),
         // In MB: whoever reads along wants one file.
