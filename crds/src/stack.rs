@@ -353,13 +353,14 @@ pub struct Rules {
 
 /// Rules that are evaluated one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(transform = crate::schema::required_where_empty_is_invalid)]
 pub struct RuleGroup {
     /// Name, unique in the stack.
     #[schemars(length(min = 1, max = 128))]
     pub name: String,
     /// Time between two evaluations, a Prometheus duration. Left out: the stack's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h|d|w|y))+$"))]
     pub interval: Option<String>,
     /// The rules.
@@ -369,33 +370,34 @@ pub struct RuleGroup {
 
 /// One alert or one recording rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(transform = crate::schema::required_where_empty_is_invalid)]
 pub struct Rule {
     /// Name of the alert; either this or `record`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub alert: Option<String>,
     /// Name of the series that the rule records; either this or `alert`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub record: Option<String>,
     /// PromQL.
     #[schemars(length(min = 1, max = 8192))]
     pub expr: String,
     /// How long the expression must hold before the alert fires, a Prometheus duration.
-    #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h|d|w|y))+$"))]
     pub for_: Option<String>,
     /// How long the alert goes on after the expression stopped holding, a Prometheus duration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 2, max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h|d|w|y))+$"))]
     pub keep_firing_for: Option<String>,
     /// Labels of the alert or of the recorded series.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::schema::string_map")]
     pub labels: BTreeMap<String, String>,
     /// Annotations of the alert.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::schema::string_map")]
     pub annotations: BTreeMap<String, String>,
 }
@@ -425,7 +427,8 @@ pub struct Alerting {
 
 /// The top of the routing tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(transform = crate::schema::required_where_empty_is_invalid)]
 pub struct Route {
     /// Receiver of what no child takes.
     #[schemars(length(min = 1, max = 64))]
@@ -434,14 +437,15 @@ pub struct Route {
     #[serde(flatten)]
     pub grouping: Grouping,
     /// Child routes; the first that matches takes the alert.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub routes: Vec<ChildRoute>,
 }
 
 /// A child route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(transform = crate::schema::required_where_empty_is_invalid)]
 pub struct ChildRoute {
     /// Receiver of what matches.
     #[schemars(length(min = 1, max = 64))]
@@ -450,7 +454,7 @@ pub struct ChildRoute {
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 512)))]
     pub matchers: Vec<String>,
     /// Whether the routes after this one are tried too.
-    #[serde(rename = "continue", default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(rename = "continue", skip_serializing_if = "std::ops::Not::not")]
     pub continue_: bool,
     /// How alerts are grouped.
     #[serde(flatten)]
@@ -481,17 +485,18 @@ pub struct Grouping {
 
 /// Who is told: any number of Slack channels and webhooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(transform = crate::schema::required_where_empty_is_invalid)]
 pub struct Receiver {
     /// Name, unique in the stack.
     #[schemars(length(min = 1, max = 64))]
     pub name: String,
     /// Slack channels.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub slack: Vec<Slack>,
     /// Webhooks.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub webhook: Vec<Webhook>,
 }

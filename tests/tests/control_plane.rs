@@ -120,7 +120,7 @@ async fn an_account_may_do_what_it_was_granted_and_no_more(plane: &ControlPlane,
         .create(&PostParams::default(), &binding)
         .await
         .unwrap();
-    until("the role is in force", BOUND, || maps.list(&ListParams::default())).await;
+    until("the role is in force", BOUND, || async { maps.list(&ListParams::default()).await }).await;
     assert_eq!(code(&secrets.list(&ListParams::default()).await.unwrap_err()), 403);
 
     until("the audit log has it all", BOUND, || async {
@@ -194,9 +194,12 @@ async fn a_node_may_not_do_what_a_node_need_not(plane: &ControlPlane) {
 async fn a_stopped_api_server_comes_back_with_all_data(plane: &mut ControlPlane, admin: &Client) {
     let maps: Api<ConfigMap> = Api::namespaced(admin.clone(), "default");
     let address = plane.address();
+    let began = Instant::now();
     plane.stop_api_server().await;
+    println!("API server stopped after {:?}", began.elapsed());
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "it still listens");
     plane.start_api_server().await.unwrap();
+    println!("and ready again after {:?}", began.elapsed());
     assert_eq!(plane.address(), address);
     until("the client gets through again", BOUND, || maps.get("free")).await;
 

@@ -67,11 +67,6 @@ impl Error {
         move |source| Self::Io { what, source }
     }
 
-    pub(super) fn api(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
-        let what = what.into();
-        move |error| Self::Api { what, message: error.to_string() }
-    }
-
     /// Whether another process took a port between its choice and its use.
     pub(super) fn is_port_taken(&self) -> bool {
         matches!(self, Self::Ended { tail, .. } if tail.contains("address already in use"))
