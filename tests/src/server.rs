@@ -32,8 +32,17 @@ enum Kind {
 
 struct Real {
     plane: ControlPlane,
-    node: Joined,
+    node: Option<Joined>,
     folder: TempDir,
+}
+
+/// One answered request.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// What was asked.
+    pub request: RequestInfo,
+    /// HTTP status code of the answer.
+    pub code: u16,
 }
 
 /// A place in the log of requests.
@@ -47,14 +56,26 @@ impl Server {
     /// When it does not come up: a part is missing, or the choice is none.
     pub async fn start() -> Self {
         crate::parts::require();
+        Self::start_with(true).await
+    }
+
+    /// The same without a node: pods are made and stay Pending.
+    ///
+    /// # Panics
+    /// As [`Server::start`].
+    pub async fn start_without_node() -> Self {
+        Self::start_with(false).await
+    }
+
+    async fn start_with(node: bool) -> Self {
         let binary = crate::process::binary("obstack");
         let binaries = vec![binary.parent().map(Path::to_owned).unwrap_or_default()];
         let kind = match std::env::var(CHOICE).as_deref() {
             Err(_) | Ok("" | "sandbox") => {
-                let options = cluster::Options { binaries, ..cluster::Options::default() };
+                let options = cluster::Options { binaries, node, ..cluster::Options::default() };
                 Kind::Sandbox(Box::new(Cluster::start(options).await.expect("the sandbox starts")))
             }
-            Ok("control-plane") => Kind::ControlPlane(Box::new(Real::start(binaries).await)),
+            Ok("control-plane") => Kind::ControlPlane(Box::new(Real::start(binaries, node).await)),
             Ok(other) => panic!("{CHOICE} is {other:?}: write sandbox or control-plane"),
         };
         let client = match &kind {
@@ -77,6 +98,19 @@ impl Server {
         }
     }
 
+    /// Text of a kubeconfig for a service account that exists.
+    ///
+    /// # Panics
+    /// When the server gives none.
+    pub async fn kubeconfig_for_account(&self, namespace: &str, name: &str) -> String {
+        match &self.kind {
+            Kind::Sandbox(cluster) => cluster.api().kubeconfig_for_account(namespace, name),
+            Kind::ControlPlane(real) => {
+                real.plane.kubeconfig_for_account(namespace, name).await.expect("a token of the account")
+            }
+        }
+    }
+
     /// Where the log of requests ends now.
     ///
     /// # Panics
@@ -88,20 +122,21 @@ impl Server {
         })
     }
 
-    /// What was asked of the server from a place in the log on.
+    /// What was asked of the server, and answered, from a place in the log on.
     ///
     /// # Panics
     /// When the log cannot be read.
-    pub fn requests_since(&self, mark: Mark) -> Vec<RequestInfo> {
+    pub fn answered_since(&self, mark: Mark) -> Vec<Answered> {
         match &self.kind {
             Kind::Sandbox(cluster) => {
-                cluster.api().audit_since(mark.0).into_iter().map(|entry| entry.request).collect()
+                let entries = cluster.api().audit_since(mark.0).into_iter();
+                entries.map(|entry| Answered { request: entry.request, code: entry.code }).collect()
             }
             Kind::ControlPlane(real) => {
                 let (events, _) = real.plane.audit_since(mark.0).expect("an audit log");
                 // A watch is told twice: at its begin and at its end.
                 let ended = |event: &AuditEvent| event.stage != Stage::ResponseStarted;
-                events.into_iter().filter(ended).map(request).collect()
+                events.into_iter().filter(ended).map(answered).collect()
             }
         }
     }
@@ -111,7 +146,9 @@ impl Server {
         match self.kind {
             Kind::Sandbox(cluster) => cluster.stop().await,
             Kind::ControlPlane(real) => {
-                real.node.stop().await;
+                if let Some(node) = real.node {
+                    node.stop().await;
+                }
                 real.plane.stop().await.expect("the control plane's folder is removed");
             }
         }
@@ -120,7 +157,7 @@ impl Server {
 
 impl Real {
     /// Every control plane has ranges of its own, so that several run side by side in one network.
-    async fn start(binaries: Vec<PathBuf>) -> Self {
+    async fn start(binaries: Vec<PathBuf>, node: bool) -> Self {
         let ranges = Ranges::take(Network::PRIVATE)
             .unwrap_or_else(|error| panic!("no private addresses: {error}; run it with scripts/in-network"));
         let address = ranges.pods.node();
@@ -133,6 +170,9 @@ impl Real {
         let folder = TempDir::new().expect("a folder");
         std::fs::write(folder.path().join("kubeconfig"), plane.admin_kubeconfig())
             .expect("a kubeconfig file");
+        if !node {
+            return Self { plane, node: None, folder };
+        }
         let admin = cluster::client(&plane.admin_kubeconfig()).await.expect("a client");
         let rights = folder.path().join("rights.yaml");
         std::fs::write(&rights, RIGHTS).expect("a file");
@@ -150,7 +190,7 @@ impl Real {
             binaries,
             backoff: BACKOFF,
         };
-        let node = Joined::start(options).await.expect("the node joins");
+        let node = Some(Joined::start(options).await.expect("the node joins"));
         Self { plane, node, folder }
     }
 
@@ -164,9 +204,9 @@ impl Real {
 }
 
 /// A request as the sandbox tells it.
-fn request(event: AuditEvent) -> RequestInfo {
+fn answered(event: AuditEvent) -> Answered {
     let (path, query) = event.uri.split_once('?').unwrap_or((&event.uri, ""));
-    RequestInfo {
+    let request = RequestInfo {
         dry_run: query.split('&').any(|part| part.starts_with("dryRun=")),
         path: path.to_owned(),
         user: event.user,
@@ -178,5 +218,6 @@ fn request(event: AuditEvent) -> RequestInfo {
         name: event.name,
         user_agent: event.user_agent,
         ..RequestInfo::default()
-    }
+    };
+    Answered { request, code: event.code }
 }

@@ -273,7 +273,7 @@ impl World {
         let operator = format!("system:serviceaccount:{HOME}:obstack");
         let engines = format!("system:serviceaccount:{NAMESPACE}:");
         let ours = |request: &RequestInfo| request.user == operator || request.user.starts_with(&engines);
-        let requests = self.server.requests_since(mark).into_iter();
+        let requests = self.server.answered_since(mark).into_iter().map(|answered| answered.request);
         requests
             .filter(ours)
             .filter(|request| request.is_mutating() && request.resource != "leases")

@@ -28,8 +28,9 @@ async fn nothing_is_written_at_rest() {
     let writes = world.writes_since(from);
     let after = until("the operator's metrics", Duration::from_secs(10), rounds).await;
 
-    let requests = world.server().requests_since(from);
-    let users: std::collections::BTreeSet<_> = requests.into_iter().map(|request| request.user).collect();
+    let requests = world.server().answered_since(from);
+    let users: std::collections::BTreeSet<_> =
+        requests.into_iter().map(|answered| answered.request.user).collect();
     println!("{:?} at rest: {} rounds, {} writes; users: {users:?}", span(), after - before, writes.len());
     assert!(writes.is_empty(), "{writes:#?}");
     assert!(after - before >= span().as_secs_f64() / 4.0, "the operator was at work: {before} to {after}");

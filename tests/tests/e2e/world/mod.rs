@@ -4,6 +4,7 @@
 
 mod alerts;
 mod at_rest;
+mod goldens;
 mod quickstart;
 mod refusal;
 mod refusals;
