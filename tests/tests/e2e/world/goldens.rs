@@ -21,7 +21,7 @@ const BOUND: Duration = Duration::from_secs(90);
 const HOME: &str = "obstack-system";
 
 /// The stacks, each in a namespace of the name of its case.
-fn stacks() -> Vec<DynamicObject> {
+pub(super) fn stacks() -> Vec<DynamicObject> {
     let mut stacks = Vec::new();
     for entry in std::fs::read_dir(repository("tests/golden")).unwrap() {
         let folder = entry.unwrap().path();

@@ -8,3 +8,4 @@ mod goldens;
 mod quickstart;
 mod refusal;
 mod refusals;
+mod upgrade;
