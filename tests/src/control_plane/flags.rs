@@ -1,7 +1,7 @@
 //! The files and the command lines of the processes.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::certificates::{Authority, write_private, write_token_keys};
 use super::process::Launch;
@@ -150,7 +150,7 @@ fn api_server(options: &Options, folder: &Path, port: u16, etcd: &str) -> Vec<St
 }
 
 /// What the controller manager and the scheduler have in common.
-fn client(folder: &Path, kubeconfig: &PathBuf, port: u16) -> Vec<String> {
+fn client(folder: &Path, kubeconfig: &Path, port: u16) -> Vec<String> {
     let kubeconfig = kubeconfig.display();
     vec![
         flag("kubeconfig", &kubeconfig),
