@@ -1,5 +1,5 @@
-//! The cluster that a test of a whole stack runs on: the sandbox, or a real control plane that the sandbox's node
-//! has joined. Everything that such a test asks beside the API goes through here.
+//! The cluster that a test of a whole stack runs on: the sandbox, or a real control plane that the sandbox's
+//! node has joined. Everything that such a test asks beside the API goes through here.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

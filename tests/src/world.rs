@@ -108,8 +108,9 @@ impl World {
         self.client.clone()
     }
 
-    /// Makes a namespace that takes no pod with more rights than it needs: whatever the operator makes must pass
-    /// the strictest of the Pod Security Standards. (The sandbox keeps the label; a control plane enforces it.)
+    /// Makes a namespace that takes no pod with more rights than it needs: whatever the operator makes must
+    /// pass the strictest of the Pod Security Standards. (The sandbox keeps the label; a control plane
+    /// enforces it.)
     ///
     /// # Panics
     /// When the server refuses.
@@ -267,8 +268,8 @@ impl World {
         found
     }
 
-    /// Mutating requests of the operator's and the engines' accounts from a place in the log on, Leases aside,
-    /// dry runs included.
+    /// Mutating requests of the operator's and the engines' accounts from a place in the log on, Leases
+    /// aside, dry runs included.
     pub fn writes_since(&self, mark: Mark) -> Vec<RequestInfo> {
         let operator = format!("system:serviceaccount:{HOME}:obstack");
         let engines = format!("system:serviceaccount:{NAMESPACE}:");

@@ -1,5 +1,6 @@
-//! A node for a control plane that is not the sandbox's own: kubelet, addresses of Services, and the volumes of the
-//! default StorageClass. Workloads, scheduling, EndpointSlices and the binding of claims are the control plane's.
+//! A node for a control plane that is not the sandbox's own: kubelet, addresses of Services, and the volumes
+//! of the default StorageClass. Workloads, scheduling, EndpointSlices and the binding of claims are the
+//! control plane's.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,7 +32,8 @@ pub struct JoinOptions {
     pub ca: String,
     /// The kubelet's certificate for the node's address, signed by that authority, and its key, both PEM.
     pub certificate: (String, String),
-    /// Addresses of pods and of the node. Those of Services are the control plane's to give, from the same value.
+    /// Addresses of pods and of the node. Those of Services are the control plane's to give, from the same
+    /// value.
     pub ranges: Ranges,
     /// Folder for volumes and logs.
     pub state: PathBuf,

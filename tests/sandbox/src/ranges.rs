@@ -11,7 +11,8 @@ const LOCK_PORT: u16 = 10250;
 /// Clusters that fit side by side.
 const CLUSTERS: u8 = 64;
 
-/// A /8 that the ranges of clusters are taken from, by its first octet. All of it must be local to the machine.
+/// A /8 that the ranges of clusters are taken from, by its first octet. All of it must be local to the
+/// machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(pub u8);
 

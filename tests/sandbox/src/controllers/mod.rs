@@ -182,8 +182,8 @@ pub fn start(client: &Client, settings: Settings, stop: &CancellationToken) {
     }
 }
 
-/// Provisions claims of the default StorageClass below a folder, where another control plane's controller binds
-/// them, until the token is cancelled. Returns at once.
+/// Provisions claims of the default StorageClass below a folder, where another control plane's controller
+/// binds them, until the token is cancelled. Returns at once.
 pub fn start_provisioner(client: &Client, volumes: &Path, stop: &CancellationToken) {
     let caches = provisioner::Caches::start(client, stop);
     let (client, root, stop) = (client.clone(), volumes.to_owned(), stop.clone());

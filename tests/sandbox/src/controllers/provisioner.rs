@@ -1,5 +1,5 @@
-//! The default StorageClass where another control plane binds claims: its controller asks for a volume with an
-//! annotation on the claim, and says with a volume's phase that its claim is gone.
+//! The default StorageClass where another control plane binds claims: its controller asks for a volume with
+//! an annotation on the claim, and says with a volume's phase that its claim is gone.
 
 use std::collections::BTreeMap;
 use std::path::Path;

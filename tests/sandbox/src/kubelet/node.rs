@@ -19,8 +19,8 @@ use super::{KubeletError, Options};
 
 /// How often the Lease of the node is renewed.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// The node's status is written anew after this many renewals, five minutes: as often as a kubelet does it where
-/// nothing changed. The Lease alone keeps the node alive.
+/// The node's status is written anew after this many renewals, five minutes: as often as a kubelet does it
+/// where nothing changed. The Lease alone keeps the node alive.
 const BEATS_PER_STATUS: u32 = 30;
 /// How long one write may take: a heartbeat that hangs is one that was left out.
 const WRITE: Duration = Duration::from_secs(10);
@@ -122,8 +122,8 @@ async fn within<T>(write: impl Future<Output = Result<T, kube::Error>>) -> Resul
     tokio::time::timeout(WRITE, write).await.map_err(late)?
 }
 
-/// Renews the Lease of the node for ever, and its status now and then: a control plane takes a node that does not
-/// for dead.
+/// Renews the Lease of the node for ever, and its status now and then: a control plane takes a node that does
+/// not for dead.
 pub(crate) async fn heartbeat(client: Client, options: Options) {
     let leases: Api<Lease> = Api::namespaced(client.clone(), "kube-node-lease");
     let nodes: Api<Node> = Api::all(client);

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 /// What the server adds where a fault holds up the rules of a definition.
-const RULES_WAIT: &str = "<nil>: Invalid value: null: some validation rules were not checked because the object was \
-                          invalid; correct the existing errors to complete validation";
+const RULES_WAIT: &str = "<nil>: Invalid value: null: some validation rules were not checked because the object \
+                          was invalid; correct the existing errors to complete validation";
 const THINGS: &str = "/apis/example.com/v1/namespaces/default/things";
 
 fn definition() -> Value {

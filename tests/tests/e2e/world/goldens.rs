@@ -1,5 +1,6 @@
-//! Every stack of `tests/golden`, on a server that judges: the stack is accepted, nothing that the operator makes of
-//! it is refused, and every pod is admitted in a namespace that enforces the restricted Pod Security Standard.
+//! Every stack of `tests/golden`, on a server that judges: the stack is accepted, nothing that the operator
+//! makes of it is refused, and every pod is admitted in a namespace that enforces the restricted Pod Security
+//! Standard.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! What a user reads who writes a value that the API types do not take: one object per bound and per rule, and the
-//! message of the API server. `refusals.txt` has them all, from a real API server; the sandbox's gives
-//! the same.
+//! What a user reads who writes a value that the API types do not take: one object per bound and per rule,
+//! and the message of the API server. `refusals.txt` has them all, from a real API server; the sandbox's
+//! gives the same.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
