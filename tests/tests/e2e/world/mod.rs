@@ -10,3 +10,4 @@ mod quickstart;
 mod refusal;
 mod refusals;
 mod upgrade;
+mod volumes;
