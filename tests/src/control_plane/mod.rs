@@ -73,22 +73,33 @@ impl ControlPlane {
         }
     }
 
-    /// Starts one for a test; none where the programs are missing, and then it says so. With `CI=true` a test
-    /// that cannot run has failed.
+    /// Whether a test that needs one can run here; where the programs are missing, it says so. With `CI=true` a
+    /// test that cannot run has failed.
     ///
     /// # Panics
-    /// When it does not start.
-    pub async fn start_for_test(options: Options) -> Option<Self> {
-        match Self::start(options).await {
-            Ok(plane) => Some(plane),
-            Err(Error::Missing(why)) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
+    /// When programs are missing and `CI=true`.
+    pub async fn can_start() -> bool {
+        match programs::find().await.and(programs::setpriv()) {
+            Ok(_) => true,
+            Err(error) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => panic!("{error}"),
+            Err(error) => {
                 // Past the capture of the test runner: a skipped test that nobody sees looks like one that passed.
-                let line = format!("SKIPPED, there is no real control plane: {why}\n");
+                let line = format!("SKIPPED, there is no real control plane: {error}\n");
                 let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
-                None
+                false
             }
-            Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Starts one for a test; none where [`Self::can_start`] is false.
+    ///
+    /// # Panics
+    /// When it does not start, and where `can_start` does.
+    pub async fn start_for_test(options: Options) -> Option<Self> {
+        if !Self::can_start().await {
+            return None;
+        }
+        Some(Self::start(options).await.unwrap_or_else(|error| panic!("{error}")))
     }
 
     /// Where the API server is reached.
