@@ -240,7 +240,8 @@ async fn a_start_that_fails_shows_the_log_of_the_process_at_fault() {
     }
 }
 
-/// Set for a copy of this test that holds a control plane until it is killed: the file where it says what runs.
+/// Set for a copy of this test that holds a control plane until it is killed: the file where it says what
+/// runs.
 const HOLD: &str = "OBSTACK_TEST_HOLD_CONTROL_PLANE";
 
 #[tokio::test]

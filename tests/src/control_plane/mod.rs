@@ -1,8 +1,9 @@
-//! A real Kubernetes control plane as child processes: etcd, kube-apiserver, kube-controller-manager and, where
-//! wanted, kube-scheduler, with certificates of their own. There is no node; whoever needs one registers it.
+//! A real Kubernetes control plane as child processes: etcd, kube-apiserver, kube-controller-manager and,
+//! where wanted, kube-scheduler, with certificates of their own. There is no node; whoever needs one
+//! registers it.
 //!
-//! Everything is in a temporary folder. Nothing is left when it stops, when it is dropped, and when the process
-//! that started it is killed. `scripts/control-plane` puts the programs in place.
+//! Everything is in a temporary folder. Nothing is left when it stops, when it is dropped, and when the
+//! process that started it is killed. `scripts/control-plane` puts the programs in place.
 
 mod audit;
 mod certificates;
@@ -58,8 +59,8 @@ impl ControlPlane {
     /// `default` has its ServiceAccount and the certificate authority's ConfigMap.
     ///
     /// # Errors
-    /// [`Error::Missing`] when its programs are not on this machine; else what failed, with the end of the log
-    /// of the process at fault.
+    /// [`Error::Missing`] when its programs are not on this machine; else what failed, with the end of the
+    /// log of the process at fault.
     pub async fn start(options: Options) -> Result<Self, Error> {
         obstack::tls::install_provider();
         let programs = programs::find().await?;
@@ -73,8 +74,8 @@ impl ControlPlane {
         }
     }
 
-    /// Whether a test that needs one can run here; where the programs are missing, it says so. With `CI=true` a
-    /// test that cannot run has failed.
+    /// Whether a test that needs one can run here; where the programs are missing, it says so. With `CI=true`
+    /// a test that cannot run has failed.
     ///
     /// # Panics
     /// When programs are missing and `CI=true`.
@@ -83,7 +84,8 @@ impl ControlPlane {
             Ok(_) => true,
             Err(error) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => panic!("{error}"),
             Err(error) => {
-                // Past the capture of the test runner: a skipped test that nobody sees looks like one that passed.
+                // Past the capture of the test runner: a skipped test that nobody sees looks like one that
+                // passed.
                 let line = format!("SKIPPED, there is no real control plane: {error}\n");
                 let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
                 false
@@ -159,8 +161,8 @@ impl ControlPlane {
         self.authority.server(name, hosts)
     }
 
-    /// Every request so far. The entry of a request is written when its answer is complete, which can be after
-    /// the client has it: who looks for one waits for it.
+    /// Every request so far. The entry of a request is written when its answer is complete, which can be
+    /// after the client has it: who looks for one waits for it.
     ///
     /// # Errors
     /// When the log cannot be read.
