@@ -21,8 +21,8 @@ const TAIL_LINES: usize = 20;
 /// What to start, and who wants to have it.
 type Birth = (Command, Sender<io::Result<Child>>);
 
-/// A thread that every process is started from. Linux ties "ends with its parent" to the thread that started it,
-/// and the threads of an async runtime come and go.
+/// A thread that every process is started from. Linux ties "ends with its parent" to the thread that started
+/// it, and the threads of an async runtime come and go.
 pub(super) struct Nursery(Sender<Birth>);
 
 impl Nursery {
@@ -108,7 +108,8 @@ impl Process {
     /// Sends a signal; nothing happens when it is gone.
     pub(super) fn signal(&self, signal: Signal) {
         if let Ok(id) = i32::try_from(self.child.id()) {
-            // The id is that of the child as long as nobody has waited for it, and only `check` and `kill` do.
+            // The id is that of the child as long as nobody has waited for it, and only `check` and `kill`
+            // do.
             let _ = kill(Pid::from_raw(id), signal);
         }
     }
