@@ -19,7 +19,6 @@ use serde_json::{Value, json};
 use super::goldens::stacks;
 
 const BOUND: Duration = Duration::from_secs(90);
-const IMAGE: &str = "ghcr.io/obstack/obstack";
 /// Targets of the stack's own namespace; the operator's own pod is replaced, so it is none of them.
 const TARGETS: &str = r#"up{namespace="monitoring"}"#;
 /// Seconds between two samples, and the window in which none may be missing.
@@ -32,12 +31,11 @@ async fn upgrade(world: &World, tag: &str) {
     for object in &mut install {
         if object.types.as_ref().is_some_and(|types| types.kind == "Deployment") {
             let container = &mut object.data["spec"]["template"]["spec"]["containers"][0];
-            container["image"] = json!(format!("{IMAGE}:{tag}"));
-            for argument in container["args"].as_array_mut().unwrap() {
-                if argument.as_str().unwrap().starts_with("--image=") {
-                    *argument = json!(format!("--image={IMAGE}:{tag}"));
-                }
-            }
+            container["image"] = with_tag(&container["image"], tag);
+            let arguments = container["args"].as_array_mut().unwrap();
+            let image = arguments.iter_mut().find(|one| one.as_str().unwrap().starts_with("--image="));
+            let image = image.expect("the operator is told where the reloader comes from");
+            *image = with_tag(image, tag);
         }
     }
     manifests::apply(&world.client(), &install).await.unwrap();
@@ -50,6 +48,11 @@ async fn upgrade(world: &World, tag: &str) {
         if all && current { Ok(()) } else { Err(serde_json::to_string(&status).unwrap_or_default()) }
     })
     .await;
+}
+
+fn with_tag(image: &Value, tag: &str) -> Value {
+    let (repository, _) = image.as_str().unwrap().rsplit_once(':').unwrap();
+    json!(format!("{repository}:{tag}"))
 }
 
 /// Name, UID and restarts of each pod of the namespace.
