@@ -9,11 +9,15 @@ BIN := target/debug
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 20
 
 .PHONY: parts
 parts: ## install what the sandbox runs: Prometheus, Alertmanager, their tools and bubblewrap
 	@scripts/parts prometheus alertmanager bubblewrap
+
+.PHONY: control-plane
+control-plane: ## build what a real control plane needs, from source, once
+	@scripts/control-plane
 
 .PHONY: build
 build: ## build every binary
@@ -29,6 +33,14 @@ demo: parts build ## run a whole stack on this machine, until Ctrl-C
 test: parts ## run all tests that judge behaviour
 	@scripts/test
 
+.PHONY: e2e
+e2e: parts ## run the end-to-end tests on the sandbox
+	@scripts/e2e sandbox
+
+.PHONY: e2e-control-plane
+e2e-control-plane: parts control-plane ## run those of whole clusters on a real control plane
+	@scripts/e2e control-plane
+
 .PHONY: soak
 soak: parts build ## watch a stack at rest for 10 minutes: no write may happen
 	@eval "$$(scripts/parts --env)"
@@ -37,6 +49,8 @@ soak: parts build ## watch a stack at rest for 10 minutes: no write may happen
 .PHONY: generate
 generate: ## write the generated files anew: CRDs, docs/cli.md and golden files
 	cargo run -q --bin obstack -- crds --output crds
+	@release=tests/crd-versions/$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n1)
+	mkdir -p "$$release" && cp crds/*.yaml "$$release"
 	UPDATE_GOLDEN=1 cargo test -q -p obstack --lib the_reference_is_what_the_commands_say
 	UPDATE_GOLDEN=1 cargo test -q --workspace --test e2e golden
 

@@ -1,21 +1,20 @@
-//! A whole cluster for one test: the sandbox with its kubelet, and the operator installed in it as a user
-//! would install it.
+//! A whole cluster for one test, and the operator installed in it as a user would install it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{DynamicObject, ListParams, Patch, PatchParams};
-use kube::{Api, Client};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client, ResourceExt};
 use obstack_crds::ObservabilityStack;
-use obstack_sandbox::api::AuditEntry;
-use obstack_sandbox::cluster::{Cluster, Options};
+use obstack_sandbox::api::RequestInfo;
 use obstack_sandbox::manifests;
 use serde_json::{Value, json};
 
+use crate::server::{Mark, Server};
 use crate::wait::until;
 
 /// Namespace of every stack of the tests.
@@ -23,22 +22,24 @@ pub const NAMESPACE: &str = "monitoring";
 /// Namespace of the operator.
 const HOME: &str = "obstack-system";
 /// How long the operator may take to start.
-const START: Duration = Duration::from_secs(30);
-/// Resources that hold what the operator owns, and neither volumes nor records.
-const OWNED: [&str; 12] = [
-    "serviceaccounts",
-    "roles.rbac.authorization.k8s.io",
-    "rolebindings.rbac.authorization.k8s.io",
-    "clusterroles.rbac.authorization.k8s.io",
-    "clusterrolebindings.rbac.authorization.k8s.io",
-    "secrets",
-    "configmaps",
-    "services",
-    "poddisruptionbudgets.policy",
-    "statefulsets.apps",
-    "deployments.apps",
-    "pods",
+const START: Duration = Duration::from_secs(60);
+/// What holds what the operator owns, as group, version and kind; neither volumes nor records.
+const OWNED: [(&str, &str, &str); 12] = [
+    ("", "v1", "ServiceAccount"),
+    ("rbac.authorization.k8s.io", "v1", "Role"),
+    ("rbac.authorization.k8s.io", "v1", "RoleBinding"),
+    ("rbac.authorization.k8s.io", "v1", "ClusterRole"),
+    ("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding"),
+    ("", "v1", "Secret"),
+    ("", "v1", "ConfigMap"),
+    ("", "v1", "Service"),
+    ("policy", "v1", "PodDisruptionBudget"),
+    ("apps", "v1", "StatefulSet"),
+    ("apps", "v1", "Deployment"),
+    ("", "v1", "Pod"),
 ];
+/// Labels of what the operator owns.
+const OURS: &str = "app.kubernetes.io/managed-by=obstack,obstack.io/stack";
 
 /// A path of this repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -47,7 +48,7 @@ pub fn repository(path: &str) -> PathBuf {
 
 /// A cluster with the operator in it. End it with [`World::stop`].
 pub struct World {
-    cluster: Cluster,
+    server: Server,
     client: Client,
 }
 
@@ -65,13 +66,9 @@ impl World {
     /// # Panics
     /// As [`World::start`].
     pub async fn start_with(args: &[&str]) -> Self {
-        crate::parts::require();
-        let binaries =
-            vec![crate::process::binary("obstack").parent().map(Path::to_owned).unwrap_or_default()];
-        let cluster =
-            Cluster::start(Options { binaries, ..Options::default() }).await.expect("the sandbox starts");
-        let client = cluster.client();
-        let world = Self { cluster, client };
+        let server = Server::start().await;
+        let client = server.client();
+        let world = Self { server, client };
         let mut install = manifests::load(&[repository("crds"), repository("deploy/install.yaml")])
             .expect("readable manifests");
         for object in
@@ -81,7 +78,7 @@ impl World {
             own.expect("the operator has arguments").extend(args.iter().map(|arg| json!(arg)));
         }
         manifests::apply(&world.client, &install).await.expect("the install manifest is accepted");
-        world.namespace(NAMESPACE).await;
+        world.restricted_namespace(NAMESPACE).await;
         let deployments: Api<Deployment> = Api::namespaced(world.client(), HOME);
         until("the operator to be ready", START, || async {
             let found = deployments.get("obstack").await.map_err(|e| e.to_string())?;
@@ -102,8 +99,8 @@ impl World {
     }
 
     /// The cluster below.
-    pub fn cluster(&self) -> &Cluster {
-        &self.cluster
+    pub fn server(&self) -> &Server {
+        &self.server
     }
 
     /// A client with all rights.
@@ -111,13 +108,21 @@ impl World {
         self.client.clone()
     }
 
-    /// Makes a namespace.
+    /// Makes a namespace that takes no pod with more rights than it needs: whatever the operator makes must
+    /// pass the strictest of the Pod Security Standards. (The sandbox keeps the label; a control plane
+    /// enforces it.)
     ///
     /// # Panics
     /// When the server refuses.
-    pub async fn namespace(&self, name: &str) {
+    async fn restricted_namespace(&self, name: &str) {
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
         self.apply(&namespace).await;
+        let namespaces: Api<Namespace> = Api::all(self.client());
+        // Another manager's than that of the examples, which name the namespace without it.
+        let label =
+            json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": "restricted" } } });
+        let labelled = namespaces.patch(name, &PatchParams::default(), &Patch::Merge(label)).await;
+        labelled.expect("the label is accepted");
     }
 
     /// Applies one object.
@@ -245,32 +250,34 @@ impl World {
         pods.list(&ListParams::default().labels(selector)).await.expect("pods are listed").items
     }
 
-    /// `resource namespace/name` of everything that the operator owns, volumes and records aside.
+    /// `kind namespace/name` of everything that the operator owns, volumes and records aside.
+    ///
+    /// # Panics
+    /// When the server refuses.
     pub async fn owned_by_obstack(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for resource in OWNED {
-            for object in self.cluster.api().peek_all(resource) {
-                let labels = &object["metadata"]["labels"];
-                if labels["app.kubernetes.io/managed-by"] == "obstack"
-                    && !labels["obstack.io/stack"].is_null()
-                {
-                    let part = |key: &str| object["metadata"][key].as_str().unwrap_or_default().to_owned();
-                    found.push(format!("{resource} {}/{}", part("namespace"), part("name")));
-                }
-            }
+        for (group, version, kind) in OWNED {
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+            let all: Api<DynamicObject> = Api::all_with(self.client(), &resource);
+            let objects = all.list(&ListParams::default().labels(OURS)).await.expect("objects are listed");
+            let name = |object: DynamicObject| {
+                format!("{kind} {}/{}", object.namespace().unwrap_or_default(), object.name_any())
+            };
+            found.extend(objects.items.into_iter().map(name));
         }
         found
     }
 
-    /// Mutating requests of the operator's and the engines' accounts from an index of the audit log on, Leases
+    /// Mutating requests of the operator's and the engines' accounts from a place in the log on, Leases
     /// aside, dry runs included.
-    pub fn writes_since(&self, index: u64) -> Vec<AuditEntry> {
-        let ours: BTreeSet<String> = [format!("system:serviceaccount:{HOME}:obstack")].into();
+    pub fn writes_since(&self, mark: Mark) -> Vec<RequestInfo> {
+        let operator = format!("system:serviceaccount:{HOME}:obstack");
         let engines = format!("system:serviceaccount:{NAMESPACE}:");
-        let entries = self.cluster.api().audit_since(index).into_iter();
-        entries
-            .filter(|entry| ours.contains(&entry.request.user) || entry.request.user.starts_with(&engines))
-            .filter(|entry| entry.request.is_mutating() && entry.request.resource != "leases")
+        let ours = |request: &RequestInfo| request.user == operator || request.user.starts_with(&engines);
+        let requests = self.server.answered_since(mark).into_iter().map(|answered| answered.request);
+        requests
+            .filter(ours)
+            .filter(|request| request.is_mutating() && request.resource != "leases")
             .collect()
     }
 
@@ -280,7 +287,7 @@ impl World {
     /// When that takes longer than `bound`.
     pub async fn quiet(&self, span: Duration, bound: Duration) {
         until("quiet", bound, || async {
-            let from = self.cluster.api().audit_next();
+            let from = self.server.mark();
             tokio::time::sleep(span).await;
             let writes = self.writes_since(from);
             if writes.is_empty() { Ok(()) } else { Err(writes) }
@@ -290,6 +297,6 @@ impl World {
 
     /// Ends the cluster and everything in it.
     pub async fn stop(self) {
-        self.cluster.stop().await;
+        self.server.stop().await;
     }
 }

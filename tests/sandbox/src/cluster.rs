@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::{ApiServer, Config, Handle, StartError};
 use crate::images::Folders;
 use crate::kubelet::{Kubelet, KubeletError};
-use crate::ranges::Ranges;
+use crate::ranges::{Network, Ranges};
 use crate::{controllers, kubelet, proxy};
 
 /// How a cluster is set up.
@@ -26,6 +26,8 @@ pub struct Options {
     /// First and longest wait before a container that ended again is restarted. Shorter than a cluster's 10 s
     /// and 5 min, because people wait.
     pub backoff: (Duration, Duration),
+    /// Where the addresses of pods and Services are taken from.
+    pub network: Network,
     /// Whether there is a node: without one, no bubblewrap is needed and pods stay Pending.
     pub node: bool,
 }
@@ -37,6 +39,7 @@ impl Default for Options {
             port: 0,
             binaries: Vec::new(),
             backoff: (Duration::from_secs(1), Duration::from_secs(30)),
+            network: Network::default(),
             node: true,
         }
     }
@@ -91,11 +94,11 @@ impl Cluster {
         let (state, ranges) = match &options.state {
             Some(state) => {
                 let state = make_folder(state)?;
-                let ranges = Ranges::take_for(&state).map_err(ClusterError::Ranges)?;
+                let ranges = Ranges::take_for(options.network, &state).map_err(ClusterError::Ranges)?;
                 (state, ranges)
             }
             None => {
-                let ranges = Ranges::take().map_err(ClusterError::Ranges)?;
+                let ranges = Ranges::take(options.network).map_err(ClusterError::Ranges)?;
                 remove_abandoned();
                 let name = format!("{TEMPORARY}{}-{}", std::process::id(), ranges.pods.node());
                 (make_folder(&std::env::temp_dir().join(name))?, ranges)
@@ -140,6 +143,7 @@ impl Cluster {
             server: self.api.address(),
             ca: self.api.ca_pem().into_bytes(),
             backoff: options.backoff,
+            https: None,
         }
     }
 
@@ -203,7 +207,7 @@ fn remove_abandoned() {
     }
 }
 
-fn make_folder(path: &Path) -> Result<PathBuf, ClusterError> {
+pub(crate) fn make_folder(path: &Path) -> Result<PathBuf, ClusterError> {
     let made = std::fs::create_dir_all(path).and_then(|()| path.canonicalize());
     made.map_err(|source| ClusterError::State { path: path.to_owned(), source })
 }

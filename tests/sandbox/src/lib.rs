@@ -7,6 +7,7 @@ pub mod controllers;
 pub mod demo;
 pub mod images;
 pub mod informer;
+pub mod join;
 pub mod kubelet;
 pub mod manifests;
 pub mod proxy;

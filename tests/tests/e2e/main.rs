@@ -7,15 +7,12 @@
     reason = "a panic is how a test says what broke"
 )]
 
-mod alerts;
-mod at_rest;
 mod bad_input;
 mod cli;
 mod control;
 mod crash;
 mod golden;
 mod leader;
-mod quickstart;
 mod reads;
-mod refusal;
 mod reloader;
+mod world;

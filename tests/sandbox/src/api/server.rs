@@ -187,9 +187,7 @@ impl Server {
         let mut causes = if old.is_none() { validate::metadata(&ctx.resource, object) } else { Vec::new() };
         if let Some(custom) = &ctx.resource.custom {
             causes.extend(schema::validate::check(object, &ctx.resource.schema));
-            if causes.is_empty() {
-                causes.extend(custom.rules.check(object, old));
-            }
+            causes.extend(custom.rules.check_after(&causes, object, old));
         } else {
             causes.extend(validate::object(&ctx.resource, object, old));
         }

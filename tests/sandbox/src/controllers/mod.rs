@@ -11,6 +11,7 @@ mod disruption;
 mod endpointslice;
 mod job;
 mod pods;
+mod provisioner;
 mod replicaset;
 mod scheduler;
 pub(crate) mod selector;
@@ -18,7 +19,7 @@ mod statefulset;
 mod volumes;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,12 +58,21 @@ pub struct Caches {
     pub(crate) budgets: Arc<Informer<PodDisruptionBudget>>,
 }
 
+/// Caches by the kind that each holds.
+type Table = BTreeMap<String, Arc<dyn Watched>>;
+
+/// A copy of all objects of a kind.
+fn follow<K: Kind>(client: &Client, stop: &CancellationToken) -> Arc<Informer<K>> {
+    Informer::start(Api::all(client.clone()), watcher::Config::default(), stop.clone())
+}
+
+fn row<K: Kind>(informer: &Arc<Informer<K>>) -> (String, Arc<dyn Watched>) {
+    (K::kind(&()).into_owned(), informer.clone())
+}
+
 impl Caches {
     /// Starts to watch every kind; returns at once.
     pub fn start(client: &Client, stop: &CancellationToken) -> Arc<Self> {
-        fn follow<K: Kind>(client: &Client, stop: &CancellationToken) -> Arc<Informer<K>> {
-            Informer::start(Api::all(client.clone()), watcher::Config::default(), stop.clone())
-        }
         Arc::new(Self {
             pods: follow(client, stop),
             nodes: follow(client, stop),
@@ -82,10 +92,7 @@ impl Caches {
     }
 
     /// Every cache by the kind that it holds.
-    fn table(&self) -> BTreeMap<String, Arc<dyn Watched>> {
-        fn row<K: Kind>(informer: &Arc<Informer<K>>) -> (String, Arc<dyn Watched>) {
-            (K::kind(&()).into_owned(), informer.clone())
-        }
+    fn table(&self) -> Table {
         BTreeMap::from([
             row(&self.pods),
             row(&self.nodes),
@@ -168,10 +175,22 @@ pub fn start(client: &Client, settings: Settings, stop: &CancellationToken) {
         let (client, caches, settings, stop) =
             (client.clone(), caches.clone(), settings.clone(), stop.clone());
         tokio::spawn(async move {
-            let looping = run(name, *plan, &client, &caches, &settings);
+            let planner = || plan(&View { caches: &caches, settings: &settings, now: Timestamp::now() });
+            let looping = run(name, &client, caches.table(), planner);
             tokio::select! { () = stop.cancelled() => (), () = looping => () }
         });
     }
+}
+
+/// Provisions claims of the default StorageClass below a folder, where another control plane's controller
+/// binds them, until the token is cancelled. Returns at once.
+pub fn start_provisioner(client: &Client, volumes: &Path, stop: &CancellationToken) {
+    let caches = provisioner::Caches::start(client, stop);
+    let (client, root, stop) = (client.clone(), volumes.to_owned(), stop.clone());
+    tokio::spawn(async move {
+        let looping = run("provisioner", &client, caches.table(), || caches.plan(&root));
+        tokio::select! { () = stop.cancelled() => (), () = looping => () }
+    });
 }
 
 /// Waits while nothing changed, at most this long: a net under the watches.
@@ -181,8 +200,7 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// How long a write may take to arrive in the caches.
 const SETTLE: Duration = Duration::from_secs(3);
 
-async fn run(name: &str, plan: Planner, client: &Client, caches: &Caches, settings: &Settings) {
-    let table = caches.table();
+async fn run(name: &str, client: &Client, table: Table, plan: impl Fn() -> Plan) {
     let mut changes: Vec<_> = table.values().map(|cache| cache.changes()).collect();
     while !table.values().all(|cache| cache.synced()) {
         any_change(&mut changes, Duration::from_secs(1)).await;
@@ -192,7 +210,7 @@ async fn run(name: &str, plan: Planner, client: &Client, caches: &Caches, settin
         for receiver in &mut changes {
             receiver.mark_unchanged();
         }
-        let planned = plan(&View { caches, settings, now: Timestamp::now() });
+        let planned = plan();
         let mut wait = planned.wake.unwrap_or(RESYNC).min(RESYNC);
         let mut failed = false;
         for action in &planned.actions {
@@ -226,7 +244,7 @@ async fn any_change(changes: &mut [watch::Receiver<u64>], wait: Duration) {
 }
 
 /// Waits until a cache shows what was written, at most [`SETTLE`].
-async fn settle(table: &BTreeMap<String, Arc<dyn Watched>>, trace: &Trace) {
+async fn settle(table: &Table, trace: &Trace) {
     let (Trace::Present(target, _) | Trace::Leaving(target)) = trace else { return };
     let Some(cache) = table.get(&target.resource.kind) else { return };
     let mut changes = cache.changes();

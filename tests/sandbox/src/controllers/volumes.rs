@@ -16,7 +16,8 @@ use super::{Action, Plan, Target, View};
 /// Name of the default StorageClass.
 pub(crate) const CLASS: &str = "standard";
 /// Provisioner whose claims become folders.
-const PROVISIONER: &str = "sandbox.obstack.io/folder";
+pub(super) const PROVISIONER: &str = "sandbox.obstack.io/folder";
+const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
 /// The default StorageClass.
@@ -112,7 +113,11 @@ fn bind(
     actions
 }
 
-fn build_volume(claim: &PersistentVolumeClaim, class: &StorageClass, root: &Path) -> PersistentVolume {
+pub(super) fn build_volume(
+    claim: &PersistentVolumeClaim,
+    class: &StorageClass,
+    root: &Path,
+) -> PersistentVolume {
     let uid = claim.uid().unwrap_or_default();
     let spec = claim.spec.clone().unwrap_or_default();
     let namespace = claim.namespace().unwrap_or_default();
@@ -120,9 +125,7 @@ fn build_volume(claim: &PersistentVolumeClaim, class: &StorageClass, root: &Path
     PersistentVolume {
         metadata: ObjectMeta {
             name: Some(format!("pvc-{uid}")),
-            annotations: Some(
-                [("pv.kubernetes.io/provisioned-by".to_owned(), PROVISIONER.to_owned())].into(),
-            ),
+            annotations: Some([(PROVISIONED_BY.to_owned(), PROVISIONER.to_owned())].into()),
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeSpec {
@@ -151,22 +154,32 @@ fn build_volume(claim: &PersistentVolumeClaim, class: &StorageClass, root: &Path
 
 /// Keeps the phase of a volume, and gives it back by its reclaim policy once its claim is gone.
 fn tend(volume: &PersistentVolume, claimed: bool, alive: bool) -> Vec<Action> {
-    let spec = volume.spec.clone().unwrap_or_default();
     let phase = match (claimed, alive) {
         (_, true) => "Bound",
         (true, false) => "Released",
         (false, false) => "Available",
     };
-    let ours =
-        volume.annotations().get("pv.kubernetes.io/provisioned-by").is_some_and(|by| by == PROVISIONER);
-    if phase == "Released" && ours && spec.persistent_volume_reclaim_policy.as_deref() == Some("Delete") {
-        let mut actions = vec![Action::Delete(Target::of(volume))];
-        actions.extend(spec.host_path.map(|path| Action::RemoveFolder(path.path.into())));
-        return actions;
+    if phase == "Released" && is_reclaimed(volume) {
+        return reclaim(volume);
     }
     let old = volume.status.clone().unwrap_or_default();
     let status = PersistentVolumeStatus { phase: Some(phase.to_owned()), ..old };
     Action::status(volume, volume.status.as_ref(), &status).into_iter().collect()
+}
+
+/// Whether a volume is ours and goes with its claim.
+pub(super) fn is_reclaimed(volume: &PersistentVolume) -> bool {
+    let policy = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
+    let provisioner = volume.annotations().get(PROVISIONED_BY);
+    provisioner.is_some_and(|by| by == PROVISIONER) && policy == Some("Delete")
+}
+
+/// Removes a volume and its folder.
+pub(super) fn reclaim(volume: &PersistentVolume) -> Vec<Action> {
+    let mut actions = vec![Action::Delete(Target::of(volume))];
+    let folder = volume.spec.as_ref().and_then(|spec| spec.host_path.as_ref());
+    actions.extend(folder.map(|folder| Action::RemoveFolder(folder.path.clone().into())));
+    actions
 }
 
 #[cfg(test)]

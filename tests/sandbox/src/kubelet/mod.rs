@@ -15,6 +15,7 @@ mod node;
 mod pod;
 mod probe;
 mod process;
+mod serve;
 mod status;
 mod volumes;
 
@@ -28,6 +29,7 @@ pub use addresses::Range;
 use context::Context;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt};
+pub use serve::Https;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +54,8 @@ pub struct Options {
     pub ca: Vec<u8>,
     /// First and longest wait before a container that ended again is restarted.
     pub backoff: (Duration, Duration),
+    /// Where a real API server gets the logs of pods; the embedded one is given [`Kubelet::log_source`].
+    pub https: Option<Https>,
 }
 
 /// Why the kubelet cannot run.
@@ -71,6 +75,9 @@ pub enum KubeletError {
     /// The HTTP client of the probes could not be made.
     #[error("no HTTP client for probes: {0}")]
     Http(String),
+    /// The HTTPS port cannot be served.
+    #[error("the kubelet cannot serve HTTPS: {0}")]
+    Https(String),
 }
 
 /// A running kubelet.
@@ -89,8 +96,12 @@ impl Kubelet {
     pub async fn start(client: Client, options: Options) -> Result<Self, KubeletError> {
         let (shutdown, watches) = (CancellationToken::new(), CancellationToken::new());
         let context = Arc::new(Context::start(client.clone(), options, &watches).await?);
+        if let Some(https) = &context.options.https {
+            let logs = Arc::new(log_source::Logs(context.clone()));
+            serve::start(https, logs, &watches).map_err(|error| KubeletError::Https(error.to_string()))?;
+        }
         node::register(&client, &context.options).await?;
-        let (beat, stop) = (node::heartbeat(client, context.options.node.clone()), watches.clone());
+        let (beat, stop) = (node::heartbeat(client, context.options.clone()), watches.clone());
         tokio::spawn(async move {
             tokio::select! { () = stop.cancelled() => (), () = beat => () }
         });

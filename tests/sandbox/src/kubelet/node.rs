@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeStatus, NodeSystemInfo};
+use k8s_openapi::api::core::v1::{
+    DaemonEndpoint, Node, NodeAddress, NodeCondition, NodeDaemonEndpoints, NodeStatus, NodeSystemInfo,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -16,9 +18,15 @@ use super::fields::machine_memory;
 use super::{KubeletError, Options};
 
 /// How often the Lease of the node is renewed.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(10);
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// The node's status is written anew after this many renewals, five minutes: as often as a kubelet does it
+/// where nothing changed. The Lease alone keeps the node alive.
+const BEATS_PER_STATUS: u32 = 30;
+/// How long one write may take: a heartbeat that hangs is one that was left out.
+const WRITE: Duration = Duration::from_secs(10);
 
-fn build_status(options: &Options, now: Timestamp) -> NodeStatus {
+/// The status of the node, which has been ready since one time and says so at another.
+fn build_status(options: &Options, since: Timestamp, now: Timestamp) -> NodeStatus {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let resources = BTreeMap::from([
         ("cpu".to_owned(), Quantity(cores.to_string())),
@@ -32,8 +40,9 @@ fn build_status(options: &Options, now: Timestamp) -> NodeStatus {
         reason: Some(reason.to_owned()),
         message: None,
         last_heartbeat_time: Some(Time(now)),
-        last_transition_time: Some(Time(now)),
+        last_transition_time: Some(Time(since)),
     };
+    let port = options.https.as_ref().and_then(super::Https::port);
     let address = |kind: &str, address: String| NodeAddress { type_: kind.to_owned(), address };
     NodeStatus {
         addresses: Some(vec![
@@ -48,6 +57,9 @@ fn build_status(options: &Options, now: Timestamp) -> NodeStatus {
             condition("PIDPressure", "False", "KubeletHasSufficientPID"),
             condition("Ready", "True", "KubeletReady"),
         ]),
+        daemon_endpoints: port.map(|port| NodeDaemonEndpoints {
+            kubelet_endpoint: Some(DaemonEndpoint { port: i32::from(port) }),
+        }),
         node_info: Some(NodeSystemInfo {
             architecture: if cfg!(target_arch = "x86_64") { "amd64" } else { "arm64" }.to_owned(),
             operating_system: "linux".to_owned(),
@@ -86,38 +98,62 @@ pub(crate) async fn register(client: &Client, options: &Options) -> Result<(), K
         ..Node::default()
     };
     let failed = |error: kube::Error| KubeletError::Register(error.to_string());
-    match nodes.create(&PostParams::default(), &node).await {
+    match within(nodes.create(&PostParams::default(), &node)).await {
         Ok(_) => (),
         Err(kube::Error::Api(status)) if status.is_already_exists() => (),
         Err(error) => return Err(failed(error)),
     }
-    let status = json!({ "status": build_status(options, Timestamp::now()) });
-    let patch = Patch::Merge(status);
-    nodes.patch_status(&options.node, &PatchParams::default(), &patch).await.map_err(failed)?;
-    Ok(())
+    let now = Timestamp::now();
+    write_status(&nodes, options, now, now).await.map_err(failed)
 }
 
-/// Renews the Lease of the node for ever: a control plane takes a node that does not for dead.
-pub(crate) async fn heartbeat(client: Client, node: String) {
-    let leases: Api<Lease> = Api::namespaced(client, "kube-node-lease");
-    loop {
-        let spec = LeaseSpec {
-            holder_identity: Some(node.clone()),
-            lease_duration_seconds: Some(40),
-            renew_time: Some(MicroTime(Timestamp::now())),
-            ..LeaseSpec::default()
-        };
-        let patch = Patch::Merge(json!({ "spec": spec }));
-        let renewed = match leases.patch(&node, &PatchParams::default(), &patch).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => {
-                let metadata = ObjectMeta { name: Some(node.clone()), ..ObjectMeta::default() };
-                leases.create(&PostParams::default(), &Lease { metadata, spec: Some(spec) }).await
-            }
-            other => other,
-        };
-        if let Err(error) = renewed {
+async fn write_status(
+    nodes: &Api<Node>,
+    options: &Options,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<(), kube::Error> {
+    let patch = Patch::Merge(json!({ "status": build_status(options, since, now) }));
+    within(nodes.patch_status(&options.node, &PatchParams::default(), &patch)).await.map(|_| ())
+}
+
+async fn within<T>(write: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    let late = |_| kube::Error::Service(format!("no answer within {WRITE:?}").into());
+    tokio::time::timeout(WRITE, write).await.map_err(late)?
+}
+
+/// Renews the Lease of the node for ever, and its status now and then: a control plane takes a node that does
+/// not for dead.
+pub(crate) async fn heartbeat(client: Client, options: Options) {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), "kube-node-lease");
+    let nodes: Api<Node> = Api::all(client);
+    let since = Timestamp::now();
+    for beat in 1u32.. {
+        if let Err(error) = within(renew(&leases, &options.node)).await {
             tracing::debug!(%error, "lease of the node not renewed");
         }
         tokio::time::sleep(HEARTBEAT).await;
+        if beat.is_multiple_of(BEATS_PER_STATUS)
+            && let Err(error) = write_status(&nodes, &options, since, Timestamp::now()).await
+        {
+            tracing::debug!(%error, "status of the node not written");
+        }
+    }
+}
+
+async fn renew(leases: &Api<Lease>, node: &str) -> Result<Lease, kube::Error> {
+    let spec = LeaseSpec {
+        holder_identity: Some(node.to_owned()),
+        lease_duration_seconds: Some(40),
+        renew_time: Some(MicroTime(Timestamp::now())),
+        ..LeaseSpec::default()
+    };
+    let patch = Patch::Merge(json!({ "spec": spec }));
+    match leases.patch(node, &PatchParams::default(), &patch).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => {
+            let metadata = ObjectMeta { name: Some(node.to_owned()), ..ObjectMeta::default() };
+            leases.create(&PostParams::default(), &Lease { metadata, spec: Some(spec) }).await
+        }
+        other => other,
     }
 }

@@ -180,7 +180,7 @@ pub(crate) fn build_status(
         host_ips: addresses.map(|addresses| vec![HostIP { ip: addresses.host.clone() }]),
         start_time: old.start_time.clone().or(Some(Time(now))),
         qos_class: old.qos_class.clone().or_else(|| Some(qos(&spec.containers).to_owned())),
-        observed_generation: old.observed_generation.and(pod.metadata.generation),
+        observed_generation: pod.metadata.generation,
         reason: None,
         message: None,
         ..old

@@ -3,7 +3,7 @@
 use super::super::errors::Cause;
 use super::super::meta;
 use super::super::schema::cel::Rules;
-use super::super::schema::structural;
+use super::super::schema::{structural, validate};
 use super::{Column, Custom, Resource, ScalePaths, Source};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -162,6 +162,8 @@ pub(crate) fn faults(definition: &Value) -> Vec<Cause> {
                     text(version, "/name"),
                     text(definition, "/spec/names/kind"),
                 );
+                // The server names the schema so where it is the only one.
+                defaults("spec.validation.openAPIV3Schema", schema, &mut causes);
                 causes.extend(rules.faults().into_iter().map(|fault| {
                     Cause::invalid(
                         at.clone(),
@@ -173,6 +175,22 @@ pub(crate) fn faults(definition: &Value) -> Vec<Cause> {
         }
     }
     causes
+}
+
+/// Finds default values that their own schema refuses.
+fn defaults(at: &str, schema: &Value, causes: &mut Vec<Cause>) {
+    if let Some(value) = schema.get("default") {
+        let found = validate::check(value, &structural::parse(schema));
+        causes.extend(found.into_iter().map(|cause| Cause { field: format!("{at}.default"), ..cause }));
+    }
+    for (name, below) in schema["properties"].as_object().into_iter().flatten() {
+        defaults(&format!("{at}.properties[{name}]"), below, causes);
+    }
+    for name in ["items", "additionalProperties"] {
+        if let Some(below) = schema.get(name).filter(|below| below.is_object()) {
+            defaults(&format!("{at}.{name}"), below, causes);
+        }
+    }
 }
 
 /// Fills in what the server adds to a definition: names, stored versions and conditions.

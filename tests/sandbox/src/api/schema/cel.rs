@@ -7,6 +7,8 @@ use serde_json::Value;
 /// Compiled rules of one schema.
 pub(crate) struct Rules {
     compiled: CompiledSchema,
+    /// Whether there is any.
+    any: bool,
     context: RootContext,
 }
 
@@ -23,7 +25,7 @@ impl Rules {
             api_group: group.to_owned(),
             kind: kind.to_owned(),
         };
-        Self { compiled: compile_schema(schema), context }
+        Self { compiled: compile_schema(schema), any: has_rules(schema), context }
     }
 
     /// Rules that cannot be compiled, for the validation of a definition.
@@ -31,8 +33,16 @@ impl Rules {
         self.compiled.compilation_errors().into_iter().map(ToString::to_string).collect()
     }
 
+    /// Checks an object in which these faults were found already: some kinds of fault hold the rules up.
+    pub(crate) fn check_after(&self, found: &[Cause], object: &Value, old: Option<&Value>) -> Vec<Cause> {
+        if found.iter().any(|cause| BLOCKING.contains(&cause.reason)) {
+            return self.any.then(not_checked).into_iter().collect();
+        }
+        self.check(object, old)
+    }
+
     /// Checks an object; `old` is the stored one, for rules that compare.
-    pub(crate) fn check(&self, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    fn check(&self, object: &Value, old: Option<&Value>) -> Vec<Cause> {
         let outcome =
             Validator::new().validate_compiled_with_context(&self.compiled, object, old, Some(&self.context));
         let Err(errors) = outcome else { return Vec::new() };
@@ -41,39 +51,36 @@ impl Rules {
             .into_iter()
             .map(|error| {
                 let field = if error.field_path.is_empty() { "<nil>" } else { error.field_path.as_str() };
-                let found = find(object, &error.field_path);
                 match error.reason.as_deref() {
                     Some("FieldValueForbidden") => Cause::forbidden(field, &error.message),
                     Some("FieldValueRequired") => Cause::required(field, &error.message),
-                    _ => match found {
-                        Some(value @ (Value::Object(_) | Value::Array(_))) => {
-                            let kind = if value.is_object() { "object" } else { "array" };
-                            Cause::invalid(field, &Value::String(kind.to_owned()), &error.message)
-                        }
-                        Some(value) => Cause::invalid(field, value, &error.message),
-                        None => Cause::invalid(field, &Value::String("object".to_owned()), &error.message),
-                    },
+                    // The server shows no value beside a rule's own message.
+                    _ => Cause::new("FieldValueInvalid", field, format!("Invalid value: {}", error.message)),
                 }
             })
             .collect()
     }
 }
 
-/// The value at a path such as `spec.items[0].name`.
-fn find<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
-    let mut at = object;
-    for part in path.split('.').filter(|p| !p.is_empty()) {
-        let (name, indexes) = part.split_once('[').map_or((part, ""), |(n, i)| (n, i));
-        if !name.is_empty() {
-            at = at.get(name)?;
-        }
-        for index in indexes.split('[').filter(|i| !i.is_empty()) {
-            let index = index.trim_end_matches(']');
-            at = match index.parse::<usize>() {
-                Ok(number) if at.is_array() => at.get(number)?,
-                _ => at.get(index.trim_matches('"'))?,
-            };
-        }
-    }
-    Some(at)
+/// Faults of an object that has to be mended before rules are worth looking at.
+const BLOCKING: [&str; 5] = [
+    "FieldValueNotSupported",
+    "FieldValueRequired",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "FieldValueTypeInvalid",
+];
+
+fn not_checked() -> Cause {
+    let why = "some validation rules were not checked because the object was invalid; \
+               correct the existing errors to complete validation";
+    Cause::new("FieldValueInvalid", "<nil>", format!("Invalid value: null: {why}"))
+}
+
+/// Whether a schema, or one below it, has a rule.
+fn has_rules(schema: &Value) -> bool {
+    let below = |name: &str| schema.get(name).filter(|below| below.is_object());
+    schema.get("x-kubernetes-validations").is_some()
+        || ["items", "additionalProperties"].into_iter().filter_map(below).any(has_rules)
+        || schema["properties"].as_object().is_some_and(|fields| fields.values().any(has_rules))
 }

@@ -69,6 +69,7 @@ fn check_at(value: &Value, schema: &Schema, path: &str, causes: &mut Vec<Cause>)
                 wanted(schema.kind)
             ),
         ));
+        one_of_the_listed(value, &schema.bounds, path, causes);
         return;
     }
     bounds(value, &schema.bounds, path, causes);
@@ -122,7 +123,7 @@ fn duplicates(items: &[Value], schema: &Schema, path: &str, causes: &mut Vec<Cau
     }
 }
 
-fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
+fn one_of_the_listed(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
     if !bounds.enumeration.is_empty() && !bounds.enumeration.contains(value) {
         let supported: Vec<String> = bounds
             .enumeration
@@ -131,6 +132,10 @@ fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
             .collect();
         causes.push(Cause::not_supported(path, value, &supported));
     }
+}
+
+fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
+    one_of_the_listed(value, bounds, path, causes);
     let mut invalid = |why: String| causes.push(Cause::invalid(path, value, format!("{path} in body {why}")));
     match value {
         Value::String(text) => {
@@ -146,6 +151,7 @@ fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
             }
             if let Some(min) = bounds.min_length.filter(|min| length < *min) {
                 invalid(format!("should be at least {min} chars long"));
+                return;
             }
             if let Some((pattern, Some(regex))) = &bounds.pattern
                 && !regex.is_match(text)
@@ -183,7 +189,10 @@ fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
                 return;
             }
             if let Some(min) = bounds.min_items.filter(|min| count < *min) {
-                invalid(format!("should have at least {min} items"));
+                let why = format!("{path} in body should have at least {min} items");
+                // The server shows how many there are.
+                causes.push(Cause::invalid(path, &count.into(), why));
+                return;
             }
             if bounds.unique_items && (1..items.len()).any(|i| items[..i].contains(&items[i])) {
                 invalid("shouldn't contain duplicates".to_owned());

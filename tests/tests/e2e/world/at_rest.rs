@@ -23,14 +23,14 @@ async fn nothing_is_written_at_rest() {
 
     let rounds = || async { reconciles(&world).await.ok_or("no count") };
     let before = until("the operator's metrics", Duration::from_secs(10), rounds).await;
-    let from = world.cluster().api().audit_next();
+    let from = world.server().mark();
     tokio::time::sleep(span()).await;
     let writes = world.writes_since(from);
     let after = until("the operator's metrics", Duration::from_secs(10), rounds).await;
 
-    let requests = world.cluster().api().audit_since(from);
+    let requests = world.server().answered_since(from);
     let users: std::collections::BTreeSet<_> =
-        requests.iter().map(|entry| entry.request.user.clone()).collect();
+        requests.into_iter().map(|answered| answered.request.user).collect();
     println!("{:?} at rest: {} rounds, {} writes; users: {users:?}", span(), after - before, writes.len());
     assert!(writes.is_empty(), "{writes:#?}");
     assert!(after - before >= span().as_secs_f64() / 4.0, "the operator was at work: {before} to {after}");

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use futures::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use obstack_crds::status::{ComponentState, ComponentStatus};
 use obstack_crds::{Component, DecisionRecord, ObservabilityStack};
@@ -27,6 +28,7 @@ async fn the_life_of_a_stack() {
     world.patch_stack("main", quick_alerts()).await;
 
     becomes_live(&world).await;
+    logs_are_read_through_the_api(&world).await;
     scrapes_everything(&world).await;
     an_alert_arrives(&world, &receiver).await;
     a_change_becomes_live_without_a_restart(&world).await;
@@ -71,6 +73,33 @@ async fn becomes_live(world: &World) {
     assert!(dashboards.message.clone().unwrap_or_default().contains("grafana"), "{dashboards:?}");
     let ready = World::condition(&stack, "Ready").unwrap();
     assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "ComponentsPending"));
+}
+
+/// What `kubectl logs` does with its options.
+async fn logs_are_read_through_the_api(world: &World) {
+    let pods: Api<Pod> = Api::namespaced(world.client(), NAMESPACE);
+    let read = |params: LogParams| {
+        let params = LogParams { container: Some("prometheus".to_owned()), ..params };
+        let pods = pods.clone();
+        async move { pods.logs("main-metrics-0", &params).await }
+    };
+    let all = read(LogParams::default()).await.unwrap();
+    assert!(all.lines().count() > 3 && all.contains("Server is ready"), "{all}");
+    let last =
+        read(LogParams { tail_lines: Some(1), timestamps: true, ..LogParams::default() }).await.unwrap();
+    assert_eq!(last.lines().count(), 1, "{last}");
+    assert!(last.split(' ').next().is_some_and(|time| time.parse::<jiff::Timestamp>().is_ok()), "{last}");
+    let refused = read(LogParams { previous: true, ..LogParams::default() }).await.unwrap_err().to_string();
+    assert!(refused.contains("previous terminated container"), "{refused}");
+
+    let params = LogParams { follow: true, tail_lines: Some(1), ..LogParams::default() };
+    let mut following = pods.log_stream("main-alerting-0", &alertmanager(params)).await.unwrap().lines();
+    let line = tokio::time::timeout(BOUND, following.try_next()).await.unwrap().unwrap();
+    assert!(line.is_some_and(|line| !line.is_empty()));
+}
+
+fn alertmanager(params: LogParams) -> LogParams {
+    LogParams { container: Some("alertmanager".to_owned()), ..params }
 }
 
 async fn scrapes_everything(world: &World) {

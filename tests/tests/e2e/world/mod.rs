@@ -1,0 +1,13 @@
+//! Whole clusters with the operator and real engines in them. These tests run on the sandbox's API server
+//! and, with `OBSTACK_TEST_SERVER=control-plane`, on a real control plane, with the same assertions. All
+//! other tests of this program need what only the sandbox's server has: faults on demand, and a look at its
+//! store.
+
+mod alerts;
+mod at_rest;
+mod goldens;
+mod quickstart;
+mod refusal;
+mod refusals;
+mod upgrade;
+mod volumes;
