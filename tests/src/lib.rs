@@ -9,6 +9,7 @@
 )]
 
 pub mod ask;
+pub mod contract;
 pub mod parts;
 pub mod plane;
 pub mod process;

@@ -31,6 +31,12 @@ pub struct RequestInfo {
     pub dry_run: bool,
     /// `User-Agent` of the client.
     pub user_agent: String,
+    /// Names of the query's parameters, sorted, each once.
+    pub parameters: Vec<String>,
+    /// `Content-Type` of the body; empty without one.
+    pub content_type: String,
+    /// `Accept`, as it was sent.
+    pub accept: String,
 }
 
 impl RequestInfo {
@@ -57,6 +63,11 @@ impl Query {
             map.entry(decode(key, true)).or_default().push(decode(value, true));
         }
         Self(map)
+    }
+
+    /// Names of the parameters, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
     }
 
     pub(crate) fn get(&self, key: &str) -> &str {

@@ -47,6 +47,9 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Respo
     let mut info = parse(&parts.method, parts.uri.path(), &query);
     info.dry_run = query.dry_run().unwrap_or(false);
     info.user_agent = text(&parts.headers, header::USER_AGENT).to_owned();
+    info.parameters = query.names();
+    info.content_type = text(&parts.headers, header::CONTENT_TYPE).to_owned();
+    info.accept = text(&parts.headers, header::ACCEPT).to_owned();
     let user = server.authenticate(&parts.headers);
     info.user = user.as_ref().map_or_else(|| "system:anonymous".to_owned(), |u| u.name.clone());
     let connection = parts.extensions.get::<Connection>().cloned().unwrap_or_default();

@@ -1,0 +1,431 @@
+//! Built-in kinds: what may not change, what must fit together.
+
+use super::prelude::*;
+
+cases! { "built-in kinds":
+    stateful_sets_refuse_what_may_not_change,
+    selectors_of_workloads_may_not_change,
+    workloads_are_validated,
+    jobs_are_validated_and_keep_their_template,
+    pods_are_validated_and_keep_their_spec,
+    services_get_an_address_and_keep_it,
+    services_are_validated,
+    an_external_name_has_no_address,
+    claims_keep_their_spec,
+    endpoint_slices_are_validated,
+    budgets_are_validated,
+    bindings_of_roles_keep_their_role,
+    events_in_both_groups_are_the_same,
+    events_are_validated,
+    quantities_are_kept_in_canonical_form,
+    network_policies_and_ingresses_are_validated,
+    storage_classes_and_priorities_keep_their_values,
+    leases_are_validated,
+}
+
+fn stateful_set(name: &str) -> Value {
+    let mut body = deployment(name);
+    body["kind"] = "StatefulSet".into();
+    body["spec"]["serviceName"] = name.into();
+    body["spec"]["replicas"] = 0.into();
+    body
+}
+
+/// The object with a value at a pointer.
+fn with(mut object: Value, pointer: &str, value: Value) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').unwrap_or_default();
+    let mut at = &mut object;
+    for part in parent.split('/').skip(1) {
+        at = match part.parse::<usize>() {
+            Ok(index) => &mut at[index],
+            Err(_) => &mut at[part],
+        };
+    }
+    at[name] = value;
+    object
+}
+
+/// What creating each variant of an object is answered, as a dry run; by what was changed in it.
+async fn judged(s: &Scope, path: &str, base: &Value, changes: &[(&str, Value)]) -> Result<Value, Failure> {
+    let mut found = serde_json::Map::new();
+    for (pointer, value) in changes {
+        let answer = s.post(&format!("{path}?dryRun=All"), with(base.clone(), pointer, value.clone())).await?;
+        found.insert(format!("{pointer} {value}"), brief(&answer));
+    }
+    Ok(Value::Object(found))
+}
+
+async fn stateful_sets_refuse_what_may_not_change(s: &Scope) -> Outcome {
+    let path = s.at("apps/v1", "statefulsets");
+    s.post(&path, stateful_set("a")).await?.ok()?;
+    let path = format!("{path}/a");
+    let refused = s.merge(&path, json!({"spec": {"serviceName": "b"}})).await?;
+    s.expect("stateful-set-immutable", &brief(&refused))?;
+    s.merge(&path, json!({"spec": {"minReadySeconds": 2}})).await?.ok()?;
+    Ok(())
+}
+
+async fn selectors_of_workloads_may_not_change(s: &Scope) -> Outcome {
+    let mut found = serde_json::Map::new();
+    for (kind, plural) in [("Deployment", "deployments"), ("DaemonSet", "daemonsets"), ("ReplicaSet", "replicasets")] {
+        let mut body = deployment("a");
+        body["kind"] = kind.into();
+        if kind != "DaemonSet" {
+            body["spec"]["replicas"] = 0.into();
+        }
+        let path = s.at("apps/v1", plural);
+        s.post(&path, body).await?.ok()?;
+        let labels = json!({"app": "b"});
+        let change = json!({"spec": {
+            "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}},
+        }});
+        found.insert(kind.to_owned(), brief(&s.merge(&format!("{path}/a"), change).await?));
+    }
+    s.expect("selectors-immutable", &Value::Object(found))
+}
+
+async fn workloads_are_validated(s: &Scope) -> Outcome {
+    let container = "/spec/template/spec/containers/0";
+    let at = |field: &str| format!("{container}/{field}");
+    let (name, image, mounts, ports, pull) =
+        (at("name"), at("image"), at("volumeMounts"), at("ports"), at("imagePullPolicy"));
+    let changes = [
+        ("/spec/selector", Value::Null),
+        ("/spec/selector", json!({})),
+        ("/spec/selector", json!({"matchLabels": {"app": "other"}})),
+        ("/spec/replicas", json!(-1)),
+        ("/spec/template/spec/containers", json!([])),
+        ("/spec/template/spec/restartPolicy", json!("Never")),
+        ("/spec/strategy", json!({"type": "Sideways"})),
+        (name.as_str(), json!("Main")),
+        (image.as_str(), json!("")),
+        (mounts.as_str(), json!([{"name": "none", "mountPath": "/x"}])),
+        (ports.as_str(), json!([{"containerPort": 0}])),
+        (ports.as_str(), json!([{"containerPort": 70000}])),
+        (pull.as_str(), json!("Sometimes")),
+    ];
+    let found = judged(s, &s.at("apps/v1", "deployments"), &deployment("a"), &changes).await?;
+    s.expect("deployment-validation", &found)?;
+    let changes = [
+        ("/spec/selector", Value::Null),
+        ("/spec/replicas", json!(-1)),
+        ("/spec/podManagementPolicy", json!("Random")),
+        ("/spec/updateStrategy", json!({"type": "Sideways"})),
+    ];
+    let found = judged(s, &s.at("apps/v1", "statefulsets"), &stateful_set("a"), &changes).await?;
+    s.expect("stateful-set-validation", &found)
+}
+
+fn job(name: &str) -> Value {
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
+        "spec": {"suspend": true, "template": {"spec": {
+            "restartPolicy": "Never", "containers": [{"name": "main", "image": "registry/app:1"}],
+        }}},
+    })
+}
+
+async fn jobs_are_validated_and_keep_their_template(s: &Scope) -> Outcome {
+    let path = s.at("batch/v1", "jobs");
+    let changes = [
+        ("/spec/template/spec/restartPolicy", json!("Always")),
+        ("/spec/parallelism", json!(-1)),
+        ("/spec/completions", json!(-1)),
+        ("/spec/backoffLimit", json!(-1)),
+        ("/spec/selector", json!({"matchLabels": {"a": "b"}})),
+    ];
+    s.expect("job-validation", &judged(s, &path, &job("a"), &changes).await?)?;
+    s.post(&path, job("a")).await?.ok()?;
+    let answers = json!({
+        "completions": brief(&s.merge(&format!("{path}/a"), json!({"spec": {"completions": 7}})).await?),
+        "completion mode": brief(&s.merge(&format!("{path}/a"), json!({"spec": {"completionMode": "Indexed"}})).await?),
+    });
+    s.expect("job-immutable", &answers)?;
+    s.merge(&format!("{path}/a"), json!({"spec": {"parallelism": 2}})).await?.ok()?;
+    Ok(())
+}
+
+async fn pods_are_validated_and_keep_their_spec(s: &Scope) -> Outcome {
+    s.equipped().await?;
+    let path = s.at("v1", "pods");
+    let changes = [
+        ("/spec/containers", json!([])),
+        ("/spec/containers/0/name", json!("Main")),
+        ("/spec/containers/0/image", json!("")),
+        ("/spec/containers/0/volumeMounts", json!([{"name": "none", "mountPath": "/x"}])),
+        ("/spec/containers/0/env", json!([{"name": ""}])),
+        ("/spec/restartPolicy", json!("Sometimes")),
+        ("/spec/volumes", json!([{"name": "a"}, {"name": "a"}])),
+        ("/spec/containers/0/resources", json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1"}})),
+        ("/spec/containers/0/livenessProbe", json!({})),
+    ];
+    s.expect("pod-validation", &judged(s, &path, &pod("a"), &changes).await?)?;
+    let mut body = pod("a");
+    body["spec"]["schedulerName"] = "nobody".into();
+    s.post(&path, body).await?.ok()?;
+    let refused = s.merge(&format!("{path}/a"), json!({"spec": {"restartPolicy": "Never"}})).await?;
+    is(&refused.body["reason"], "Invalid")?;
+    is(&refused.body["details"]["causes"][0]["field"], "spec")?;
+    has(&refused.error(422)?, "Forbidden: pod updates may not change fields other than `spec.containers[*].image`")?;
+    let image = json!({"spec": {"containers": [{"name": "main", "image": "registry/app:2"}]}});
+    is(&s.strategic(&format!("{path}/a"), image).await?.ok()?["metadata"]["generation"], 2)
+}
+
+async fn services_get_an_address_and_keep_it(s: &Scope) -> Outcome {
+    let path = s.at("v1", "services");
+    let first = s.post(&path, service("a")).await?.ok()?;
+    let address = first["spec"]["clusterIP"].clone();
+    is(&first["spec"]["clusterIPs"], &json!([address]))?;
+    is(&s.put(&format!("{path}/a"), with(service("a"), "/spec/sessionAffinity", json!("None"))).await?.ok()?["spec"]
+        ["clusterIP"], &address)?;
+    let refused = s.merge(&format!("{path}/a"), json!({"spec": {"clusterIP": "None", "clusterIPs": ["None"]}})).await?;
+    is(&refused.body["details"]["causes"][0]["field"], "spec.clusterIPs[0]")?;
+    has(&refused.error(422)?, "may not change once set")?;
+    let taken = s.post(&path, with(service("b"), "/spec/clusterIP", address)).await?;
+    is(&taken.body["details"]["causes"][0]["field"], "spec.clusterIPs")?;
+    has(&taken.error(422)?, "failed to allocate IP")?;
+    let headless = s.post(&path, with(service("c"), "/spec/clusterIP", json!("None"))).await?.ok()?;
+    s.expect("service-headless", &headless)
+}
+
+async fn services_are_validated(s: &Scope) -> Outcome {
+    let changes = [
+        ("/spec/ports", json!([])),
+        ("/spec/ports", json!([{"port": 0}])),
+        ("/spec/ports", json!([{"port": 80}, {"port": 81}])),
+        ("/spec/ports", json!([{"name": "a", "port": 80}, {"name": "a", "port": 81}])),
+        ("/spec/ports", json!([{"name": "a", "port": 80}, {"name": "b", "port": 80}])),
+        ("/spec/ports/0/targetPort", json!("not a port")),
+        ("/spec/ports/0/protocol", json!("ICMP")),
+        ("/spec/type", json!("Sideways")),
+        ("/spec/sessionAffinity", json!("Never")),
+        ("/spec/clusterIP", json!("nonsense")),
+    ];
+    let found = judged(s, &s.at("v1", "services"), &service("a"), &changes).await?;
+    s.expect("service-validation", &found)
+}
+
+async fn an_external_name_has_no_address(s: &Scope) -> Outcome {
+    let body = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"},
+        "spec": {"type": "ExternalName", "externalName": "example.com"},
+    });
+    let created = s.post(&s.at("v1", "services"), body).await?.ok()?;
+    s.expect("service-external-name", &created)
+}
+
+async fn claims_keep_their_spec(s: &Scope) -> Outcome {
+    let path = s.at("v1", "persistentvolumeclaims");
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "a"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1024Mi"}},
+            "storageClassName": "nobody",
+        },
+    });
+    let created = s.post(&path, claim.clone()).await?.ok()?;
+    is(&created["spec"]["resources"]["requests"]["storage"], "1Gi")?;
+    is((&created["spec"]["volumeMode"], &created["status"]["phase"]), (&json!("Filesystem"), &json!("Pending")))?;
+    let refused = s.merge(&format!("{path}/a"), json!({"spec": {"accessModes": ["ReadOnlyMany"]}})).await?;
+    is(&refused.body["details"]["causes"][0]["field"], "spec")?;
+    has(&refused.error(422)?, "spec: Forbidden: spec is immutable after creation except resources.requests")?;
+    let changes = [
+        ("/spec/accessModes", json!([])),
+        ("/spec/accessModes", json!(["Sometimes"])),
+        ("/spec/resources", json!({})),
+        ("/spec/resources/requests/storage", json!("0")),
+    ];
+    s.expect("claim-validation", &judged(s, &path, &with(claim, "/metadata/name", json!("b")), &changes).await?)
+}
+
+async fn endpoint_slices_are_validated(s: &Scope) -> Outcome {
+    let path = s.at("discovery.k8s.io/v1", "endpointslices");
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": {"name": "a"},
+        "addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.1"]}], "ports": [{"port": 80}],
+    });
+    s.expect("endpoint-slice", &s.post(&path, slice.clone()).await?.ok()?)?;
+    let refused = s.merge(&format!("{path}/a"), json!({"addressType": "IPv6"})).await?;
+    let changes = [
+        ("/addressType", json!("Street")),
+        ("/addressType", Value::Null),
+        ("/endpoints/0/addresses", json!([])),
+        ("/endpoints/0/addresses", json!(["nonsense"])),
+        ("/endpoints/0/addresses", json!(["127.0.0.1"])),
+        ("/ports", json!([{"port": 80}, {"port": 81}])),
+        ("/ports", json!([{"port": 0}])),
+        ("/ports/0/protocol", json!("ICMP")),
+    ];
+    let mut found = judged(s, &path, &with(slice, "/metadata/name", json!("b")), &changes).await?;
+    found["change of the type"] = brief(&refused);
+    s.expect("endpoint-slice-validation", &found)
+}
+
+async fn budgets_are_validated(s: &Scope) -> Outcome {
+    let path = s.at("policy/v1", "poddisruptionbudgets");
+    let budget = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "a"},
+        "spec": {"selector": {"matchLabels": {"app": "a"}}, "maxUnavailable": 1},
+    });
+    let changes = [
+        ("/spec/minAvailable", json!(1)),
+        ("/spec/maxUnavailable", json!(-1)),
+        ("/spec/maxUnavailable", json!("half")),
+        ("/spec/maxUnavailable", json!("150%")),
+        ("/spec/selector", json!({"matchExpressions": [{"key": "a", "operator": "Near"}]})),
+    ];
+    s.expect("budget-validation", &judged(s, &path, &budget, &changes).await?)?;
+    s.post(&path, budget).await?.ok()?;
+    let version = s.get(&format!("{path}/a")).await?.ok()?;
+    holds(!super::prelude::version(&version).is_empty(), "it has a version")?;
+    s.merge(&format!("{path}/a"), json!({"spec": {"maxUnavailable": "10%"}})).await?.ok()?;
+    Ok(())
+}
+
+async fn bindings_of_roles_keep_their_role(s: &Scope) -> Outcome {
+    let path = s.at("rbac.authorization.k8s.io/v1", "rolebindings");
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "a"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "x"},
+        "subjects": [{"kind": "ServiceAccount", "name": "a", "namespace": s.namespace}, {"kind": "User", "name": "b"}],
+    });
+    s.expect("role-binding", &s.post(&path, binding.clone()).await?.ok()?)?;
+    let refused = s.merge(&format!("{path}/a"), json!({"roleRef": {"name": "y"}})).await?;
+    let changes = [
+        ("/roleRef", Value::Null),
+        ("/roleRef/kind", json!("Group")),
+        ("/subjects/0/namespace", json!("")),
+        ("/subjects/0/kind", json!("Robot")),
+    ];
+    let mut found = judged(s, &path, &with(binding, "/metadata/name", json!("b")), &changes).await?;
+    found["change of the role"] = brief(&refused);
+    s.expect("role-binding-validation", &found)
+}
+
+fn event(name: &str, namespace: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": {"name": name},
+        "involvedObject": {"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "namespace": namespace},
+        "reason": "Tested", "message": "It was tested", "type": "Normal", "count": 2,
+        "source": {"component": "tester"},
+        "firstTimestamp": "2026-01-02T03:04:05Z", "lastTimestamp": "2026-01-02T03:05:05Z",
+    })
+}
+
+async fn events_in_both_groups_are_the_same(s: &Scope) -> Outcome {
+    let core = s.post(&s.at("v1", "events"), event("old", &s.namespace)).await?.ok()?;
+    let grouped = s.get(&s.at("events.k8s.io/v1", "events/old")).await?.ok()?;
+    let new = json!({
+        "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "new"},
+        "regarding": {"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "namespace": s.namespace},
+        "reason": "Tested", "action": "Testing", "note": "It was tested", "type": "Warning",
+        "reportingController": "contract.obstack.test/tester", "reportingInstance": "tester-0",
+        "eventTime": "2026-01-02T03:04:05.000006Z",
+    });
+    let made = s.post(&s.at("events.k8s.io/v1", "events"), new).await?.ok()?;
+    let read = s.get(&s.at("v1", "events/new")).await?.ok()?;
+    s.expect("events", &json!({"core": core, "grouped": grouped, "made": made, "read": read}))?;
+    let selected = s.get(&s.at("v1", "events?fieldSelector=reason%3DTested,type%3DWarning")).await?.ok()?;
+    is(names(&selected), ["new"])
+}
+
+async fn events_are_validated(s: &Scope) -> Outcome {
+    let elsewhere = event("a", "other");
+    let new = json!({
+        "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "b"}, "reason": "x", "type": "Normal",
+        "regarding": {"namespace": s.namespace},
+    });
+    let answers = json!({
+        "another namespace": brief(&s.post(&s.at("v1", "events"), elsewhere).await?),
+        "without a time": brief(&s.post(&s.at("events.k8s.io/v1", "events"), new).await?),
+    });
+    s.expect("event-validation", &answers)
+}
+
+async fn quantities_are_kept_in_canonical_form(s: &Scope) -> Outcome {
+    let path = s.at("apps/v1", "statefulsets");
+    let resources = "/spec/template/spec/containers/0/resources";
+    let mut found = serde_json::Map::new();
+    for text in [
+        json!("0.5"),
+        json!(0.5),
+        json!("1000m"),
+        json!("1024Mi"),
+        json!("1024Ki"),
+        json!("1e3"),
+        json!("1E3"),
+        json!("1.5Gi"),
+        json!("100M"),
+        json!("0"),
+        json!("0.0001"),
+        json!("+5"),
+        json!("1500000u"),
+        json!("12345678901234567890"),
+        json!("much"),
+        json!("1 Gi"),
+        json!(""),
+        json!("-1"),
+    ] {
+        let body = with(stateful_set("a"), resources, json!({"requests": {"memory": text}}));
+        let answer = s.post(&format!("{path}?dryRun=All"), body).await?;
+        let kept = answer.body.pointer(resources).cloned().unwrap_or_else(|| brief(&answer));
+        found.insert(text.to_string(), kept);
+    }
+    s.expect("quantities", &Value::Object(found))?;
+    let body = with(stateful_set("a"), resources, json!({"limits": {"cpu": 0.5, "memory": "1024Mi"}}));
+    let created = s.post(&path, body).await?.ok()?;
+    let kept = created.pointer(resources).cloned().unwrap_or_default();
+    is(&kept["limits"], &json!({"cpu": "500m", "memory": "1Gi"}))?;
+    is(&kept["requests"], &kept["limits"])
+}
+
+async fn network_policies_and_ingresses_are_validated(s: &Scope) -> Outcome {
+    let policy = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "a"},
+        "spec": {"podSelector": {}, "ingress": [{"ports": [{"port": 80}]}]},
+    });
+    let created = s.post(&s.at("networking.k8s.io/v1", "networkpolicies"), policy).await?.ok()?;
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "a"},
+        "spec": {"rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix",
+            "backend": {"service": {"name": "a", "port": {"number": 80}}}}]}}]},
+    });
+    let made = s.post(&s.at("networking.k8s.io/v1", "ingresses"), ingress).await?.ok()?;
+    s.expect("networking", &json!({"policy": created, "ingress": made}))
+}
+
+async fn storage_classes_and_priorities_keep_their_values(s: &Scope) -> Outcome {
+    let (class, priority) = (format!("class-{}", s.tag), format!("priority-{}", s.tag));
+    s.delete_later(format!("/apis/storage.k8s.io/v1/storageclasses/{class}"));
+    s.delete_later(format!("/apis/scheduling.k8s.io/v1/priorityclasses/{priority}"));
+    let body = json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": class},
+        "provisioner": "contract.obstack.test/none",
+    });
+    let made = s.post("/apis/storage.k8s.io/v1/storageclasses", body).await?.ok()?;
+    let body = json!({
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": priority}, "value": 7,
+    });
+    let also = s.post("/apis/scheduling.k8s.io/v1/priorityclasses", body).await?.ok()?;
+    s.expect("classes", &json!({"storage": made, "priority": also}))?;
+    let class = format!("/apis/storage.k8s.io/v1/storageclasses/{class}");
+    let answers = json!({
+        "provisioner": brief(&s.merge(&class, json!({"provisioner": "contract.obstack.test/other"})).await?),
+        "value": brief(&s.merge(&format!("/apis/scheduling.k8s.io/v1/priorityclasses/{priority}"),
+            json!({"value": 8})).await?),
+    });
+    s.expect("classes-immutable", &answers)
+}
+
+async fn leases_are_validated(s: &Scope) -> Outcome {
+    let lease = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "a"},
+        "spec": {"holderIdentity": "x", "leaseDurationSeconds": 15},
+    });
+    let changes = [
+        ("/spec/leaseDurationSeconds", json!(0)),
+        ("/spec/leaseTransitions", json!(-1)),
+        ("/spec/holderIdentity", json!("")),
+    ];
+    s.expect("lease-validation", &judged(s, &s.at("coordination.k8s.io/v1", "leases"), &lease, &changes).await?)
+}
