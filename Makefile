@@ -15,6 +15,10 @@ help: ## list the targets
 parts: ## install what the sandbox runs: Prometheus, Alertmanager, their tools and bubblewrap
 	@scripts/parts prometheus alertmanager bubblewrap
 
+.PHONY: control-plane
+control-plane: ## build what a real control plane needs, from source, once
+	@scripts/control-plane
+
 .PHONY: build
 build: ## build every binary
 	@echo "build: operator, sandbox and example application (the first time takes some minutes)"

@@ -56,3 +56,26 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
         }
     })
 }
+
+/// Fields whose default breaks their own bound are required instead: a definition with such a default is refused,
+/// and a missing field is told as missing.
+pub(crate) fn required_where_empty_is_invalid(schema: &mut Schema) {
+    let mut required = Vec::new();
+    let properties = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut);
+    for (name, property) in properties.into_iter().flatten() {
+        let least = |bound: &str| property[bound].as_u64().unwrap_or(0) > 0;
+        let empty = property.get("default").is_some_and(|default| match default {
+            serde_json::Value::String(text) => text.is_empty() && least("minLength"),
+            serde_json::Value::Array(items) => items.is_empty() && least("minItems"),
+            _ => false,
+        });
+        if empty && let Some(property) = property.as_object_mut() {
+            property.remove("default");
+            required.push(serde_json::Value::from(name.as_str()));
+        }
+    }
+    if !required.is_empty() {
+        let list = schema.ensure_object().entry("required").or_insert_with(|| serde_json::json!([]));
+        list.as_array_mut().into_iter().for_each(|list| list.append(&mut required));
+    }
+}

@@ -354,6 +354,7 @@ pub struct Rules {
 /// Rules that are evaluated one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = crate::schema::required_where_empty_is_invalid)]
 pub struct RuleGroup {
     /// Name, unique in the stack.
     #[schemars(length(min = 1, max = 128))]
@@ -370,6 +371,7 @@ pub struct RuleGroup {
 /// One alert or one recording rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = crate::schema::required_where_empty_is_invalid)]
 pub struct Rule {
     /// Name of the alert; either this or `record`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -426,6 +428,7 @@ pub struct Alerting {
 /// The top of the routing tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = crate::schema::required_where_empty_is_invalid)]
 pub struct Route {
     /// Receiver of what no child takes.
     #[schemars(length(min = 1, max = 64))]
@@ -442,6 +445,7 @@ pub struct Route {
 /// A child route.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = crate::schema::required_where_empty_is_invalid)]
 pub struct ChildRoute {
     /// Receiver of what matches.
     #[schemars(length(min = 1, max = 64))]
@@ -482,6 +486,7 @@ pub struct Grouping {
 /// Who is told: any number of Slack channels and webhooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(transform = crate::schema::required_where_empty_is_invalid)]
 pub struct Receiver {
     /// Name, unique in the stack.
     #[schemars(length(min = 1, max = 64))]

@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: bounded waiting, a control plane in this process, an operator as a process
-//! of its own, a receiver in Slack's shape, and short ways to ask Prometheus and Alertmanager.
+//! What the end-to-end tests share: bounded waiting, a control plane in this process and a real one, an operator
+//! as a process of its own, a receiver in Slack's shape, and short ways to ask Prometheus and Alertmanager.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +10,7 @@
 
 pub mod ask;
 pub mod contract;
+pub mod control_plane;
 pub mod parts;
 pub mod plane;
 pub mod process;

@@ -73,7 +73,14 @@ impl Raw {
     /// # Errors
     /// What is wrong with the kubeconfig.
     pub async fn new(kubeconfig: &str) -> Result<Self, String> {
-        let kubeconfig = Kubeconfig::from_yaml(kubeconfig).map_err(|e| e.to_string())?;
+        Self::from_kubeconfig(Kubeconfig::from_yaml(kubeconfig).map_err(|e| e.to_string())?).await
+    }
+
+    /// As [`Raw::new`], for a kubeconfig that was read.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn from_kubeconfig(kubeconfig: Kubeconfig) -> Result<Self, String> {
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
         let mut config = config.map_err(|e| e.to_string())?;
         config.default_retry = false;

@@ -7,8 +7,6 @@ mod documented;
 mod expected;
 mod failure;
 mod objects;
-pub mod record;
-mod replay;
 mod report;
 mod run;
 mod scope;

@@ -254,12 +254,18 @@ impl Scope {
     /// The server as an account of this namespace sees it.
     pub(super) async fn account(&self, account: &str) -> Result<Api, Failure> {
         let token = self.token(account).await?;
+        self.with_token(Some(&token)).await
+    }
+
+    /// The server as the holder of a token sees it, or nobody.
+    pub(super) async fn with_token(&self, token: Option<&str>) -> Result<Api, Failure> {
         let mut kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig).map_err(|e| e.to_string())?;
         for named in &mut kubeconfig.auth_infos {
-            named.auth_info = Some(AuthInfo { token: Some(token.clone().into()), ..AuthInfo::default() });
+            let token = token.map(|token| token.to_owned().into());
+            named.auth_info = Some(AuthInfo { token, ..AuthInfo::default() });
         }
-        let text = serde_json::to_string(&kubeconfig).map_err(|e| e.to_string())?;
-        Ok(Api { raw: Raw::new(&text).await?, seen: self.seen.clone() })
+        let raw = Raw::from_kubeconfig(kubeconfig).await?;
+        Ok(Api { raw, seen: self.seen.clone() })
     }
 
     /// The typed client of an administrator.

@@ -1,6 +1,7 @@
 //! The two servers that are asked.
 
 use super::scope::Scope;
+use crate::control_plane::{ControlPlane, Options};
 use obstack_sandbox::api::{ApiServer, Config, Handle};
 use obstack_sandbox::raw::Raw;
 
@@ -15,7 +16,9 @@ pub struct Target {
     pub real: bool,
     pub(super) kubeconfig: String,
     pub(super) raw: Raw,
-    pub(super) sandbox: Option<Handle>,
+    sandbox: Option<Handle>,
+    /// Ends with the target.
+    _control_plane: Option<ControlPlane>,
 }
 
 impl Target {
@@ -28,19 +31,30 @@ impl Target {
         let handle = ApiServer::start(Config::default()).await.map_err(|e| e.to_string())?;
         let kubeconfig = handle.admin_kubeconfig();
         let raw = Raw::new(&kubeconfig).await?;
-        Ok(Self { name: "sandbox", real: false, kubeconfig, raw, sandbox: Some(handle) })
+        Ok(Self { name: "sandbox", real: false, kubeconfig, raw, sandbox: Some(handle), _control_plane: None })
     }
 
-    /// The cluster whose kubeconfig `OBSTACK_TEST_KUBECONFIG` names.
+    /// The real server: the cluster that `OBSTACK_TEST_KUBECONFIG` names, else a control plane of this process.
+    /// The user's own kubeconfig is never looked at.
     ///
     /// # Errors
-    /// The variable is not set, or what it names is of no use. The user's own kubeconfig is never looked at.
-    pub async fn named() -> Result<Self, String> {
+    /// Why there is none, and what to do about it.
+    pub async fn real() -> Result<Self, String> {
         obstack::tls::install_provider();
-        let path = std::env::var(KUBECONFIG).map_err(|_| format!("{KUBECONFIG} is not set"))?;
-        let kubeconfig = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
-        let raw = Raw::new(&kubeconfig).await.map_err(|e| format!("{path}: {e}"))?;
-        Ok(Self { name: "real server", real: true, kubeconfig, raw, sandbox: None })
+        if let Ok(path) = std::env::var(KUBECONFIG) {
+            let kubeconfig = std::fs::read_to_string(&path).map_err(|e| format!("{KUBECONFIG}={path}: {e}"))?;
+            return Self::of(kubeconfig, None).await.map_err(|e| format!("{KUBECONFIG}={path}: {e}"));
+        }
+        // No scheduler: pods stay where a case leaves them.
+        let options = Options { scheduler: false, ..Options::default() };
+        let control_plane = ControlPlane::start(options).await.map_err(|e| e.to_string())?;
+        Self::of(control_plane.admin_kubeconfig(), Some(control_plane)).await
+    }
+
+    async fn of(kubeconfig: String, control_plane: Option<ControlPlane>) -> Result<Self, String> {
+        let raw = Raw::new(&kubeconfig).await?;
+        let name = "real server";
+        Ok(Self { name, real: true, kubeconfig, raw, sandbox: None, _control_plane: control_plane })
     }
 
     /// The audit log of an embedded server.
