@@ -10,6 +10,6 @@ pub mod informer;
 pub mod kubelet;
 pub mod manifests;
 pub mod proxy;
-pub mod raw;
 pub mod ranges;
+pub mod raw;
 pub mod up;

@@ -118,7 +118,8 @@ impl Raw {
             let (parts, body) = Self::request(&ask)?.into_parts();
             let request = Request::from_parts(parts, Body::from(body));
             let response = self.client.send(request).await.map_err(|e| e.to_string())?;
-            let text = |value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+            let text =
+                |value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
             let headers = response.headers();
             let warnings = headers.get_all(header::WARNING).iter().map(text).collect();
             let content_type = headers.get(header::CONTENT_TYPE).map(text).unwrap_or_default();

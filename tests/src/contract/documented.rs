@@ -10,9 +10,11 @@ const HEADING: &str = "## Differences from a real API server";
 pub fn listed_without_text(cases: &[Case]) -> Vec<String> {
     let text = include_str!("../../../docs/sandbox.md");
     let rows = rows(text);
-    let listed: Vec<&str> = cases.iter().filter(|case| case.differs.is_some()).map(|case| case.name).collect();
+    let listed: Vec<&str> =
+        cases.iter().filter(|case| case.differs.is_some()).map(|case| case.name).collect();
     let missing = listed.iter().filter(|name| !rows.contains(name));
-    let missing = missing.map(|name| format!("{name} is listed as different and docs/sandbox.md says nothing of it"));
+    let missing =
+        missing.map(|name| format!("{name} is listed as different and docs/sandbox.md says nothing of it"));
     let known = |row: &&&str| listed.contains(*row);
     let stale = rows.iter().filter(|row| !known(row));
     let stale = stale.map(|row| format!("docs/sandbox.md says that {row} differs and it is not listed"));

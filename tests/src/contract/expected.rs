@@ -11,7 +11,10 @@ const SHOWN: usize = 12;
 const PASSING: &[(&str, &[&str])] = &[
     ("UID", &["uid", "batch.kubernetes.io/controller-uid", "controller-uid"]),
     ("VERSION", &["resourceVersion"]),
-    ("TIME", &["creationTimestamp", "deletionTimestamp", "lastTransitionTime", "expirationTimestamp", "time"]),
+    (
+        "TIME",
+        &["creationTimestamp", "deletionTimestamp", "lastTransitionTime", "expirationTimestamp", "time"],
+    ),
     ("ADDRESS", &["clusterIP"]),
 ];
 
@@ -111,7 +114,8 @@ mod tests {
 
     #[test]
     fn what_differs_from_run_to_run_is_put_aside() {
-        let object = json!({"metadata": {"uid": "1", "namespace": "c1x2", "managedFields": []}, "name": null});
+        let object =
+            json!({"metadata": {"uid": "1", "namespace": "c1x2", "managedFields": []}, "name": null});
         let kept = json!({"metadata": {"uid": "UID", "namespace": "TAG"}, "name": null});
         assert_eq!(normalise(&object, "c1x2"), kept);
     }

@@ -126,7 +126,8 @@ impl Check for Answer {
         if body["kind"] == "Status" && body["status"] == "Failure" && body["code"] == code {
             return Ok(body["message"].as_str().unwrap_or_default().to_owned());
         }
-        let mut failure = Failure::values(format!("a Status of a failure with code {code}"), body.to_string());
+        let mut failure =
+            Failure::values(format!("a Status of a failure with code {code}"), body.to_string());
         failure.request = request;
         Err(failure)
     }

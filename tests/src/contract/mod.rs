@@ -20,7 +20,7 @@ pub use run::{Ran, Verdict, run};
 pub use scope::{Api, Scope};
 pub use target::Target;
 
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use std::path::PathBuf;
 
 /// What a case comes to.
@@ -34,7 +34,7 @@ pub struct Case {
     /// What it is about.
     pub group: &'static str,
     /// Finds out whether it holds.
-    pub run: for<'a> fn(&'a Scope) -> BoxFuture<'a, Outcome>,
+    pub run: for<'a> fn(&'a Scope) -> LocalBoxFuture<'a, Outcome>,
     /// Why it does not hold on the sandbox, where that is known and written down for users.
     pub differs: Option<&'static str>,
 }

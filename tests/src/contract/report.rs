@@ -135,16 +135,14 @@ mod tests {
     fn a_stale_entry_fails_and_a_refusal_counts_as_different() {
         let cases = [case("a", None), case("b", Some("why")), case("c", Some("why")), case("d", None)];
         let fails = || Verdict::Fails("no".to_owned().into());
-        let verdicts = vec![Verdict::Holds, Verdict::Holds, fails(), Verdict::Refused("no".to_owned().into())];
+        let verdicts =
+            vec![Verdict::Holds, Verdict::Holds, fails(), Verdict::Refused("no".to_owned().into())];
         let sandbox = Ran { name: "sandbox", verdicts, time: Duration::ZERO };
         let verdicts = vec![Verdict::Holds; 4];
         let real = Ran { name: "real server", verdicts, time: Duration::ZERO };
         let report = Report::new(&cases, &sandbox, Some(&real));
         let cells: Vec<Cell> = (0..4).map(|index| report.cells(index).0).collect();
         assert_eq!(cells, [Cell::Pass, Cell::Fail, Cell::Differs, Cell::Refused]);
-        assert_eq!(
-            report.summary(),
-            "contract: 4 cases, 1 pass on both, 2 listed as different, 1 fail"
-        );
+        assert_eq!(report.summary(), "contract: 4 cases, 1 pass on both, 2 listed as different, 1 fail");
     }
 }

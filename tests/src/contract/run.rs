@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::{Case, Target};
 use futures::StreamExt;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Cases that run at the same time.
@@ -36,17 +36,18 @@ pub struct Ran {
 /// Runs the cases on a server, some side by side.
 pub async fn run(target: Target, cases: &[Case]) -> Ran {
     let (began, name) = (Instant::now(), target.name);
-    let target = Arc::new(target);
+    let target = Rc::new(target);
     let running = cases.iter().map(|case| {
         let (target, case) = (target.clone(), *case);
         async move {
             // A task of its own, so that a panic ends one case.
-            let task = tokio::spawn(async move { one(&target, case).await });
+            let task = tokio::task::spawn_local(async move { one(&target, case).await });
             let panicked = |e: tokio::task::JoinError| Verdict::Fails(format!("it panicked: {e}").into());
             task.await.unwrap_or_else(panicked)
         }
     });
-    let verdicts = futures::stream::iter(running).buffered(SIDE_BY_SIDE).collect().await;
+    let all = futures::stream::iter(running).buffered(SIDE_BY_SIDE).collect();
+    let verdicts = tokio::task::LocalSet::new().run_until(all).await;
     Ran { name, verdicts, time: began.elapsed() }
 }
 

@@ -77,7 +77,13 @@ impl Api {
     }
 
     /// A request with a body that need not be JSON.
-    pub(super) async fn text(&self, method: &str, path: &str, kind: &str, body: &str) -> Result<Answer, Failure> {
+    pub(super) async fn text(
+        &self,
+        method: &str,
+        path: &str,
+        kind: &str,
+        body: &str,
+    ) -> Result<Answer, Failure> {
         let headers = [("content-type", kind)];
         self.ask(Ask { method, path, headers: &headers, body: body.as_bytes().to_vec() }).await
     }
@@ -232,16 +238,17 @@ impl Scope {
 
     /// Waits for what each namespace gets, which pods need.
     pub(super) async fn equipped(&self) -> Result<(), Failure> {
-        self.becomes(&format!("{}/default", self.at("v1", "serviceaccounts")), "the default account", |_| true)
-            .await?;
+        self.becomes(&format!("{}/default", self.at("v1", "serviceaccounts")), "the default account", |_| {
+            true
+        })
+        .await?;
         Ok(())
     }
 
     /// A token for an account of this namespace, which is made where it is missing.
     pub(super) async fn token(&self, account: &str) -> Result<String, Failure> {
         let accounts = self.at("v1", "serviceaccounts");
-        let object =
-            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}});
+        let object = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}});
         self.post(&accounts, object).await?;
         let request = json!({
             "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",

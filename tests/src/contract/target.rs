@@ -6,7 +6,7 @@ use obstack_sandbox::api::{ApiServer, Config, Handle};
 use obstack_sandbox::raw::Raw;
 
 /// Name of the variable with the path of the kubeconfig of a cluster that is there for tests.
-pub const KUBECONFIG: &str = "OBSTACK_TEST_KUBECONFIG";
+const KUBECONFIG: &str = "OBSTACK_TEST_KUBECONFIG";
 
 /// A server under test.
 pub struct Target {
@@ -31,7 +31,14 @@ impl Target {
         let handle = ApiServer::start(Config::default()).await.map_err(|e| e.to_string())?;
         let kubeconfig = handle.admin_kubeconfig();
         let raw = Raw::new(&kubeconfig).await?;
-        Ok(Self { name: "sandbox", real: false, kubeconfig, raw, sandbox: Some(handle), _control_plane: None })
+        Ok(Self {
+            name: "sandbox",
+            real: false,
+            kubeconfig,
+            raw,
+            sandbox: Some(handle),
+            _control_plane: None,
+        })
     }
 
     /// The real server: the cluster that `OBSTACK_TEST_KUBECONFIG` names, else a control plane of this process.
@@ -42,7 +49,8 @@ impl Target {
     pub async fn real() -> Result<Self, String> {
         obstack::tls::install_provider();
         if let Ok(path) = std::env::var(KUBECONFIG) {
-            let kubeconfig = std::fs::read_to_string(&path).map_err(|e| format!("{KUBECONFIG}={path}: {e}"))?;
+            let kubeconfig =
+                std::fs::read_to_string(&path).map_err(|e| format!("{KUBECONFIG}={path}: {e}"))?;
             return Self::of(kubeconfig, None).await.map_err(|e| format!("{KUBECONFIG}={path}: {e}"));
         }
         // No scheduler: pods stay where a case leaves them.

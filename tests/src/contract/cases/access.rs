@@ -200,7 +200,10 @@ async fn rules_are_shown_to_their_holder(s: &Scope) -> Outcome {
     });
     let shown = me.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", ask).await?.code(201)?;
     let found = shown["status"]["resourceRules"].as_array().cloned().unwrap_or_default();
-    holds(found.iter().any(|rule| rule["resources"] == json!(["pods"]) && rule["verbs"] == json!(["get"])), &shown)?;
+    holds(
+        found.iter().any(|rule| rule["resources"] == json!(["pods"]) && rule["verbs"] == json!(["get"])),
+        &shown,
+    )?;
     is(&shown["status"]["incomplete"], false)
 }
 
@@ -247,7 +250,9 @@ async fn who_one_is(s: &Scope) -> Outcome {
     is(
         &user["groups"],
         &json!([
-            "system:serviceaccounts", format!("system:serviceaccounts:{}", s.namespace), "system:authenticated"
+            "system:serviceaccounts",
+            format!("system:serviceaccounts:{}", s.namespace),
+            "system:authenticated"
         ]),
     )
 }

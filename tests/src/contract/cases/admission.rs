@@ -111,7 +111,8 @@ async fn a_budget_holds_back_an_eviction(s: &Scope) -> Outcome {
     s.post(&budgets, budget).await?.ok()?;
     s.post(&pods, waiting("a")).await?.ok()?;
     // It runs, as far as its status says: pending pods are never protected.
-    let running = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+    let running =
+        json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
     s.strategic(&format!("{pods}/a/status"), running).await?.ok()?;
     let refused = s
         .until("a refusal", async || {

@@ -55,14 +55,11 @@ async fn an_apply_creates_what_is_missing(s: &Scope) -> Outcome {
 }
 
 async fn an_apply_owns_what_it_sets_and_nothing_else(s: &Scope) -> Outcome {
-    let created = s.apply(&s.at("apps/v1", "statefulsets/a"), "one", {
-        let mut body = deployment("a");
-        body["kind"] = "StatefulSet".into();
-        body["spec"]["serviceName"] = "a".into();
-        body["spec"]["replicas"] = 0.into();
-        body
-    });
-    let created = created.await?.code(201)?;
+    let mut body = deployment("a");
+    body["kind"] = "StatefulSet".into();
+    body["spec"]["serviceName"] = "a".into();
+    body["spec"]["replicas"] = 0.into();
+    let created = s.apply(&s.at("apps/v1", "statefulsets/a"), "one", body).await?.code(201)?;
     is(
         fields(&created, "one", "Apply"),
         &json!({"f:spec": {
@@ -115,7 +112,8 @@ async fn items_of_lists_are_told_apart_by_their_keys(s: &Scope) -> Outcome {
 
 async fn a_default_is_part_of_a_key(s: &Scope) -> Outcome {
     let main = json!({"name": "main", "image": "registry/app:1", "ports": [{"containerPort": 80}]});
-    let created = s.apply(&s.at("apps/v1", "deployments/a"), "one", with_containers(json!([main]))).await?.ok()?;
+    let created =
+        s.apply(&s.at("apps/v1", "deployments/a"), "one", with_containers(json!([main]))).await?.ok()?;
     let owned = &fields(&created, "one", "Apply")["f:spec"]["f:template"]["f:spec"]["f:containers"];
     is(
         &owned["k:{\"name\":\"main\"}"]["f:ports"],
@@ -146,14 +144,15 @@ async fn an_item_that_is_no_longer_set_goes_with_its_defaults(s: &Scope) -> Outc
     let (http, https) = (json!({"name": "http", "port": 80}), json!({"name": "https", "port": 443}));
     s.apply(&path, "one", with(json!([http, https]))).await?.ok()?;
     let after = s.apply(&path, "one", with(json!([https]))).await?.ok()?;
-    is(&after["spec"]["ports"], &json!([{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 443}]))
+    is(
+        &after["spec"]["ports"],
+        &json!([{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 443}]),
+    )
 }
 
 async fn sets_are_shared_item_by_item(s: &Scope) -> Outcome {
     let path = format!("{}/a", s.maps());
-    let with = |finalizers: Value| {
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "finalizers": finalizers}})
-    };
+    let with = |finalizers: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "finalizers": finalizers}});
     s.apply(&path, "one", with(json!(["x/a", "x/b"]))).await?.ok()?;
     let both = s.apply(&path, "two", with(json!(["x/c"]))).await?.ok()?;
     is(&both["metadata"]["finalizers"], &json!(["x/a", "x/b", "x/c"]))?;
@@ -169,7 +168,8 @@ async fn sets_are_shared_item_by_item(s: &Scope) -> Outcome {
 
 async fn an_atomic_list_has_one_owner(s: &Scope) -> Outcome {
     let path = s.at("apps/v1", "deployments/a");
-    let with = |args: Value| with_containers(json!([{"name": "main", "image": "registry/app:1", "args": args}]));
+    let with =
+        |args: Value| with_containers(json!([{"name": "main", "image": "registry/app:1", "args": args}]));
     s.apply(&path, "one", with(json!(["a"]))).await?.ok()?;
     let refused = s.apply(&path, "two", with(json!(["a", "b"]))).await?.error(409)?;
     is(

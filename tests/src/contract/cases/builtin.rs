@@ -49,7 +49,8 @@ fn with(mut object: Value, pointer: &str, value: Value) -> Value {
 async fn judged(s: &Scope, path: &str, base: &Value, changes: &[(&str, Value)]) -> Result<Value, Failure> {
     let mut found = serde_json::Map::new();
     for (pointer, value) in changes {
-        let answer = s.post(&format!("{path}?dryRun=All"), with(base.clone(), pointer, value.clone())).await?;
+        let answer =
+            s.post(&format!("{path}?dryRun=All"), with(base.clone(), pointer, value.clone())).await?;
         found.insert(format!("{pointer} {value}"), brief(&answer));
     }
     Ok(Value::Object(found))
@@ -67,7 +68,9 @@ async fn stateful_sets_refuse_what_may_not_change(s: &Scope) -> Outcome {
 
 async fn selectors_of_workloads_may_not_change(s: &Scope) -> Outcome {
     let mut found = serde_json::Map::new();
-    for (kind, plural) in [("Deployment", "deployments"), ("DaemonSet", "daemonsets"), ("ReplicaSet", "replicasets")] {
+    for (kind, plural) in
+        [("Deployment", "deployments"), ("DaemonSet", "daemonsets"), ("ReplicaSet", "replicasets")]
+    {
         let mut body = deployment("a");
         body["kind"] = kind.into();
         if kind != "DaemonSet" {
@@ -166,7 +169,10 @@ async fn pods_are_validated_and_keep_their_spec(s: &Scope) -> Outcome {
     let refused = s.merge(&format!("{path}/a"), json!({"spec": {"restartPolicy": "Never"}})).await?;
     is(&refused.body["reason"], "Invalid")?;
     is(&refused.body["details"]["causes"][0]["field"], "spec")?;
-    has(&refused.error(422)?, "Forbidden: pod updates may not change fields other than `spec.containers[*].image`")?;
+    has(
+        &refused.error(422)?,
+        "Forbidden: pod updates may not change fields other than `spec.containers[*].image`",
+    )?;
     let image = json!({"spec": {"containers": [{"name": "main", "image": "registry/app:2"}]}});
     is(&s.strategic(&format!("{path}/a"), image).await?.ok()?["metadata"]["generation"], 2)
 }
@@ -176,9 +182,14 @@ async fn services_get_an_address_and_keep_it(s: &Scope) -> Outcome {
     let first = s.post(&path, service("a")).await?.ok()?;
     let address = first["spec"]["clusterIP"].clone();
     is(&first["spec"]["clusterIPs"], &json!([address]))?;
-    is(&s.put(&format!("{path}/a"), with(service("a"), "/spec/sessionAffinity", json!("None"))).await?.ok()?["spec"]
-        ["clusterIP"], &address)?;
-    let refused = s.merge(&format!("{path}/a"), json!({"spec": {"clusterIP": "None", "clusterIPs": ["None"]}})).await?;
+    is(
+        &s.put(&format!("{path}/a"), with(service("a"), "/spec/sessionAffinity", json!("None")))
+            .await?
+            .ok()?["spec"]["clusterIP"],
+        &address,
+    )?;
+    let refused =
+        s.merge(&format!("{path}/a"), json!({"spec": {"clusterIP": "None", "clusterIPs": ["None"]}})).await?;
     is(&refused.body["details"]["causes"][0]["field"], "spec.clusterIPs[0]")?;
     has(&refused.error(422)?, "may not change once set")?;
     let taken = s.post(&path, with(service("b"), "/spec/clusterIP", address)).await?;
@@ -225,7 +236,10 @@ async fn claims_keep_their_spec(s: &Scope) -> Outcome {
     });
     let created = s.post(&path, claim.clone()).await?.ok()?;
     is(&created["spec"]["resources"]["requests"]["storage"], "1Gi")?;
-    is((&created["spec"]["volumeMode"], &created["status"]["phase"]), (&json!("Filesystem"), &json!("Pending")))?;
+    is(
+        (&created["spec"]["volumeMode"], &created["status"]["phase"]),
+        (&json!("Filesystem"), &json!("Pending")),
+    )?;
     let refused = s.merge(&format!("{path}/a"), json!({"spec": {"accessModes": ["ReadOnlyMany"]}})).await?;
     is(&refused.body["details"]["causes"][0]["field"], "spec")?;
     has(&refused.error(422)?, "spec: Forbidden: spec is immutable after creation except resources.requests")?;
@@ -235,7 +249,10 @@ async fn claims_keep_their_spec(s: &Scope) -> Outcome {
         ("/spec/resources", json!({})),
         ("/spec/resources/requests/storage", json!("0")),
     ];
-    s.expect("claim-validation", &judged(s, &path, &with(claim, "/metadata/name", json!("b")), &changes).await?)
+    s.expect(
+        "claim-validation",
+        &judged(s, &path, &with(claim, "/metadata/name", json!("b")), &changes).await?,
+    )
 }
 
 async fn endpoint_slices_are_validated(s: &Scope) -> Outcome {
@@ -427,5 +444,8 @@ async fn leases_are_validated(s: &Scope) -> Outcome {
         ("/spec/leaseTransitions", json!(-1)),
         ("/spec/holderIdentity", json!("")),
     ];
-    s.expect("lease-validation", &judged(s, &s.at("coordination.k8s.io/v1", "leases"), &lease, &changes).await?)
+    s.expect(
+        "lease-validation",
+        &judged(s, &s.at("coordination.k8s.io/v1", "leases"), &lease, &changes).await?,
+    )
 }

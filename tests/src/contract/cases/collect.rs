@@ -42,7 +42,8 @@ async fn dependents_follow_their_last_owner(s: &Scope) -> Outcome {
     let both = owned(s, "both", &[&a, &b]).await?;
     delete(s, "a", "Background").await?;
     s.gone(&path(s, "only-a")).await?;
-    let one = |found: &Value| found["metadata"]["ownerReferences"].as_array().is_some_and(|list| list.len() == 1);
+    let one =
+        |found: &Value| found["metadata"]["ownerReferences"].as_array().is_some_and(|list| list.len() == 1);
     let left = s.becomes(&path(s, "both"), "one owner left", one).await?;
     is(&left["metadata"]["uid"], &both["metadata"]["uid"])?;
     is(&left["metadata"]["ownerReferences"][0]["name"], "b")?;

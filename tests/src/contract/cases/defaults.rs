@@ -143,7 +143,8 @@ async fn services_of_each_kind(s: &Scope) -> Outcome {
     created(s, "default-service-headless", &path, headless).await?;
     let mut sticky = service("a");
     sticky["spec"]["sessionAffinity"] = "ClientIP".into();
-    sticky["spec"]["ports"] = json!([{"name": "a", "port": 80, "targetPort": "web"}, {"name": "b", "port": 81}]);
+    sticky["spec"]["ports"] =
+        json!([{"name": "a", "port": 80, "targetPort": "web"}, {"name": "b", "port": 81}]);
     created(s, "default-service-sticky", &path, sticky).await
 }
 

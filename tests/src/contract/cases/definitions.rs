@@ -88,27 +88,30 @@ pub(super) fn rich(s: &Scope) -> Value {
             },
         },
     });
-    definition(s, json!([{
-        "name": "v1", "served": true, "storage": true,
-        "subresources": {"status": {}, "scale": {
-            "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas",
-        }},
-        "additionalPrinterColumns": [
-            {"name": "Size", "type": "string", "jsonPath": ".spec.size", "description": "How large it is"},
-            {"name": "Replicas", "type": "integer", "jsonPath": ".spec.replicas", "priority": 1},
-            {"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"},
-            {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-        ],
-        "schema": {"openAPIV3Schema": {
-            "type": "object", "required": ["spec"],
-            "properties": {
-                "spec": spec, "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-            },
-            "x-kubernetes-validations": [
-                {"rule": "self.metadata.name != 'bad'", "message": "write another name"},
+    definition(
+        s,
+        json!([{
+            "name": "v1", "served": true, "storage": true,
+            "subresources": {"status": {}, "scale": {
+                "specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas",
+            }},
+            "additionalPrinterColumns": [
+                {"name": "Size", "type": "string", "jsonPath": ".spec.size", "description": "How large it is"},
+                {"name": "Replicas", "type": "integer", "jsonPath": ".spec.replicas", "priority": 1},
+                {"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"},
+                {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
             ],
-        }},
-    }]))
+            "schema": {"openAPIV3Schema": {
+                "type": "object", "required": ["spec"],
+                "properties": {
+                    "spec": spec, "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                },
+                "x-kubernetes-validations": [
+                    {"rule": "self.metadata.name != 'bad'", "message": "write another name"},
+                ],
+            }},
+        }]),
+    )
 }
 
 pub(super) fn thing(s: &Scope, name: &str, spec: Value) -> Value {

@@ -92,7 +92,8 @@ async fn a_second_deletion_changes_nothing(s: &Scope) -> Outcome {
 async fn no_finalizer_is_added_to_what_is_being_deleted(s: &Scope) -> Outcome {
     let path = held(s, "a").await?;
     s.delete(&path).await?.ok()?;
-    let more = json!({"metadata": {"finalizers": ["contract.obstack.test/hold", "contract.obstack.test/more"]}});
+    let more =
+        json!({"metadata": {"finalizers": ["contract.obstack.test/hold", "contract.obstack.test/more"]}});
     let refused = s.merge(&path, more).await?;
     s.expect("new-finalizers", &brief(&refused))?;
     release(s, &path).await
@@ -185,7 +186,8 @@ async fn own_namespace(s: &Scope) -> Result<(String, String), Failure> {
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
     let created = s.post("/api/v1/namespaces", body).await?.code(201)?;
     s.expect("namespace", &created)?;
-    s.becomes(&format!("{path}/configmaps/kube-root-ca.crt"), "the authority's certificate", |_| true).await?;
+    s.becomes(&format!("{path}/configmaps/kube-root-ca.crt"), "the authority's certificate", |_| true)
+        .await?;
     s.becomes(&format!("{path}/serviceaccounts/default"), "the default account", |_| true).await?;
     Ok((name, path))
 }

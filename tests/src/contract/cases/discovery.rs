@@ -37,8 +37,13 @@ async fn the_core_group_is_told(s: &Scope) -> Outcome {
 
 async fn a_group_is_told(s: &Scope) -> Outcome {
     let mut found = serde_json::Map::new();
-    for group in ["apps", "batch", "policy", "rbac.authorization.k8s.io", "coordination.k8s.io", "events.k8s.io"] {
-        found.insert(group.to_owned(), s.get(&format!("/apis/{group}")).await?.ok()?["preferredVersion"].clone());
+    for group in
+        ["apps", "batch", "policy", "rbac.authorization.k8s.io", "coordination.k8s.io", "events.k8s.io"]
+    {
+        found.insert(
+            group.to_owned(),
+            s.get(&format!("/apis/{group}")).await?.ok()?["preferredVersion"].clone(),
+        );
     }
     s.expect("groups", &Value::Object(found))?;
     let apps = s.get("/apis/apps").await?.ok()?;
@@ -49,15 +54,46 @@ async fn a_group_is_told(s: &Scope) -> Outcome {
 
 /// What obstack, its engines and everyday clients ask for, by group and version.
 const RESOURCES: &[(&str, &[&str])] = &[
-    ("/api/v1", &[
-        "configmaps", "endpoints", "events", "namespaces", "nodes", "persistentvolumeclaims", "persistentvolumes",
-        "pods", "secrets", "serviceaccounts", "services", "namespaces/status", "pods/status", "pods/log",
-        "pods/eviction", "pods/binding", "serviceaccounts/token", "services/status", "nodes/status",
-    ]),
-    ("/apis/apps/v1", &[
-        "controllerrevisions", "daemonsets", "deployments", "replicasets", "statefulsets", "deployments/scale",
-        "deployments/status", "statefulsets/scale", "statefulsets/status", "replicasets/scale", "daemonsets/status",
-    ]),
+    (
+        "/api/v1",
+        &[
+            "configmaps",
+            "endpoints",
+            "events",
+            "namespaces",
+            "nodes",
+            "persistentvolumeclaims",
+            "persistentvolumes",
+            "pods",
+            "secrets",
+            "serviceaccounts",
+            "services",
+            "namespaces/status",
+            "pods/status",
+            "pods/log",
+            "pods/eviction",
+            "pods/binding",
+            "serviceaccounts/token",
+            "services/status",
+            "nodes/status",
+        ],
+    ),
+    (
+        "/apis/apps/v1",
+        &[
+            "controllerrevisions",
+            "daemonsets",
+            "deployments",
+            "replicasets",
+            "statefulsets",
+            "deployments/scale",
+            "deployments/status",
+            "statefulsets/scale",
+            "statefulsets/status",
+            "replicasets/scale",
+            "daemonsets/status",
+        ],
+    ),
     ("/apis/batch/v1", &["jobs", "cronjobs", "jobs/status"]),
     ("/apis/coordination.k8s.io/v1", &["leases"]),
     ("/apis/discovery.k8s.io/v1", &["endpointslices"]),
@@ -95,7 +131,11 @@ async fn discovery_in_both_forms_names_the_same(s: &Scope) -> Outcome {
     let group = super::definitions::group(s);
     let names = |discovery: &Discovery| {
         let of = |group: &kube::discovery::ApiGroup| -> Vec<String> {
-            group.recommended_resources().into_iter().map(|(r, _)| format!("{}/{}", r.group, r.plural)).collect()
+            group
+                .recommended_resources()
+                .into_iter()
+                .map(|(r, _)| format!("{}/{}", r.group, r.plural))
+                .collect()
         };
         let mut names: Vec<String> = discovery.groups().flat_map(of).collect();
         // Other cases define and remove theirs in between.
@@ -116,7 +156,8 @@ async fn discovery_in_both_forms_names_the_same(s: &Scope) -> Outcome {
     .await
 }
 
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+const AGGREGATED: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 
 async fn aggregated_resources_have_their_subresources(s: &Scope) -> Outcome {
     let answer = s.get_as("/apis", AGGREGATED).await?;

@@ -132,12 +132,7 @@ async fn an_answer_in_an_unknown_format_is_406(s: &Scope) -> Outcome {
 async fn a_patch_that_cannot_be_read_is_refused(s: &Scope) -> Outcome {
     s.post(&s.maps(), config_map("a", json!({"k": "v"}))).await?.ok()?;
     let path = format!("{}/a", s.maps());
-    for (kind, body) in [
-        (MERGE, "{"),
-        (STRATEGIC, "{"),
-        (JSON_PATCH, "{"),
-        (JSON_PATCH, "{}"),
-    ] {
+    for (kind, body) in [(MERGE, "{"), (STRATEGIC, "{"), (JSON_PATCH, "{"), (JSON_PATCH, "{}")] {
         s.text("PATCH", &path, kind, body).await?.error(400)?;
     }
     let failing = json!([{"op": "test", "path": "/data/k", "value": "other"}]);
@@ -185,7 +180,8 @@ async fn unknown_fields_are_dropped_where_that_is_asked_for(s: &Scope) -> Outcom
 }
 
 async fn fields_that_come_twice_are_refused_where_validation_is_strict(s: &Scope) -> Outcome {
-    let twice = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"1"},"data":{"k":"2"}}"#;
+    let twice =
+        r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"k":"1"},"data":{"k":"2"}}"#;
     let refused = s.text("POST", &format!("{}?fieldValidation=Strict", s.maps()), JSON, twice).await?;
     s.expect("duplicate-fields-strict", &brief(&refused))?;
     let warned = s.text("POST", &format!("{}?fieldValidation=Warn", s.maps()), JSON, twice).await?;

@@ -34,7 +34,8 @@ async fn listed(s: &Scope, query: &str) -> Result<String, Failure> {
 }
 
 async fn items_come_by_namespace_and_name(s: &Scope) -> Outcome {
-    fill(s, &[("b", json!({"mark": s.tag})), ("a.b", json!({"mark": s.tag})), ("a", json!({"mark": s.tag}))]).await?;
+    fill(s, &[("b", json!({"mark": s.tag})), ("a.b", json!({"mark": s.tag})), ("a", json!({"mark": s.tag}))])
+        .await?;
     let list = s.get(&format!("/api/v1/configmaps?labelSelector=mark%3D{}", s.tag)).await?.ok()?;
     is(names(&list), ["a", "a.b", "b"])?;
     is(&list["kind"], "ConfigMapList")?;
@@ -44,12 +45,15 @@ async fn items_come_by_namespace_and_name(s: &Scope) -> Outcome {
 }
 
 async fn labels_select(s: &Scope) -> Outcome {
-    fill(s, &[
-        ("a", json!({"app": "x", "tier": "1"})),
-        ("b", json!({"app": "x", "tier": "20"})),
-        ("c", json!({"app": "y"})),
-        ("d", json!({})),
-    ])
+    fill(
+        s,
+        &[
+            ("a", json!({"app": "x", "tier": "1"})),
+            ("b", json!({"app": "x", "tier": "20"})),
+            ("c", json!({"app": "y"})),
+            ("d", json!({})),
+        ],
+    )
     .await?;
     for (selector, wanted) in [
         ("app=x", "a,b"),
@@ -83,7 +87,10 @@ async fn fields_select(s: &Scope) -> Outcome {
         ("metadata.namespace%3Dother", ""),
         (own.as_str(), "a,b,c"),
     ] {
-        is((selector, listed(s, &format!("fieldSelector={selector}")).await?), (selector, wanted.to_owned()))?;
+        is(
+            (selector, listed(s, &format!("fieldSelector={selector}")).await?),
+            (selector, wanted.to_owned()),
+        )?;
     }
     Ok(())
 }
@@ -172,7 +179,8 @@ async fn a_continue_that_is_none_is_400(s: &Scope) -> Outcome {
     fill(s, &[("a", json!({})), ("b", json!({}))]).await?;
     let first = s.get(&format!("{}?limit=1", s.maps())).await?.ok()?;
     let token = first["metadata"]["continue"].as_str().unwrap_or_default();
-    let both = s.get(&format!("{}?limit=1&continue={token}&resourceVersion={}", s.maps(), version(&first))).await?;
+    let both =
+        s.get(&format!("{}?limit=1&continue={token}&resourceVersion={}", s.maps(), version(&first))).await?;
     s.expect("continue-with-a-version", &brief(&both))
 }
 
@@ -207,7 +215,8 @@ async fn versions_that_cannot_be_asked_for_are_refused(s: &Scope) -> Outcome {
         "another match": brief(&s.get(&format!("{}?resourceVersion=1&resourceVersionMatch=Best", s.maps())).await?),
     });
     s.expect("list-versions", &answers)?;
-    let future = s.get(&format!("{}?resourceVersion=99999999&resourceVersionMatch=NotOlderThan", s.maps())).await?;
+    let future =
+        s.get(&format!("{}?resourceVersion=99999999&resourceVersionMatch=NotOlderThan", s.maps())).await?;
     is(&future.body["reason"], "Timeout")?;
     is(&future.body["details"]["causes"][0]["reason"], "ResourceVersionTooLarge")?;
     has(&future.error(504)?, "Too large resource version: 99999999, current: ")

@@ -108,9 +108,14 @@ async fn a_dry_run_of_a_change_keeps_nothing(s: &Scope) -> Outcome {
         s.merge(&dry, json!({"data": {"k": "w"}})).await?.ok()?,
         s.strategic(&dry, json!({"data": {"k": "w"}})).await?.ok()?,
         s.json(&dry, json!([{"op": "replace", "path": "/data/k", "value": "w"}])).await?.ok()?,
-        s.send("PATCH", &format!("{dry}&fieldManager=m&force=true"), APPLY, Some(&config_map("a", json!({"k": "w"}))))
-            .await?
-            .ok()?,
+        s.send(
+            "PATCH",
+            &format!("{dry}&fieldManager=m&force=true"),
+            APPLY,
+            Some(&config_map("a", json!({"k": "w"}))),
+        )
+        .await?
+        .ok()?,
     ];
     for answer in &answers {
         is(&answer["data"]["k"], "w")?;
@@ -123,7 +128,9 @@ async fn a_dry_run_of_a_deletion_keeps_nothing(s: &Scope) -> Outcome {
     let created = s.post(&s.maps(), config_map("a", json!({}))).await?.ok()?;
     let path = format!("{}/a", s.maps());
     s.delete(&format!("{path}?dryRun=All")).await?.code(200)?;
-    s.delete_with(&path, json!({"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"]})).await?.code(200)?;
+    s.delete_with(&path, json!({"kind": "DeleteOptions", "apiVersion": "v1", "dryRun": ["All"]}))
+        .await?
+        .code(200)?;
     s.delete(&format!("{}?dryRun=All", s.maps())).await?.code(200)?;
     is(s.get(&path).await?.ok()?, created)
 }
@@ -147,7 +154,10 @@ async fn a_name_is_made_from_its_prefix(s: &Scope) -> Outcome {
     for name in [name(&first), name(&second)] {
         let end = name.strip_prefix("part-").unwrap_or_default();
         let letters = "bcdfghjklmnpqrstvwxz2456789";
-        holds(end.len() == 5 && end.chars().all(|c| letters.contains(c)), format!("{name} has five letters"))?;
+        holds(
+            end.len() == 5 && end.chars().all(|c| letters.contains(c)),
+            format!("{name} has five letters"),
+        )?;
     }
     is(&first["metadata"]["generateName"], "part-")?;
     holds(name(&first) != name(&second), "two names differ")
@@ -252,7 +262,8 @@ async fn text_of_a_secret_becomes_data(s: &Scope) -> Outcome {
 
 async fn the_type_of_a_secret_stays(s: &Scope) -> Outcome {
     let path = s.at("v1", "secrets");
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "type": "example.com/x"});
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}, "type": "example.com/x"});
     s.post(&path, secret).await?.ok()?;
     let answer = s.merge(&format!("{path}/a"), json!({"type": "Opaque"})).await?;
     s.expect("secret-type", &brief(&answer))

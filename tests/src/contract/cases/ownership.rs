@@ -82,7 +82,8 @@ async fn an_update_conflicts_with_a_later_apply(s: &Scope) -> Outcome {
 }
 
 async fn client_side_writes_own_what_they_change(s: &Scope) -> Outcome {
-    let created = s.post(&format!("{}?fieldManager=maker", s.maps()), map(json!({"a": "1", "b": "1"}))).await?.ok()?;
+    let created =
+        s.post(&format!("{}?fieldManager=maker", s.maps()), map(json!({"a": "1", "b": "1"}))).await?.ok()?;
     is(fields(&created, "maker", "Update"), &json!({"f:data": {".": {}, "f:a": {}, "f:b": {}}}))?;
     let path = format!("{}/a?fieldManager=editor", s.maps());
     let after = s.merge(&path, json!({"data": {"a": "2", "b": null}})).await?.ok()?;

@@ -95,7 +95,8 @@ async fn end(s: &Scope, path: &str) -> Outcome {
 
 async fn a_strategic_patch_merges_lists_by_their_keys(s: &Scope) -> Outcome {
     let path = two_containers(s).await?;
-    let change = json!({"env": [{"name": "B", "value": "3"}, {"name": "C", "value": "4"}], "args": ["three"]});
+    let change =
+        json!({"env": [{"name": "B", "value": "3"}, {"name": "C", "value": "4"}], "args": ["three"]});
     let patched = s.strategic(&path, of_main(change)).await?.ok()?;
     is(container_names(&patched), ["main", "side"])?;
     let main = &patched["spec"]["template"]["spec"]["containers"][0];
@@ -117,7 +118,8 @@ async fn a_strategic_patch_deletes_by_key(s: &Scope) -> Outcome {
     let patched = s.strategic(&path, of_main(change)).await?.ok()?;
     let main = &patched["spec"]["template"]["spec"]["containers"][0];
     is(&main["env"], &json!([{"name": "B", "value": "2"}]))?;
-    let side = json!({"spec": {"template": {"spec": {"containers": [{"name": "side", "$patch": "delete"}]}}}});
+    let side =
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "side", "$patch": "delete"}]}}}});
     is(container_names(&s.strategic(&path, side).await?.ok()?), ["main"])?;
     end(s, &path).await
 }
@@ -141,8 +143,12 @@ async fn a_strategic_patch_deletes_from_lists_of_values(s: &Scope) -> Outcome {
         "$deleteFromPrimitiveList/finalizers": ["contract.obstack.test/a"], "finalizers": ["contract.obstack.test/c"],
     }});
     let patched = s.strategic(&path, change).await?.ok()?;
-    let mut found: Vec<&str> =
-        patched["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut found: Vec<&str> = patched["metadata"]["finalizers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     found.sort_unstable();
     is(found, ["contract.obstack.test/b", "contract.obstack.test/c"])?;
     end(s, &path).await

@@ -18,7 +18,8 @@ async fn a_status_has_an_endpoint_of_its_own(s: &Scope) -> Outcome {
         "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "a"},
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "a"}}},
     });
-    body["status"] = json!({"expectedPods": 7, "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0});
+    body["status"] =
+        json!({"expectedPods": 7, "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0});
     let created = s.post(&budgets, body).await?.ok()?;
     is(&created["status"]["expectedPods"], 0)?;
     let path = s.at("v1", "services/a");
@@ -43,9 +44,13 @@ async fn a_change_of_the_spec_is_a_new_generation(s: &Scope) -> Outcome {
     let path = format!("{path}/a");
     let labelled = s.merge(&path, json!({"metadata": {"labels": {"x": "y"}}})).await?.ok()?;
     is(&labelled["metadata"]["generation"], 1)?;
-    let changed = s.merge(&path, json!({"spec": {"podSelector": {"matchLabels": {"a": "b"}}}})).await?.ok()?;
+    let changed =
+        s.merge(&path, json!({"spec": {"podSelector": {"matchLabels": {"a": "b"}}}})).await?.ok()?;
     is(&changed["metadata"]["generation"], 2)?;
-    holds(s.post(&s.maps(), config_map("a", json!({}))).await?.ok()?["metadata"]["generation"].is_null(), "no spec")
+    holds(
+        s.post(&s.maps(), config_map("a", json!({}))).await?.ok()?["metadata"]["generation"].is_null(),
+        "no spec",
+    )
 }
 
 /// A Deployment that no controller works on in the meantime.

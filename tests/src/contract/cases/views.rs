@@ -22,8 +22,9 @@ cases! { "views":
 /// A table with what differs from run to run put aside: the last cell of most tables is an age.
 fn without_age(mut table: Value) -> Value {
     let columns = table["columnDefinitions"].as_array().cloned().unwrap_or_default();
-    let ages: Vec<usize> =
-        (0..columns.len()).filter(|i| columns[*i]["name"] == "Age" || columns[*i]["name"] == "Cluster-IP").collect();
+    let ages: Vec<usize> = (0..columns.len())
+        .filter(|i| columns[*i]["name"] == "Age" || columns[*i]["name"] == "Cluster-IP")
+        .collect();
     for row in table["rows"].as_array_mut().into_iter().flatten() {
         ages.iter().for_each(|index| row["cells"][*index] = "PASSING".into());
     }
@@ -61,7 +62,9 @@ async fn tables_of_workloads(s: &Scope) -> Outcome {
         let table = s.get_as(&s.at("apps/v1", plural), TABLE).await?.ok()?;
         found.insert(plural.to_owned(), table["columnDefinitions"].clone());
     }
-    for (version, plural) in [("batch/v1", "jobs"), ("batch/v1", "cronjobs"), ("policy/v1", "poddisruptionbudgets")] {
+    for (version, plural) in
+        [("batch/v1", "jobs"), ("batch/v1", "cronjobs"), ("policy/v1", "poddisruptionbudgets")]
+    {
         let table = s.get_as(&s.at(version, plural), TABLE).await?.ok()?;
         found.insert(plural.to_owned(), table["columnDefinitions"].clone());
     }

@@ -77,7 +77,8 @@ async fn selectors_turn_changes_into_additions_and_deletions(s: &Scope) -> Outco
 
 async fn a_deletion_shows_the_object_as_it_was(s: &Scope) -> Outcome {
     let created = s.post(&s.maps(), config_map("a", json!({"k": "v"}))).await?.ok()?;
-    let mut watch = s.watch(&format!("{}?watch=true&resourceVersion={}", s.maps(), version(&created))).await?;
+    let mut watch =
+        s.watch(&format!("{}?watch=true&resourceVersion={}", s.maps(), version(&created))).await?;
     s.delete(&format!("{}/a", s.maps())).await?.ok()?;
     let (kind, object) = loop {
         let (kind, object) = event(&mut watch).await?;
@@ -105,7 +106,8 @@ async fn a_watch_from_any_version_begins_with_what_is_there(s: &Scope) -> Outcom
 async fn initial_events_end_with_a_bookmark(s: &Scope) -> Outcome {
     let secrets = s.at("v1", "secrets");
     s.post(&secrets, json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}})).await?.ok()?;
-    let query = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let query =
+        "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
     let mut watch = s.watch(&format!("{secrets}?{query}")).await?;
     is(next(&mut watch).await?, "ADDED a")?;
     let (kind, bookmark) = event(&mut watch).await?;
@@ -134,7 +136,8 @@ async fn initial_events_need_their_parameters(s: &Scope) -> Outcome {
 
 async fn bookmarks_carry_the_version_on(s: &Scope) -> Outcome {
     let list = s.get(&s.at("v1", "secrets")).await?.ok()?;
-    let query = format!("watch=true&allowWatchBookmarks=true&timeoutSeconds=4&resourceVersion={}", version(&list));
+    let query =
+        format!("watch=true&allowWatchBookmarks=true&timeoutSeconds=4&resourceVersion={}", version(&list));
     let mut watch = s.watch(&format!("{}?{query}", s.at("v1", "secrets"))).await?;
     let mut last = None;
     while let Some((kind, object)) = watch.next().await? {
@@ -183,7 +186,9 @@ async fn a_watch_shows_tables_and_metadata(s: &Scope) -> Outcome {
 
 async fn a_watch_that_cannot_be_is_refused(s: &Scope) -> Outcome {
     let mut found = serde_json::Map::new();
-    for query in ["watch=true&resourceVersion=x", "watch=true&labelSelector=%3D%3D", "watch=true&fieldSelector=a%3Db"] {
+    for query in
+        ["watch=true&resourceVersion=x", "watch=true&labelSelector=%3D%3D", "watch=true&fieldSelector=a%3Db"]
+    {
         let answer = s.get(&format!("{}?{query}", s.maps())).await?;
         found.insert(query.to_owned(), brief(&answer));
     }
@@ -207,7 +212,9 @@ async fn watchers_of_both_kinds_see_every_change(s: &Scope) -> Outcome {
                 Err(Failure::new("the watcher ended"))
             };
             let bound = std::time::Duration::from_secs(15);
-            tokio::time::timeout(bound, seen).await.map_err(|_| format!("object {number} was not seen"))??;
+            tokio::time::timeout(bound, seen)
+                .await
+                .map_err(|_| format!("object {number} was not seen"))??;
         }
     }
     Ok(())
