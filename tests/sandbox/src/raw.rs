@@ -155,7 +155,8 @@ impl Raw {
     /// # Errors
     /// The server refuses it; the text is its message.
     pub async fn watch(&self, path: &str, accept: &str) -> Result<Watch, String> {
-        let headers = [("accept", accept)];
+        // A real server compresses each event by itself where it may, which not every decoder reads.
+        let headers = [("accept", accept), ("accept-encoding", "identity")];
         let ask = Ask { method: "GET", path, headers: &headers, body: Vec::new() };
         let stream = tokio::time::timeout(TIMEOUT, self.client.request_stream(Self::request(&ask)?)).await;
         let stream = stream.map_err(|_| format!("GET {path}: no answer in time"))?;

@@ -13,7 +13,14 @@ const PASSING: &[(&str, &[&str])] = &[
     ("VERSION", &["resourceVersion"]),
     (
         "TIME",
-        &["creationTimestamp", "deletionTimestamp", "lastTransitionTime", "expirationTimestamp", "time"],
+        &[
+            "creationTimestamp",
+            "deletionTimestamp",
+            "lastTransitionTime",
+            "lastPhaseTransitionTime",
+            "expirationTimestamp",
+            "time",
+        ],
     ),
     ("ADDRESS", &["clusterIP"]),
 ];

@@ -36,6 +36,14 @@ pub(super) fn service(name: &str) -> Value {
     })
 }
 
+/// A Service whose status a load balancer may write.
+pub(super) fn balanced(name: &str) -> Value {
+    let mut service = service(name);
+    service["spec"]["type"] = "LoadBalancer".into();
+    service["spec"]["allocateLoadBalancerNodePorts"] = false.into();
+    service
+}
+
 /// `resourceVersion` of an object or list, as it is compared: for equality only.
 pub(super) fn version(object: &Value) -> &str {
     object["metadata"]["resourceVersion"].as_str().unwrap_or_default()

@@ -1,6 +1,6 @@
 //! What a request asks for, read from its method, path and query.
 
-use super::errors::{ApiError, ApiResult};
+use super::errors::{ApiError, ApiResult, Cause};
 use axum::http::Method;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -43,6 +43,17 @@ impl RequestInfo {
     /// Whether the verb is one that changes objects. Dry runs count: they cost the server the same.
     pub fn is_mutating(&self) -> bool {
         matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
+    }
+
+    /// Kind of the options that the request carries, such as `PatchOptions`.
+    pub(crate) fn options(&self) -> &'static str {
+        match self.verb.as_str() {
+            "create" => "CreateOptions",
+            "update" => "UpdateOptions",
+            "patch" => "PatchOptions",
+            "delete" | "deletecollection" => "DeleteOptions",
+            _ => "ListOptions",
+        }
     }
 
     /// Whether the path names a resource.
@@ -96,20 +107,24 @@ impl Query {
         values.next()
     }
 
-    /// Whether the request is a dry run.
+    /// Whether the request is a dry run; `options` is the kind of its options.
     ///
     /// # Errors
     /// A value other than `All`.
-    pub(crate) fn dry_run(&self) -> ApiResult<bool> {
+    pub(crate) fn dry_run(&self, options: &str) -> ApiResult<bool> {
         match self.all("dryRun") {
             [] => Ok(false),
             [one] if one == "All" => Ok(true),
             [one] if one.is_empty() => Ok(false),
-            other => Err(ApiError::bad_request(format!(
-                "dryRun: Unsupported value: {other:?}: supported values: \"All\""
-            ))),
+            other => Err(unknown_dry_run(options, other)),
         }
     }
+}
+
+/// The answer to a dry run of another kind than `All`.
+pub(crate) fn unknown_dry_run(options: &str, found: &[String]) -> ApiError {
+    let text = format!("Unsupported value: {found:?}: supported values: \"All\"");
+    ApiError::options(options, vec![Cause::new("FieldValueNotSupported", "dryRun", text)])
 }
 
 /// Percent-decoding; `+` is a blank in queries.

@@ -8,6 +8,7 @@ cases! { "admission":
     a_pod_can_do_without_a_token,
     the_priority_of_a_pod_comes_from_its_class,
     a_claim_gets_no_class_where_it_asks_for_none,
+    claims_are_protected_while_they_are_used differs "nothing protects a claim that a pod uses",
     an_eviction_removes_a_pod,
     a_budget_holds_back_an_eviction,
 }
@@ -82,7 +83,24 @@ async fn a_claim_gets_no_class_where_it_asks_for_none(s: &Scope) -> Outcome {
             "storageClassName": ""},
     });
     let created = s.post(&s.at("v1", "persistentvolumeclaims"), claim).await?.ok()?;
-    s.expect("claim", &created)
+    s.expect("claim", &without_finalizers(created))
+}
+
+fn without_finalizers(mut object: Value) -> Value {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("finalizers");
+    }
+    object
+}
+
+async fn claims_are_protected_while_they_are_used(s: &Scope) -> Outcome {
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "a"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+            "storageClassName": ""},
+    });
+    let created = s.post(&s.at("v1", "persistentvolumeclaims"), claim).await?.ok()?;
+    is(&created["metadata"]["finalizers"], &json!(["kubernetes.io/pvc-protection"]))
 }
 
 fn eviction(name: &str) -> Value {

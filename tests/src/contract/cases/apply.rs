@@ -267,11 +267,10 @@ async fn an_apply_can_name_a_version_and_a_uid(s: &Scope) -> Outcome {
     s.apply(&path, "one", current.clone()).await?.ok()?;
     current["data"]["a"] = "3".into();
     let stale = brief(&s.apply(&path, "one", current).await?);
-    let mut found = json!({"missing": missing, "stale": stale});
+    s.expect("apply-preconditions", &json!({"missing": missing, "stale": stale}))?;
     let other = s.apply(&path, "one", absent).await?;
-    is((other.code, &other.body["reason"]), (409, &json!("Conflict")))?;
-    found["missing"]["message"] = s.plain(found["missing"]["message"].as_str().unwrap_or_default()).into();
-    s.expect("apply-preconditions", &found)
+    is(&other.body["details"]["causes"][0]["field"], "metadata.uid")?;
+    has(&other.error(422)?, "field is immutable")
 }
 
 async fn an_apply_to_a_custom_resource(s: &Scope) -> Outcome {

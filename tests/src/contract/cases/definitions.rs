@@ -7,6 +7,7 @@ cases! { "definitions":
     a_definition_serves_its_resource,
     a_definition_takes_its_resource_away,
     a_wrong_definition_is_refused,
+    a_schema_is_checked_in_depth differs "defaults and keys of lists in schemas are taken as they are",
     some_of_a_definition_cannot_change,
     a_new_schema_is_served_at_once,
     a_new_version_is_served_beside_the_old_one,
@@ -157,7 +158,7 @@ async fn a_definition_is_completed_and_established(s: &Scope) -> Outcome {
 
 async fn a_definition_serves_its_resource(s: &Scope) -> Outcome {
     let path = things(s, "v1");
-    s.get(&path).await?.error(404)?;
+    s.get(&path).await?.code(404)?;
     install(s, rich(s)).await?;
     let list = s.get(&path).await?.ok()?;
     is((&list["kind"], &list["items"]), (&json!("ThingList"), &json!([])))?;
@@ -195,7 +196,6 @@ async fn a_wrong_definition_is_refused(s: &Scope) -> Outcome {
     for (what, pointer, value) in [
         ("name", "/metadata/name", json!("others.contract.obstack.test")),
         ("scope", "/spec/scope", json!("Everywhere")),
-        ("storage", "/spec/versions/0/storage", json!(false)),
         ("schema", "/spec/versions/0/schema", Value::Null),
         ("root", "/spec/versions/0/schema/openAPIV3Schema/type", json!("string")),
         (
@@ -203,6 +203,26 @@ async fn a_wrong_definition_is_refused(s: &Scope) -> Outcome {
             "/spec/versions/0/schema/openAPIV3Schema/properties",
             json!({"spec": {"properties": {"a": {"type": "string"}}}}),
         ),
+        ("kind", "/spec/names/kind", json!("")),
+    ] {
+        found.insert(what.to_owned(), refused(s, pointer, value).await?);
+    }
+    s.expect("wrong-definitions", &Value::Object(found))
+}
+
+/// What a definition with something else at a pointer is answered.
+async fn refused(s: &Scope, pointer: &str, value: Value) -> Result<Value, Failure> {
+    let mut body = plain(s);
+    let (parent, name) = pointer.rsplit_once('/').unwrap_or_default();
+    if let Some(parent) = body.pointer_mut(parent) {
+        parent[name] = value;
+    }
+    Ok(brief(&s.post(&format!("{DEFINITIONS}?dryRun=All"), body).await?))
+}
+
+async fn a_schema_is_checked_in_depth(s: &Scope) -> Outcome {
+    let mut found = serde_json::Map::new();
+    for (what, pointer, value) in [
         (
             "default that does not fit",
             "/spec/versions/0/schema/openAPIV3Schema/properties",
@@ -213,17 +233,10 @@ async fn a_wrong_definition_is_refused(s: &Scope) -> Outcome {
             "/spec/versions/0/schema/openAPIV3Schema/properties",
             json!({"a": {"type": "array", "x-kubernetes-list-type": "map", "items": {"type": "string"}}}),
         ),
-        ("kind", "/spec/names/kind", json!("")),
     ] {
-        let mut body = plain(s);
-        let (parent, name) = pointer.rsplit_once('/').unwrap_or_default();
-        if let Some(parent) = body.pointer_mut(parent) {
-            parent[name] = value;
-        }
-        let answer = s.post(&format!("{DEFINITIONS}?dryRun=All"), body).await?;
-        found.insert(what.to_owned(), brief(&answer));
+        found.insert(what.to_owned(), refused(s, pointer, value).await?);
     }
-    s.expect("wrong-definitions", &Value::Object(found))
+    s.expect("schemas-in-depth", &Value::Object(found))
 }
 
 async fn some_of_a_definition_cannot_change(s: &Scope) -> Outcome {
@@ -272,12 +285,15 @@ async fn a_new_version_is_served_beside_the_old_one(s: &Scope) -> Outcome {
     s.force(&path(s), "installer", two_versions(s, "v1", &["v1", "v2"])).await?.ok()?;
     served(s, "v2").await?;
     let new = things(s, "v2");
-    let wanted = |found: &Value| found["spec"] == json!({"a": "1", "b": "new"});
+    // Defaults and pruning of what is stored are those of the version in which it is stored.
+    let wanted = |found: &Value| found["spec"] == json!({"a": "1", "c": "2"});
     let seen = s.becomes(&format!("{new}/a"), "the object in its new version", wanted).await?;
     is(&seen["apiVersion"], &json!(format!("{}/v2", group(s))))?;
     let found = s.get(&format!("/apis/{}", group(s))).await?.ok()?;
     is(&found["preferredVersion"]["version"], "v2")?;
-    is(&s.get(&format!("{old}/a")).await?.ok()?["spec"], &json!({"a": "1", "c": "2"}))
+    let touched = json!({"metadata": {"labels": {"x": "y"}}});
+    is(&s.merge(&format!("{new}/a"), touched).await?.ok()?["spec"], &json!({"a": "1", "b": "new"}))?;
+    is(&s.get(&format!("{old}/a")).await?.ok()?["spec"], &json!({"a": "1", "b": "new"}))
 }
 
 async fn the_storage_version_can_move_on(s: &Scope) -> Outcome {

@@ -51,9 +51,16 @@ async fn a_deletion_holds_to_its_preconditions(s: &Scope) -> Outcome {
     let refused = s.delete_with(&path, json!({"preconditions": {"uid": "another"}})).await?;
     is(&refused.body["reason"], "Conflict")?;
     let uid = created["metadata"]["uid"].as_str().unwrap_or_default();
-    has(&refused.error(409)?, &format!("UID in precondition: another, UID in object meta: {uid}"))?;
+    let message = refused.error(409)?;
+    has(
+        &message,
+        &format!("the UID in the precondition (another) does not match the UID in record ({uid})"),
+    )?;
     let refused = s.delete_with(&path, json!({"preconditions": {"resourceVersion": "1"}})).await?;
-    has(&refused.error(409)?, "ResourceVersion in precondition: 1, ResourceVersion in object meta: ")?;
+    has(
+        &refused.error(409)?,
+        "the ResourceVersion in the precondition (1) does not match the ResourceVersion in record",
+    )?;
     let right = json!({"preconditions": {"uid": uid, "resourceVersion": version(&created)}});
     s.delete_with(&path, right).await?.code(200)?;
     Ok(())

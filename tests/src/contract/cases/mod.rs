@@ -60,7 +60,7 @@ pub(super) const TOPICS: &[&[super::Case]] = &[
 /// What cases are written with.
 mod prelude {
     pub(super) use crate::contract::failure::{Check, Failure, brief, has, holds, is};
-    pub(super) use crate::contract::objects::{config_map, deployment, fields, names, pod, service, version};
+    pub(super) use crate::contract::objects::{balanced, config_map, deployment, fields, names, pod, service, version};
     pub(super) use crate::contract::{Outcome, Scope};
     pub(super) use serde_json::{Value, json};
 }

@@ -23,7 +23,7 @@ async fn a_status_has_an_endpoint_of_its_own(s: &Scope) -> Outcome {
     let created = s.post(&budgets, body).await?.ok()?;
     is(&created["status"]["expectedPods"], 0)?;
     let path = s.at("v1", "services/a");
-    s.post(&s.at("v1", "services"), service("a")).await?.ok()?;
+    s.post(&s.at("v1", "services"), balanced("a")).await?.ok()?;
     let ingress = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
     let change = json!({"status": ingress, "spec": {"sessionAffinity": "ClientIP"}});
     let written = s.merge(&format!("{path}/status"), change).await?.ok()?;
@@ -73,9 +73,10 @@ async fn scale_shows_and_sets_replicas(s: &Scope) -> Outcome {
     let mut whole = scaled;
     whole["metadata"]["resourceVersion"] = Value::Null;
     whole["spec"]["replicas"] = 0.into();
-    is(&s.put(&format!("{path}/scale"), whole).await?.ok()?["spec"]["replicas"], 0)?;
-    let patch = json!([{"op": "replace", "path": "/spec/replicas", "value": 0}]);
-    is(&s.json(&format!("{path}/scale"), patch).await?.ok()?["spec"]["replicas"], 0)?;
+    // A zero is left out.
+    is(&s.put(&format!("{path}/scale"), whole).await?.ok()?["spec"], &json!({}))?;
+    let patch = json!([{"op": "add", "path": "/spec/replicas", "value": 2}]);
+    is(&s.json(&format!("{path}/scale"), patch).await?.ok()?["spec"]["replicas"], 2)?;
     is(&s.strategic(&format!("{path}/scale"), json!({"spec": {"replicas": 0}})).await?.ok()?["kind"], "Scale")
 }
 
@@ -86,8 +87,8 @@ async fn scale_refuses_what_cannot_be(s: &Scope) -> Outcome {
         "of nothing": brief(&s.get(&s.at("apps/v1", "deployments/none/scale")).await?),
     });
     s.expect("scale-refusals", &answers)?;
-    s.merge(&path, json!({"spec": {"replicas": "many"}})).await?.error(400)?;
-    Ok(())
+    let message = s.merge(&path, json!({"spec": {"replicas": "many"}})).await?.error(422)?;
+    has(&message, "json: cannot unmarshal string into Go struct field ScaleSpec.spec.replicas of type int32")
 }
 
 async fn scale_needs_its_version_where_it_names_one(s: &Scope) -> Outcome {

@@ -9,6 +9,7 @@ pub(crate) mod field_defaults;
 pub(crate) mod lists;
 pub(crate) mod types;
 pub(crate) mod validate;
+mod values;
 
 use super::schema::Schema;
 use super::schema::cel::Rules;
@@ -53,6 +54,8 @@ pub(crate) struct Custom {
     pub(crate) definition_uid: String,
     /// The definition is being deleted: nothing can be created any more.
     pub(crate) terminating: bool,
+    /// The schema of the version in which objects are stored, where that is another one.
+    pub(crate) stored: Option<Arc<Schema>>,
     pub(crate) schema_json: Value,
     pub(crate) rules: Rules,
 }
@@ -102,7 +105,7 @@ impl Resource {
     pub(crate) fn subresources(&self) -> Vec<&'static str> {
         let mut list = Vec::new();
         if self.is("", "pods") {
-            list.extend(["eviction", "log"]);
+            list.extend(["binding", "eviction", "log"]);
         }
         if self.is("", "serviceaccounts") {
             list.push("token");
@@ -126,7 +129,7 @@ impl Resource {
         }
         let mut verbs =
             vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-        if self.is("", "namespaces") || self.is("", "services") {
+        if self.is("", "namespaces") {
             verbs.retain(|v| *v != "deletecollection");
         }
         verbs
@@ -143,6 +146,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
+    /// Storages of custom resources.
+    pub(crate) fn custom_storages(&self) -> Vec<String> {
+        self.resources.values().filter(|r| r.custom.is_some()).map(|r| r.storage.clone()).collect()
+    }
+
     /// The built-in resources.
     pub(crate) fn builtin() -> Self {
         let mut registry = Self::default();

@@ -69,6 +69,7 @@ fn check_at(value: &Value, schema: &Schema, path: &str, causes: &mut Vec<Cause>)
                 wanted(schema.kind)
             ),
         ));
+        enumeration(value, &schema.bounds, path, causes);
         return;
     }
     bounds(value, &schema.bounds, path, causes);
@@ -122,7 +123,7 @@ fn duplicates(items: &[Value], schema: &Schema, path: &str, causes: &mut Vec<Cau
     }
 }
 
-fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
+fn enumeration(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
     if !bounds.enumeration.is_empty() && !bounds.enumeration.contains(value) {
         let supported: Vec<String> = bounds
             .enumeration
@@ -131,6 +132,10 @@ fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
             .collect();
         causes.push(Cause::not_supported(path, value, &supported));
     }
+}
+
+fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
+    enumeration(value, bounds, path, causes);
     let mut invalid = |why: String| causes.push(Cause::invalid(path, value, format!("{path} in body {why}")));
     match value {
         Value::String(text) => {
@@ -153,7 +158,9 @@ fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
                 invalid(format!("should match '{pattern}'"));
             }
             if let Some(format) = bounds.format.as_deref().filter(|f| !has_format(text, f)) {
-                invalid(format!("must be of type {format}: \"{text}\""));
+                let why =
+                    format!("Invalid value: \"{text}\": {path} in body must be of type {format}: \"{text}\"");
+                causes.push(Cause::new("FieldValueTypeInvalid", path, why));
             }
         }
         Value::Number(number) => {
@@ -183,7 +190,9 @@ fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
                 return;
             }
             if let Some(min) = bounds.min_items.filter(|min| count < *min) {
-                invalid(format!("should have at least {min} items"));
+                let why = format!("{path} in body should have at least {min} items");
+                causes.push(Cause::invalid(path, &count.into(), why));
+                return;
             }
             if bounds.unique_items && (1..items.len()).any(|i| items[..i].contains(&items[i])) {
                 invalid("shouldn't contain duplicates".to_owned());
@@ -196,7 +205,8 @@ fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
                 return;
             }
             if let Some(min) = bounds.min_properties.filter(|min| count < *min) {
-                invalid(format!("should have at least {min} properties"));
+                let why = format!("{path} in body should have at least {min} properties");
+                causes.push(Cause::invalid(path, &count.into(), why));
             }
         }
         _ => {}
