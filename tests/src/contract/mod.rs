@@ -7,6 +7,7 @@ mod documented;
 mod expected;
 mod failure;
 mod objects;
+mod replay;
 mod report;
 mod run;
 mod scope;

@@ -280,11 +280,6 @@ impl Scope {
         self.api.raw.client()
     }
 
-    /// A text without what differs from run to run.
-    pub(super) fn plain(&self, text: &str) -> String {
-        text.replace(&self.tag, "TAG")
-    }
-
     /// Compares an answer, without what differs from run to run, to the one that is kept under this name.
     ///
     /// # Errors

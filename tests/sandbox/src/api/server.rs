@@ -68,7 +68,9 @@ impl Context {
     }
 
     pub(crate) fn invalid(&self, name: &str, causes: Vec<Cause>) -> ApiError {
-        ApiError::invalid(&self.resource.group, &self.resource.kind, name, causes)
+        // Events of both groups are one kind, of the core group.
+        let group = if self.resource.kind == "Event" { "" } else { &self.resource.group };
+        ApiError::invalid(group, &self.resource.kind, name, causes)
     }
 
     /// Who owns what this request writes.

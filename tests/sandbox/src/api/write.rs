@@ -63,12 +63,12 @@ impl Server {
         if resource.namespaced {
             namespace_open(&store, resource, &ctx.info.namespace, &name)?;
         }
-        if store.get(ctx.storage(), ctx.namespace(), &name).is_some() {
-            return Err(ApiError::already_exists(&resource.group, &resource.plural, &name));
-        }
         meta::set(&mut object, "uid", Some(meta::new_uid().into()));
         self.admit_create(&store, resource, &mut object)?;
         self.check(ctx, &object, None)?;
+        if store.get(ctx.storage(), ctx.namespace(), &name).is_some() {
+            return Err(ApiError::already_exists(&resource.group, &resource.plural, &name));
+        }
         rbac::guard(&store, &ctx.user, resource, &object, None)?;
         let now = meta::now();
         meta::set(&mut object, "creationTimestamp", Some(now.clone().into()));
@@ -197,9 +197,12 @@ impl Server {
                 return Err(ctx.not_found(&ctx.info.name));
             }
             if !meta::uid(&config).is_empty() {
-                let why = "uid mismatch: the provided object specified uid but no existing object was found";
+                let uid = meta::uid(&config);
+                let why = format!(
+                    "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                );
                 let (group, plural) = (&ctx.resource.group, &ctx.resource.plural);
-                return Err(ApiError::conflict(group, plural, &ctx.info.name, why));
+                return Err(ApiError::conflict(group, plural, &ctx.info.name, &why));
             }
             let mut attributes = Attributes::of(&ctx.info, None);
             attributes.verb = "create".to_owned();

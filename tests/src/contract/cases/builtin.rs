@@ -332,7 +332,7 @@ async fn bindings_of_roles_keep_their_role(s: &Scope) -> Outcome {
         ("/subjects/0/kind", json!("Robot")),
     ];
     let mut found = judged(s, &path, &with(binding, "/metadata/name", json!("b")), &changes).await?;
-    found["change of the role"] = brief(&refused);
+    found["change of the role"] = causes(&refused);
     s.expect("role-binding-validation", &found)
 }
 

@@ -174,7 +174,7 @@ async fn aggregated_resources_have_their_subresources(s: &Scope) -> Outcome {
     s.expect("aggregated-apps", &apps)?;
     let core = s.get_as("/api", AGGREGATED).await?.ok()?;
     let resources = core["items"][0]["versions"][0]["resources"].as_array().cloned().unwrap_or_default();
-    let wanted = ["configmaps", "secrets", "services", "serviceaccounts", "namespaces", "events"];
+    let wanted = ["configmaps", "secrets", "serviceaccounts", "namespaces", "events"];
     let found: Vec<Value> =
         resources.into_iter().filter(|r| wanted.iter().any(|name| r["resource"] == *name)).collect();
     s.expect("aggregated-core", &json!(found))

@@ -29,10 +29,13 @@ mod lists;
 mod objects;
 mod ownership;
 mod patches;
+mod requests;
 mod scale;
 mod tokens;
 mod views;
 mod watches;
+
+pub(super) use definitions::install_ours;
 
 /// Every topic's table.
 pub(super) const TOPICS: &[&[super::Case]] = &[
@@ -55,12 +58,15 @@ pub(super) const TOPICS: &[&[super::Case]] = &[
     access::CASES,
     tokens::CASES,
     discovery::CASES,
+    requests::CASES,
 ];
 
 /// What cases are written with.
 mod prelude {
     pub(super) use crate::contract::failure::{Check, Failure, brief, has, holds, is};
-    pub(super) use crate::contract::objects::{balanced, config_map, deployment, fields, names, pod, service, version};
+    pub(super) use crate::contract::objects::{
+        balanced, config_map, deployment, fields, names, pod, service, version,
+    };
     pub(super) use crate::contract::{Outcome, Scope};
     pub(super) use serde_json::{Value, json};
 }

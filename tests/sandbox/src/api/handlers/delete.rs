@@ -51,7 +51,7 @@ fn options(ctx: &Context, headers: &HeaderMap, body: &Bytes) -> ApiResult<Option
         let why = "orphanDependents and deletionPropagation cannot be both set";
         causes.push(Cause::invalid("propagationPolicy", &policy.clone().into(), why));
     } else if !matches!(policy.as_str(), "" | "Orphan" | "Background" | "Foreground") {
-        let supported = ["Background", "Foreground", "Orphan", "nil"].map(str::to_owned);
+        let supported = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
         causes.push(Cause::not_supported("propagationPolicy", &policy.clone().into(), &supported));
     }
     if !causes.is_empty() {

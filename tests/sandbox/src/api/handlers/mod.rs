@@ -311,7 +311,7 @@ fn patched(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) ->
                 .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
             server.update(ctx, |old| {
                 let mut new = old.clone();
-                json_patch::patch(&mut new, &patch).map_err(|e| {
+                patch::json(&mut new, &patch).map_err(|e| {
                     ApiError::new(
                         422,
                         "",
@@ -337,7 +337,14 @@ fn patched(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) ->
                 Ok(new)
             })
         }
-        other => Err(unsupported(other, &all)),
+        known if all.contains(&known) || known == "application/strategic-merge-patch+json" => {
+            Err(unsupported(known, &all))
+        }
+        _ => {
+            let mut error = ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+            error.details = Some(serde_json::json!({}));
+            Err(error)
+        }
     }
 }
 

@@ -91,7 +91,7 @@ pub(crate) fn served(ctx: &Context, object: &Value) -> Value {
         // What is stored may be from before the schema's last change.
         let stored = custom.stored.as_ref().unwrap_or(&ctx.resource.schema);
         decode::prune(&mut object, stored);
-        defaults::apply(&mut object, stored);
+        defaults::apply(&mut object, &ctx.resource.schema);
     }
     object
 }

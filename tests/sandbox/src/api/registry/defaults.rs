@@ -137,6 +137,17 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
         "jobs" if resource.group == "batch" => {
             template(object, "/spec/template");
             let spec = meta::map_at(object, "spec");
+            // Not defaults of the type: the template of a CronJob does without them.
+            for (field, value) in [
+                ("backoffLimit", json!(6)),
+                ("completionMode", json!("NonIndexed")),
+                ("manualSelector", json!(false)),
+                ("parallelism", json!(1)),
+                ("podReplacementPolicy", json!("TerminatingOrFailed")),
+                ("suspend", json!(false)),
+            ] {
+                default(spec, field, || value);
+            }
             if !spec.contains_key("completions") && spec.get("parallelism") == Some(&json!(1)) {
                 spec.insert("completions".into(), json!(1));
             }
@@ -374,6 +385,12 @@ pub(crate) fn events_in(resource: &Resource, mut object: Value) -> Value {
 pub(crate) fn events_out(resource: &Resource, mut object: Value) -> Value {
     if resource.group == "events.k8s.io" {
         rename(&mut object, EVENT_FIELDS.iter().map(|(new, old)| (*old, *new)));
+        let map = meta::as_map(&mut object);
+        for field in ["reportingController", "reportingInstance"] {
+            if map.get(field).is_some_and(|found| found == "") {
+                map.remove(field);
+            }
+        }
     }
     object
 }

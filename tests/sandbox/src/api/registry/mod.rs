@@ -14,6 +14,7 @@ mod values;
 use super::schema::Schema;
 use super::schema::cel::Rules;
 use serde_json::Value;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -119,6 +120,9 @@ impl Resource {
         if self.has_status {
             list.push("status");
         }
+        if self.custom.is_some() {
+            list.reverse();
+        }
         list
     }
 
@@ -127,6 +131,9 @@ impl Resource {
         if self.create_only {
             return vec!["create"];
         }
+        if self.custom.is_some() {
+            return vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+        }
         let mut verbs =
             vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
         if self.is("", "namespaces") {
@@ -134,6 +141,18 @@ impl Resource {
         }
         verbs
     }
+}
+
+/// How a version stands among others: `v2` before `v1`, those before betas, and these before alphas.
+fn priority(version: &str) -> (u8, u32, u32) {
+    let number = |text: &str| text.parse().unwrap_or(0);
+    let rest = version.strip_prefix('v').unwrap_or_default();
+    for (word, rank) in [("beta", 1), ("alpha", 0)] {
+        if let Some((major, minor)) = rest.split_once(word) {
+            return (rank, number(major), number(minor));
+        }
+    }
+    (2, number(rest), 0)
 }
 
 /// A resource's key: group, version, plural.
@@ -191,6 +210,7 @@ impl Registry {
                 versions.push(version.clone());
             }
         }
+        groups.values_mut().for_each(|versions| versions.sort_by_key(|version| Reverse(priority(version))));
         groups
     }
 

@@ -187,7 +187,7 @@ pub(crate) fn object(resource: &Resource, new: &Value, old: Option<&Value>) -> V
         }
         ("discovery.k8s.io", "endpointslices") => {
             if let Some(old) = old {
-                immutable(new, old, "/addressType", "addressType", &mut causes);
+                kept(new, old, "addressType", &mut causes);
             }
             let mut names: Vec<&Value> = Vec::new();
             for (index, port) in new["ports"].as_array().into_iter().flatten().enumerate() {
@@ -200,7 +200,7 @@ pub(crate) fn object(resource: &Resource, new: &Value, old: Option<&Value>) -> V
         }
         ("storage.k8s.io", "storageclasses") => {
             if let Some(old) = old {
-                immutable(new, old, "/provisioner", "provisioner", &mut causes);
+                kept(new, old, "provisioner", &mut causes);
             }
         }
         ("scheduling.k8s.io", "priorityclasses") => {
@@ -238,6 +238,14 @@ fn event(new: &Value, causes: &mut Vec<Cause>) {
     let component = new["reportingComponent"].as_str().unwrap_or_default();
     if new["eventTime"].is_null() && !old_form && (!component.is_empty() || new["source"] == json!({})) {
         causes.push(Cause::required("eventTime", ""));
+    }
+}
+
+/// As [`immutable`], in the words of the kinds whose validation is declared on their types.
+fn kept(new: &Value, old: &Value, field: &str, causes: &mut Vec<Cause>) {
+    if new.get(field) != old.get(field) {
+        let text = "Invalid value: null: field is immutable".to_owned();
+        causes.push(Cause::new("FieldValueInvalid", field, text));
     }
 }
 
@@ -389,6 +397,7 @@ fn service(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     if ports.is_empty() && !headless && kind != "ExternalName" {
         causes.push(Cause::required("spec.ports", ""));
     }
+    labels(spec.get("selector"), "spec.selector", causes);
     let mut names: Vec<&str> = Vec::new();
     for (index, port) in ports.iter().enumerate() {
         let at = format!("spec.ports[{index}]");
@@ -400,12 +409,13 @@ fn service(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
             causes.push(Cause::new("FieldValueDuplicate", format!("{at}.name"), text));
         }
         names.push(name);
-        if !port["port"].as_i64().is_some_and(|p| (1..=65535).contains(&p)) {
-            causes.push(Cause::invalid(
-                format!("{at}.port"),
-                &port["port"],
-                "must be between 1 and 65535, inclusive",
-            ));
+        for field in ["port", "targetPort"] {
+            let found = &port[field];
+            let named = field == "targetPort" && !found.is_i64();
+            if !named && !found.as_i64().is_some_and(|p| (1..=65535).contains(&p)) {
+                let why = "must be between 1 and 65535, inclusive";
+                causes.push(Cause::invalid(format!("{at}.{field}"), found, why));
+            }
         }
     }
     if let Some(old) = old

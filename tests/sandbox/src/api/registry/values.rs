@@ -2,7 +2,7 @@
 
 use super::super::errors::Cause;
 use super::Resource;
-use Check::{Above, Address, AtLeast, OneOf, Port, Share, Text, Word};
+use Check::{Above, Address, AtLeast, Must, OneOf, Port, Share, Text, Word};
 use serde_json::Value;
 
 /// What a value may be. What is not there is checked by [`Text`] alone.
@@ -13,6 +13,8 @@ enum Check {
     /// A port; 0 counts as missing.
     Port,
     OneOf(&'static [&'static str]),
+    /// As `OneOf`, and there.
+    Must(&'static [&'static str]),
     /// One of these, with a text of its own.
     Word(&'static [&'static str], &'static str),
     /// Something has to be there.
@@ -57,14 +59,14 @@ const FIELDS: &[(&str, &str, Check)] = &[
     ("endpointslices.discovery.k8s.io", "endpoints[].addresses", Text),
     ("endpointslices.discovery.k8s.io", "endpoints[].addresses[]", Address),
     ("endpointslices.discovery.k8s.io", "ports[].protocol", PROTOCOLS),
-    ("rolebindings.rbac.authorization.k8s.io", "roleRef.kind", OneOf(&["Role", "ClusterRole"])),
+    ("rolebindings.rbac.authorization.k8s.io", "roleRef.kind", Must(&["Role", "ClusterRole"])),
     ("rolebindings.rbac.authorization.k8s.io", "roleRef.name", Text),
     (
         "rolebindings.rbac.authorization.k8s.io",
         "subjects[].kind",
         OneOf(&["ServiceAccount", "User", "Group"]),
     ),
-    ("clusterrolebindings.rbac.authorization.k8s.io", "roleRef.kind", OneOf(&["ClusterRole"])),
+    ("clusterrolebindings.rbac.authorization.k8s.io", "roleRef.kind", Must(&["ClusterRole"])),
     ("clusterrolebindings.rbac.authorization.k8s.io", "roleRef.name", Text),
 ];
 
@@ -122,6 +124,10 @@ fn judge(value: &Value, at: String, check: Check, causes: &mut Vec<Cause>) {
     let number = value.as_i64();
     match check {
         Text if empty => causes.push(Cause::required(at, "")),
+        Must(words) => {
+            let found = value.as_str().unwrap_or_default();
+            judge(&Value::from(found), at, OneOf(words), causes);
+        }
         _ if value.is_null() => {}
         AtLeast(least) if number.is_some_and(|number| number < least) => {
             causes.push(Cause::invalid(at, value, format!("must be greater than or equal to {least}")));
