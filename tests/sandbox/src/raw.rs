@@ -55,7 +55,8 @@ pub struct Ask<'a> {
     pub method: &'a str,
     /// Path and query.
     pub path: &'a str,
-    /// Further headers, beside the user agent. `Content-Type` and `Accept` are JSON where they are not here.
+    /// Further headers, beside the user agent. `Content-Type` and `Accept` are JSON where they are not here,
+    /// and left out where they are empty.
     pub headers: &'a [(&'a str, &'a str)],
     /// Body; empty for none.
     pub body: Vec<u8>,
@@ -102,7 +103,7 @@ impl Raw {
                 request = request.header(name, JSON);
             }
         }
-        for (name, value) in ask.headers {
+        for (name, value) in ask.headers.iter().filter(|(_, value)| !value.is_empty()) {
             request = request.header(*name, *value);
         }
         request.body(ask.body.clone()).map_err(|e| e.to_string())

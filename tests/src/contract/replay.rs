@@ -46,7 +46,16 @@ fn resource(path: &str) -> Option<(String, String, String)> {
 
 async fn one(s: &Scope, shape: &Shape, short: &str) -> Result<Value, Failure> {
     let Some((api_version, plural, subresource)) = resource(&shape.path) else {
-        let answer = send(s, shape, &target(s, shape, short), Vec::new()).await?;
+        let mut path = target(s, shape, short);
+        if shape.parameters.iter().any(|parameter| parameter == "hash") {
+            // The hash comes from the index, whatever the version of the document.
+            let index = s.get("/openapi/v3").await?.ok()?;
+            let document = shape.path.trim_start_matches("/openapi/v3/");
+            let url = index["paths"][document]["serverRelativeURL"].as_str().unwrap_or_default();
+            let hash = url.split_once("hash=").map_or("", |(_, hash)| hash);
+            path = path.replace("hash=true", &format!("hash={hash}"));
+        }
+        let answer = send(s, shape, &path, Vec::new()).await?;
         return Ok(json!({"code": answer.0}));
     };
     let namespaced = shape.path.contains("{namespace}");
@@ -116,7 +125,6 @@ async fn send(s: &Scope, shape: &Shape, path: &str, body: Vec<u8>) -> Result<(u1
         _ => "GET",
     };
     let headers = [("accept", shape.accept.as_str()), ("content-type", shape.content_type.as_str())];
-    let headers: Vec<(&str, &str)> = headers.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     let answer = s.ask(Ask { method, path, headers: &headers, body }).await?;
     if answer.code >= 500 && answer.code != 501 {
         return Err(Failure::new(format!("{} {}", answer.code, answer.text)));
@@ -163,7 +171,7 @@ async fn body(
     Ok(value.to_string().into_bytes())
 }
 
-/// The envelope of an object in protobuf, with its name alone.
+/// The envelope of an object in protobuf, with little more than its name.
 fn protobuf(object: &Value) -> Vec<u8> {
     let field = |number: u8, content: &[u8]| -> Vec<u8> {
         let length = u8::try_from(content.len()).expect("a short text");
@@ -173,7 +181,14 @@ fn protobuf(object: &Value) -> Vec<u8> {
     let text = |value: &Value| value.as_str().unwrap_or_default().as_bytes().to_vec();
     let types = [field(1, &text(&object["apiVersion"])), field(2, &text(&object["kind"]))].concat();
     let name = text(&object["metadata"]["name"]);
-    let raw = if name.is_empty() { Vec::new() } else { field(1, &field(1, &name)) };
+    let attributes = &object["spec"]["resourceAttributes"];
+    let raw = if attributes.is_object() {
+        // The spec of an access review: a verb and a resource.
+        let attributes = [field(2, &text(&attributes["verb"])), field(5, &text(&attributes["resource"]))];
+        field(2, &field(1, &attributes.concat()))
+    } else {
+        field(1, &field(1, &name))
+    };
     [b"k8s\0".to_vec(), field(1, &types), field(2, &raw)].concat()
 }
 
@@ -250,6 +265,7 @@ fn fixture(s: &Scope, api_version: &str, plural: &str, name: &str) -> Value {
             "PodDisruptionBudget",
             json!({"spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "a"}}}}),
         ),
+        "decisionrecords" => typed("DecisionRecord", json!({})),
         "observabilitystacks" => typed("ObservabilityStack", json!({"spec": {}})),
         "tokenreviews" => typed("TokenReview", json!({"spec": {"token": "nonsense"}})),
         "selfsubjectreviews" => typed("SelfSubjectReview", json!({})),

@@ -238,6 +238,10 @@ impl Server {
         managers: impl FnOnce(&Value, &Value, &Value) -> ApiResult<ManagedFields>,
     ) -> ApiResult<Outcome> {
         let resource = &ctx.resource;
+        // A patch of what is stored in another version.
+        if resource.custom.is_some() && new["apiVersion"] == old["apiVersion"] {
+            new["apiVersion"] = resource.api_version().into();
+        }
         same_type(resource, &new)?;
         named(ctx, &new)?;
         let name = meta::name(old).to_owned();
@@ -298,6 +302,9 @@ impl Server {
         }
         rbac::guard(store, &ctx.user, resource, &new, Some(old))?;
         managers(old, &new, &sent)?.store(&mut new);
+        if resource.custom.is_some() {
+            new["apiVersion"] = old["apiVersion"].clone();
+        }
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") && ctx.info.subresource.is_empty()
         {
             new["status"] = crd::status(&new);

@@ -25,6 +25,7 @@ mod definitions;
 mod deletion;
 mod discovery;
 mod errors;
+mod kinds;
 mod lists;
 mod objects;
 mod ownership;
@@ -53,6 +54,7 @@ pub(super) const TOPICS: &[&[super::Case]] = &[
     definitions::CASES,
     custom::CASES,
     builtin::CASES,
+    kinds::CASES,
     admission::CASES,
     defaults::CASES,
     access::CASES,

@@ -88,10 +88,10 @@ pub(crate) fn served(ctx: &Context, object: &Value) -> Value {
     let mut object = super::super::registry::defaults::events_out(&ctx.resource, object.clone());
     object["apiVersion"] = ctx.resource.api_version().into();
     if let Some(custom) = &ctx.resource.custom {
-        // What is stored may be from before the schema's last change.
-        let stored = custom.stored.as_ref().unwrap_or(&ctx.resource.schema);
-        decode::prune(&mut object, stored);
-        defaults::apply(&mut object, &ctx.resource.schema);
+        // What is stored may be from before the schema's last change, or of another version: it has the defaults of
+        // the version in which it is stored, and the fields of the one that is asked for.
+        defaults::apply(&mut object, custom.stored.as_ref().unwrap_or(&ctx.resource.schema));
+        decode::prune(&mut object, &ctx.resource.schema);
     }
     object
 }
