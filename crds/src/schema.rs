@@ -57,8 +57,8 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Fields whose default breaks their own bound are required instead: a definition with such a default is refused,
-/// and a missing field is told as missing.
+/// Fields whose default breaks their own bound are required instead: a definition with such a default is
+/// refused, and a missing field is told as missing.
 pub(crate) fn required_where_empty_is_invalid(schema: &mut Schema) {
     let mut required = Vec::new();
     let properties = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut);

@@ -1,5 +1,6 @@
-//! What the end-to-end tests share: bounded waiting, a control plane in this process and a real one, an operator
-//! as a process of its own, a receiver in Slack's shape, and short ways to ask Prometheus and Alertmanager.
+//! What the end-to-end tests share: bounded waiting, a control plane in this process and a real one, an
+//! operator as a process of its own, a receiver in Slack's shape, and short ways to ask Prometheus and
+//! Alertmanager.
 
 #![allow(
     clippy::unwrap_used,

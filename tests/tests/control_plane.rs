@@ -194,9 +194,12 @@ async fn a_node_may_not_do_what_a_node_need_not(plane: &ControlPlane) {
 async fn a_stopped_api_server_comes_back_with_all_data(plane: &mut ControlPlane, admin: &Client) {
     let maps: Api<ConfigMap> = Api::namespaced(admin.clone(), "default");
     let address = plane.address();
+    let began = Instant::now();
     plane.stop_api_server().await;
+    println!("API server stopped after {:?}", began.elapsed());
     assert!(tokio::net::TcpStream::connect(address).await.is_err(), "it still listens");
     plane.start_api_server().await.unwrap();
+    println!("and ready again after {:?}", began.elapsed());
     assert_eq!(plane.address(), address);
     until("the client gets through again", BOUND, || maps.get("free")).await;
 
@@ -224,13 +227,12 @@ async fn nothing_is_left_of_it(plane: ControlPlane) {
 }
 
 #[tokio::test]
-async fn a_start_that_fails_shows_the_log_of_the_process_at_fault_and_leaves_nothing() {
+async fn a_start_that_fails_shows_the_log_of_the_process_at_fault() {
+    if !ControlPlane::can_start().await {
+        return;
+    }
     let options = Options { api_server_args: vec!["--no-such-flag".to_owned()], ..Options::default() };
     match ControlPlane::start(options).await.map(drop) {
-        Err(Error::Missing(_)) => {
-            // Says that it is skipped, or fails in CI.
-            let _ = ControlPlane::start_for_test(Options::default()).await;
-        }
         Err(error @ Error::Ended { name: "kube-apiserver", .. }) => {
             assert!(error.to_string().contains("unknown flag: --no-such-flag"), "{error}");
         }
@@ -238,7 +240,8 @@ async fn a_start_that_fails_shows_the_log_of_the_process_at_fault_and_leaves_not
     }
 }
 
-/// Set for a copy of this test that holds a control plane until it is killed: the file where it says what runs.
+/// Set for a copy of this test that holds a control plane until it is killed: the file where it says what
+/// runs.
 const HOLD: &str = "OBSTACK_TEST_HOLD_CONTROL_PLANE";
 
 #[tokio::test]
@@ -253,8 +256,9 @@ async fn nothing_runs_on_when_the_test_is_killed() {
         tokio::time::sleep(BOUND).await;
         return;
     }
-    let Some(plane) = ControlPlane::start_for_test(Options::default()).await else { return };
-    plane.stop().await.unwrap();
+    if !ControlPlane::can_start().await {
+        return;
+    }
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("running");
     let mut holder = std::process::Command::new(std::env::current_exe().unwrap())

@@ -200,7 +200,7 @@ mod tests {
             "s.yaml:6: spec.requirements.retentoin: found the unknown field \"retentoin\"; write retention",
             "s.yaml:7: spec.requirements.activeSeries: found \"lots\"; write a number of series",
             "s.yaml:13: spec.rules.groups[0].rules[0].expr: found \"sum(",
-            "s.yaml:16: spec.rules.groups[0].rules[1].expr: found no expression; write PromQL",
+            "s.yaml:16: spec.rules.groups[0].rules[1].expr: found nothing; write expr: with a text",
             "s.yaml:17: spec.rules.groups[0].rules[1].exprs: found the unknown field \"exprs\"; write expr",
             "s.yaml:21: metadata.name: found default/main a second time",
             "s.yaml:22: spec.metrics.replicas: found the text \"two\"; write a whole number",

@@ -104,8 +104,8 @@ impl AuditEvent {
     }
 }
 
-/// What was written from a position on, and the position after it. A line that is being written is left for the
-/// next time.
+/// What was written from a position on, and the position after it. A line that is being written is left for
+/// the next time.
 pub(super) fn read(path: &Path, from: u64) -> Result<(Vec<AuditEvent>, u64), Error> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|mut file| {

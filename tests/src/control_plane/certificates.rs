@@ -12,8 +12,8 @@ use rcgen::{
 
 use super::Error;
 
-/// The object identifier of an organization. A name of rcgen holds each kind of attribute once; this is the same
-/// attribute as a kind of its own, so a certificate can have two.
+/// The object identifier of an organization. A name of rcgen holds each kind of attribute once; this is the
+/// same attribute as a kind of its own, so a certificate can have two.
 const ORGANIZATION: [u64; 4] = [2, 5, 4, 10];
 
 /// A certificate and its key, both as PEM.
@@ -83,7 +83,8 @@ impl Authority {
     }
 }
 
-/// Writes the pair of keys that tokens of ServiceAccounts are signed and checked with: `NAME.key`, `NAME.pub`.
+/// Writes the pair of keys that tokens of ServiceAccounts are signed and checked with: `NAME.key`,
+/// `NAME.pub`.
 pub(super) fn write_token_keys(folder: &Path, name: &str) -> Result<(), Error> {
     let key = KeyPair::generate()?;
     write_private(&folder.join(format!("{name}.key")), &key.serialize_pem())?;

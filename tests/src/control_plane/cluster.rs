@@ -2,7 +2,8 @@
 
 use super::{ControlPlane, Error, Options, kubeconfig};
 
-/// Names the kubeconfig file of a cluster that tests may change. Never `KUBECONFIG`: that one can be anybody's.
+/// Names the kubeconfig file of a cluster that tests may change. Never `KUBECONFIG`: that one can be
+/// anybody's.
 const GIVEN: &str = "OBSTACK_TEST_KUBECONFIG";
 
 /// A control plane of the test's own, or a cluster that was given to it.

@@ -1,7 +1,7 @@
 //! The files and the command lines of the processes.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::certificates::{Authority, write_private, write_token_keys};
 use super::process::Launch;
@@ -135,6 +135,8 @@ fn api_server(options: &Options, folder: &Path, port: u16, etcd: &str) -> Vec<St
         // These two are what installers of clusters choose; the defaults of the program are older than them.
         flag("enable-admission-plugins", "NodeRestriction"),
         flag("allow-privileged", true),
+        // Else a server that is asked to end waits for its watches, and those for nothing.
+        flag("shutdown-watch-termination-grace-period", "1s"),
         file_flag("audit-policy-file", folder, "audit-policy.yaml"),
         file_flag("audit-log-path", folder, AUDIT_LOG),
         // In MB: whoever reads along wants one file.
@@ -148,7 +150,7 @@ fn api_server(options: &Options, folder: &Path, port: u16, etcd: &str) -> Vec<St
 }
 
 /// What the controller manager and the scheduler have in common.
-fn client(folder: &Path, kubeconfig: &PathBuf, port: u16) -> Vec<String> {
+fn client(folder: &Path, kubeconfig: &Path, port: u16) -> Vec<String> {
     let kubeconfig = kubeconfig.display();
     vec![
         flag("kubeconfig", &kubeconfig),
@@ -167,6 +169,9 @@ fn controller_manager(options: &Options, folder: &Path) -> Vec<String> {
     let mut args = vec![
         // Each controller has an account of its own, as in clusters; the audit log names it.
         flag("use-service-account-credentials", true),
+        // It makes an account and asks for a token for each; at its own 20 requests a second that takes 5 s.
+        flag("kube-api-qps", 200),
+        flag("kube-api-burst", 400),
         file_flag("service-account-private-key-file", folder, "service-account.key"),
         file_flag("root-ca-file", folder, "ca.crt"),
         file_flag("cluster-signing-cert-file", folder, "ca.crt"),

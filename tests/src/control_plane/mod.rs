@@ -1,8 +1,9 @@
-//! A real Kubernetes control plane as child processes: etcd, kube-apiserver, kube-controller-manager and, where
-//! wanted, kube-scheduler, with certificates of their own. There is no node; whoever needs one registers it.
+//! A real Kubernetes control plane as child processes: etcd, kube-apiserver, kube-controller-manager and,
+//! where wanted, kube-scheduler, with certificates of their own. There is no node; whoever needs one
+//! registers it.
 //!
-//! Everything is in a temporary folder. Nothing is left when it stops, when it is dropped, and when the process
-//! that started it is killed. `scripts/control-plane` puts the programs in place.
+//! Everything is in a temporary folder. Nothing is left when it stops, when it is dropped, and when the
+//! process that started it is killed. `scripts/control-plane` puts the programs in place.
 
 mod audit;
 mod certificates;
@@ -58,8 +59,8 @@ impl ControlPlane {
     /// `default` has its ServiceAccount and the certificate authority's ConfigMap.
     ///
     /// # Errors
-    /// [`Error::Missing`] when its programs are not on this machine; else what failed, with the end of the log
-    /// of the process at fault.
+    /// [`Error::Missing`] when its programs are not on this machine; else what failed, with the end of the
+    /// log of the process at fault.
     pub async fn start(options: Options) -> Result<Self, Error> {
         obstack::tls::install_provider();
         let programs = programs::find().await?;
@@ -73,22 +74,34 @@ impl ControlPlane {
         }
     }
 
-    /// Starts one for a test; none where the programs are missing, and then it says so. With `CI=true` a test
-    /// that cannot run has failed.
+    /// Whether a test that needs one can run here; where the programs are missing, it says so. With `CI=true`
+    /// a test that cannot run has failed.
     ///
     /// # Panics
-    /// When it does not start.
-    pub async fn start_for_test(options: Options) -> Option<Self> {
-        match Self::start(options).await {
-            Ok(plane) => Some(plane),
-            Err(Error::Missing(why)) if std::env::var_os("CI").is_none_or(|ci| ci != "true") => {
-                // Past the capture of the test runner: a skipped test that nobody sees looks like one that passed.
-                let line = format!("SKIPPED, there is no real control plane: {why}\n");
+    /// When programs are missing and `CI=true`.
+    pub async fn can_start() -> bool {
+        match programs::find().await.and(programs::setpriv()) {
+            Ok(_) => true,
+            Err(error) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => panic!("{error}"),
+            Err(error) => {
+                // Past the capture of the test runner: a skipped test that nobody sees looks like one that
+                // passed.
+                let line = format!("SKIPPED, there is no real control plane: {error}\n");
                 let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
-                None
+                false
             }
-            Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Starts one for a test; none where [`Self::can_start`] is false.
+    ///
+    /// # Panics
+    /// When it does not start, and where `can_start` does.
+    pub async fn start_for_test(options: Options) -> Option<Self> {
+        if !Self::can_start().await {
+            return None;
+        }
+        Some(Self::start(options).await.unwrap_or_else(|error| panic!("{error}")))
     }
 
     /// Where the API server is reached.
@@ -148,8 +161,8 @@ impl ControlPlane {
         self.authority.server(name, hosts)
     }
 
-    /// Every request so far. The entry of a request is written when its answer is complete, which can be after
-    /// the client has it: who looks for one waits for it.
+    /// Every request so far. The entry of a request is written when its answer is complete, which can be
+    /// after the client has it: who looks for one waits for it.
     ///
     /// # Errors
     /// When the log cannot be read.

@@ -10,8 +10,8 @@ use super::Error;
 pub struct Options {
     /// The address that the API server listens at; all else listens on loopback.
     pub bind: IpAddr,
-    /// The address that pods reach the API server at: the endpoint of the Service `kubernetes`. Without one, and
-    /// with one on loopback (which no endpoint may have), that Service has no endpoints.
+    /// The address that pods reach the API server at: the endpoint of the Service `kubernetes`. Without one,
+    /// and with one on loopback (which no endpoint may have), that Service has no endpoints.
     pub advertise: Option<IpAddr>,
     /// The range of cluster IPs, IPv4, at least 8 addresses.
     pub service_range: String,

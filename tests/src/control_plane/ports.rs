@@ -6,9 +6,9 @@ use std::sync::Mutex;
 
 use super::Error;
 
-/// Below what the system takes for outgoing connections (32768 and more by default), because a client that asks a
-/// stopped server again and again can otherwise be given that server's port, and connect to itself; and below
-/// node ports (30000 and more).
+/// Below what the system takes for outgoing connections (32768 and more by default), because a client that
+/// asks a stopped server again and again can otherwise be given that server's port, and connect to itself;
+/// and below node ports (30000 and more).
 const FIRST: u16 = 12_000;
 const COUNT: u16 = 17_000;
 

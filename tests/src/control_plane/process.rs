@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -18,13 +18,16 @@ const POLL: Duration = Duration::from_millis(20);
 const TAIL_BYTES: u64 = 16 * 1024;
 const TAIL_LINES: usize = 20;
 
-/// A thread that every process is started from. Linux ties "ends with its parent" to the thread that started it,
-/// and the threads of an async runtime come and go.
-pub(super) struct Nursery(Sender<(Command, Sender<io::Result<Child>>)>);
+/// What to start, and who wants to have it.
+type Birth = (Command, Sender<io::Result<Child>>);
+
+/// A thread that every process is started from. Linux ties "ends with its parent" to the thread that started
+/// it, and the threads of an async runtime come and go.
+pub(super) struct Nursery(Sender<Birth>);
 
 impl Nursery {
     pub(super) fn new() -> Result<Self, Error> {
-        let (sender, receiver): (_, Receiver<(Command, Sender<io::Result<Child>>)>) = channel();
+        let (sender, receiver) = channel::<Birth>();
         let run = move || {
             for (mut command, answer) in receiver {
                 // Nobody waits any more: the child's handle is dropped, and it ends with this thread.
@@ -105,7 +108,8 @@ impl Process {
     /// Sends a signal; nothing happens when it is gone.
     pub(super) fn signal(&self, signal: Signal) {
         if let Ok(id) = i32::try_from(self.child.id()) {
-            // The id is that of the child as long as nobody has waited for it, and only `check` and `kill` do.
+            // The id is that of the child as long as nobody has waited for it, and only `check` and `kill`
+            // do.
             let _ = kill(Pid::from_raw(id), signal);
         }
     }

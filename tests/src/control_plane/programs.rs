@@ -12,7 +12,8 @@ const NAMES: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "
 /// How long the script that knows the cache folder may take.
 const ASK_BOUND: Duration = Duration::from_secs(60);
 
-/// The folder that has all programs: that of `KUBEBUILDER_ASSETS`, or the one that `scripts/control-plane` builds.
+/// The folder that has all programs: that of `KUBEBUILDER_ASSETS`, or the one that `scripts/control-plane`
+/// builds.
 pub(super) async fn find() -> Result<PathBuf, Error> {
     if let Some(folder) = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from)
         && missing(&folder).is_none()
