@@ -15,7 +15,7 @@ Usage: contract [--list] [FILTER]
 OBSTACK_TEST_KUBECONFIG   kubeconfig of a cluster that is there for tests, to be asked as the real server
 UPDATE_GOLDEN=1           write the kept answers anew from those of the real server
 
-Ends with 0 when all is as it should be, 1 when a case fails, 2 for wrong arguments, 3 when a server is missing.";
+Ends with 0 when all is as it should be, 1 when a case fails, 2 for wrong arguments, 3 without a server.";
 
 /// What the command line asks for.
 struct Asked {

@@ -21,8 +21,8 @@ use tokio::process::Command;
 /// Longest time of one command.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// What a person does with a stack and small objects of their own. `{file}` is a manifest, and the second element
-/// says whether the command may end with something else than 0: a difference is 1, and a watch never ends.
+/// What a person does with a stack and small objects of their own. `{file}` is a manifest, and the second
+/// element says whether the command may end with something else than 0: a difference is 1, a watch never ends.
 const COMMANDS: &[(&str, bool)] = &[
     ("version", false),
     ("api-resources", false),

@@ -5,8 +5,8 @@ use super::Case;
 /// Heading of the part of `docs/sandbox.md` with the table of differences.
 const HEADING: &str = "## Differences from a real API server";
 
-/// Cases that are listed as different and have no row in the table of `docs/sandbox.md`, and rows of cases that
-/// are not listed.
+/// Cases that are listed as different and have no row in the table of `docs/sandbox.md`, and rows of cases
+/// that are not listed.
 pub fn listed_without_text(cases: &[Case]) -> Vec<String> {
     let text = include_str!("../../../docs/sandbox.md");
     let rows = rows(text);

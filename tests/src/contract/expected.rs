@@ -1,5 +1,5 @@
-//! Whole answers, kept as files that both servers are compared to. `UPDATE_GOLDEN=1` writes them from what the
-//! real server answers.
+//! Whole answers, kept as files that both servers are compared to. `UPDATE_GOLDEN=1` writes them from what
+//! the real server answers.
 
 use super::failure::Failure;
 use serde_json::Value;

@@ -133,8 +133,8 @@ impl Check for Answer {
     }
 }
 
-/// What a user sees of an answer: its code, and message, reason and details where it is a Status. For tables of
-/// refusals that are kept as a whole.
+/// What a user sees of an answer: its code, and message, reason and details where it is a Status. For tables
+/// of refusals that are kept as a whole.
 pub(super) fn brief(answer: &Answer) -> Value {
     let mut brief = serde_json::json!({ "code": answer.code });
     for field in ["message", "reason", "details"] {

@@ -1,6 +1,6 @@
 //! The contract: what a Kubernetes API server answers, as one set of cases with the same assertions for the
-//! sandbox's embedded server and for a real kube-apiserver. The real one is the oracle: an assertion that fails
-//! there is wrong.
+//! sandbox's embedded server and for a real kube-apiserver. The real one is the oracle: an assertion that
+//! fails there is wrong.
 
 mod cases;
 mod documented;

@@ -240,7 +240,8 @@ fn fixture(s: &Scope, api_version: &str, plural: &str, name: &str) -> Value {
         "events" => typed(
             "Event",
             json!({
-                "regarding": {"namespace": s.namespace}, "eventTime": "2026-01-02T03:04:05.000006Z", "type": "Normal",
+                "regarding": {"namespace": s.namespace}, "type": "Normal",
+                "eventTime": "2026-01-02T03:04:05.000006Z",
                 "reportingController": "contract.obstack.test/a", "reportingInstance": "a", "action": "A",
                 "reason": "A",
             }),

@@ -1,12 +1,12 @@
-//! The shapes of requests: what distinguishes them for a server, without what differs from call to call. The list
-//! `tests/contract/requests.txt` has those of the clients that a stack lives with, as `tests/tests/requests.rs`
-//! records them.
+//! The shapes of requests: what distinguishes them for a server, without what differs from call to call. The
+//! list `tests/contract/requests.txt` has those of the clients that a stack lives with, as
+//! `tests/tests/requests.rs` records them.
 
 use obstack_sandbox::api::{Handle, RequestInfo};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{Display, Formatter};
 
-/// Verb, path with places for names, sorted names of the query's parameters, formats of the body and the answer.
+/// Verb, path with places for names, sorted names of parameters, formats of the body and the answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shape {
     /// Kubernetes verb, or the method of a path that is no resource.
@@ -103,10 +103,12 @@ pub fn kept() -> BTreeMap<String, BTreeSet<Shape>> {
 /// # Panics
 /// When it cannot be written.
 pub fn keep(all: &BTreeMap<String, BTreeSet<Shape>>) {
-    let mut text = "# The requests of the clients that a stack lives with, by client: verb and path, names of the \
-                    query's\n# parameters | format of the body | formats of the answer. Written by UPDATE_GOLDEN=1 \
-                    cargo test --workspace\n# --test requests; every one is sent by a case of the contract.\n"
-        .to_owned();
+    let mut text = "\
+# The requests of the clients that a stack lives with, by client: verb and path, names of the query's
+# parameters | format of the body | formats of the answer. Written by UPDATE_GOLDEN=1 cargo test --workspace
+# --test requests; every one is sent by a case of the contract.
+"
+    .to_owned();
     for (client, shapes) in all {
         text += &format!("\n## {client}\n");
         shapes.iter().for_each(|shape| text += &format!("{shape}\n"));

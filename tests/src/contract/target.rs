@@ -41,7 +41,7 @@ impl Target {
         })
     }
 
-    /// The real server: the cluster that `OBSTACK_TEST_KUBECONFIG` names, else a control plane of this process.
+    /// The real server: the cluster that `OBSTACK_TEST_KUBECONFIG` names, else one that this process starts.
     /// The user's own kubeconfig is never looked at.
     ///
     /// # Errors

@@ -196,7 +196,8 @@ async fn rules_are_shown_to_their_holder(s: &Scope) -> Outcome {
     let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]);
     grant(s, "me", "pods", rules.clone()).await?;
     let ask = json!({
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": s.namespace},
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": s.namespace},
     });
     let shown = me.post("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", ask).await?.code(201)?;
     let found = shown["status"]["resourceRules"].as_array().cloned().unwrap_or_default();

@@ -152,7 +152,10 @@ async fn an_item_that_is_no_longer_set_goes_with_its_defaults(s: &Scope) -> Outc
 
 async fn sets_are_shared_item_by_item(s: &Scope) -> Outcome {
     let path = format!("{}/a", s.maps());
-    let with = |finalizers: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "finalizers": finalizers}});
+    let with = |finalizers: Value| {
+        let metadata = json!({"name": "a", "finalizers": finalizers});
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+    };
     s.apply(&path, "one", with(json!(["x/a", "x/b"]))).await?.ok()?;
     let both = s.apply(&path, "two", with(json!(["x/c"]))).await?.ok()?;
     is(&both["metadata"]["finalizers"], &json!(["x/a", "x/b", "x/c"]))?;

@@ -150,7 +150,7 @@ async fn jobs_are_validated_and_keep_their_template(s: &Scope) -> Outcome {
     s.post(&path, job("a")).await?.ok()?;
     let answers = json!({
         "completions": brief(&s.merge(&format!("{path}/a"), json!({"spec": {"completions": 7}})).await?),
-        "completion mode": brief(&s.merge(&format!("{path}/a"), json!({"spec": {"completionMode": "Indexed"}})).await?),
+        "mode": brief(&s.merge(&format!("{path}/a"), json!({"spec": {"completionMode": "Indexed"}})).await?),
     });
     s.expect("job-immutable", &answers)?;
     s.merge(&format!("{path}/a"), json!({"spec": {"parallelism": 2}})).await?.ok()?;

@@ -16,7 +16,7 @@ cases! { "defaults":
     a_persistent_volume,
 }
 
-/// Compares what a dry run of a create answers to what is kept: the defaults, and nothing that a controller does.
+/// Compares what a dry run of a create answers to what is kept: the defaults, and nothing of a controller.
 async fn created(s: &Scope, name: &str, path: &str, body: Value) -> Outcome {
     let mut answer = s.post(&format!("{path}?dryRun=All"), body).await?.code(201)?;
     // Protection of volumes is a case of its own.
@@ -38,7 +38,7 @@ fn rich_template() -> Value {
             "serviceAccountName": "a",
             "securityContext": {"runAsNonRoot": true, "fsGroup": 65534},
             "initContainers": [
-                {"name": "first", "image": "registry/first@sha256:0000000000000000000000000000000000000000000000000000000000000000"},
+                {"name": "first", "image": format!("registry/first@sha256:{}", "0".repeat(64))},
                 {"name": "beside", "image": "registry/beside:latest", "restartPolicy": "Always"},
             ],
             "containers": [{

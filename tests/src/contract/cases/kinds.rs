@@ -82,7 +82,9 @@ async fn bindings_of_roles_keep_their_role(s: &Scope) -> Outcome {
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "a"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "x"},
-        "subjects": [{"kind": "ServiceAccount", "name": "a", "namespace": s.namespace}, {"kind": "User", "name": "b"}],
+        "subjects": [
+            {"kind": "ServiceAccount", "name": "a", "namespace": s.namespace}, {"kind": "User", "name": "b"},
+        ],
     });
     s.expect("role-binding", &s.post(&path, binding.clone()).await?.ok()?)?;
     let refused = s.merge(&format!("{path}/a"), json!({"roleRef": {"name": "y"}})).await?;
@@ -117,7 +119,8 @@ async fn events_in_both_groups_are_the_same(s: &Scope) -> Outcome {
 async fn events_are_validated(s: &Scope) -> Outcome {
     let elsewhere = event("a", "other");
     let new = json!({
-        "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "b"}, "reason": "x", "type": "Normal",
+        "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "b"},
+        "reason": "x", "type": "Normal",
         "regarding": {"namespace": s.namespace},
     });
     let answers = json!({
@@ -152,7 +155,8 @@ async fn storage_classes_and_priorities_keep_their_values(s: &Scope) -> Outcome 
     });
     let made = s.post("/apis/storage.k8s.io/v1/storageclasses", body).await?.ok()?;
     let body = json!({
-        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": priority}, "value": 7,
+        "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+        "metadata": {"name": priority}, "value": 7,
     });
     let also = s.post("/apis/scheduling.k8s.io/v1/priorityclasses", body).await?.ok()?;
     s.expect("classes", &json!({"storage": made, "priority": also}))?;

@@ -145,7 +145,8 @@ async fn a_strategic_patch_replaces_where_told(s: &Scope) -> Outcome {
 async fn a_strategic_patch_deletes_from_lists_of_values(s: &Scope) -> Outcome {
     let path = two_containers(s).await?;
     let change = json!({"metadata": {
-        "$deleteFromPrimitiveList/finalizers": ["contract.obstack.test/a"], "finalizers": ["contract.obstack.test/c"],
+        "$deleteFromPrimitiveList/finalizers": ["contract.obstack.test/a"],
+        "finalizers": ["contract.obstack.test/c"],
     }});
     let patched = s.strategic(&path, change).await?.ok()?;
     let mut found: Vec<&str> = patched["metadata"]["finalizers"]

@@ -57,7 +57,7 @@ fn options(ctx: &Context, headers: &HeaderMap, body: &Bytes) -> ApiResult<Option
     if !causes.is_empty() {
         return Err(ApiError::options("DeleteOptions", causes));
     }
-    let dry: Vec<String> = value["dryRun"].as_array().into_iter().flatten().map(|v| plain(v)).collect();
+    let dry: Vec<String> = value["dryRun"].as_array().into_iter().flatten().map(plain).collect();
     if !matches!(dry.as_slice(), [] | [_] if dry.iter().all(|d| d == "All")) {
         return Err(unknown_dry_run("DeleteOptions", &dry));
     }

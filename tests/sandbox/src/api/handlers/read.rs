@@ -189,7 +189,8 @@ pub(super) fn list(server: &Server, ctx: &Context, form: Form) -> ApiResult<Resp
         if !wanted.is_empty() {
             let wanted: u64 = wanted.parse().map_err(|_| {
                 ApiError::bad_request(format!(
-                    "invalid resource version: resourceVersion: Invalid value: \"{wanted}\": strconv.ParseUint: parsing \"{wanted}\": invalid syntax"
+                    "invalid resource version: resourceVersion: Invalid value: {wanted:?}: strconv.ParseUint: \
+                     parsing {wanted:?}: invalid syntax"
                 ))
             })?;
             if wanted > store.version() {

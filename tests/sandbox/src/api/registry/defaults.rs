@@ -282,7 +282,7 @@ fn container_defaults(container: &mut Map<String, Value>) {
     }
 }
 
-/// A pod requests what it is limited to, where it says nothing else. A template does not: the pod made of it will.
+/// A pod requests what it is limited to, where it says nothing else. A template does not: its pods will.
 fn requests_from_limits(spec: &mut Map<String, Value>) {
     for list in ["containers", "initContainers"] {
         for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {

@@ -203,10 +203,8 @@ pub(crate) fn object(resource: &Resource, new: &Value, old: Option<&Value>) -> V
                 kept(new, old, "provisioner", &mut causes);
             }
         }
-        ("scheduling.k8s.io", "priorityclasses") => {
-            if old.is_some_and(|old| old["value"] != new["value"]) {
-                causes.push(Cause::forbidden("value", "may not be changed in an update."));
-            }
+        ("scheduling.k8s.io", "priorityclasses") if old.is_some_and(|old| old["value"] != new["value"]) => {
+            causes.push(Cause::forbidden("value", "may not be changed in an update."));
         }
         ("policy", "poddisruptionbudgets") => {
             let spec = &new["spec"];
