@@ -29,6 +29,10 @@ demo: parts build ## run a whole stack on this machine, until Ctrl-C
 	@eval "$$(scripts/parts --env)"
 	exec $(BIN)/obstack-sandbox up --demo -f crds -f deploy/install.yaml -f deploy/examples/quickstart.yaml
 
+.PHONY: contract
+contract: control-plane ## the same requests against the sandbox and a real API server
+	cargo test --workspace --test contract -- $(FILTER)
+
 .PHONY: test
 test: parts ## run all tests that judge behaviour
 	@scripts/test

@@ -49,6 +49,11 @@ pub struct Answered {
 #[derive(Clone, Copy, Debug)]
 pub struct Mark(u64);
 
+impl Mark {
+    /// Before the first request.
+    pub const BEGIN: Self = Self(0);
+}
+
 impl Server {
     /// Starts the server that `OBSTACK_TEST_SERVER` chooses, and a node.
     ///

@@ -12,4 +12,5 @@ pub mod kubelet;
 pub mod manifests;
 pub mod proxy;
 pub mod ranges;
+pub mod raw;
 pub mod up;

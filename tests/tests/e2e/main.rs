@@ -15,4 +15,5 @@ mod golden;
 mod leader;
 mod reads;
 mod reloader;
+mod requests;
 mod world;

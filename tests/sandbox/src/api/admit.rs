@@ -5,7 +5,7 @@ use super::meta;
 use super::registry::Resource;
 use super::server::Server;
 use super::store::Store;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::net::Ipv4Addr;
 
 impl Server {
@@ -113,6 +113,11 @@ fn job_selector(object: &mut Value) {
         labels.insert(format!("{prefix}controller-uid"), uid.clone().into());
         labels.insert(format!("{prefix}job-name"), name.clone().into());
     }
+    // A Job has the labels of its template, where it has none of its own.
+    let labels = labels.clone();
+    if object["metadata"]["labels"].as_object().is_none_or(Map::is_empty) {
+        object["metadata"]["labels"] = labels.into();
+    }
 }
 
 fn default_class(store: &Store, object: &mut Value) {
@@ -136,8 +141,7 @@ fn pod(store: &Store, object: &mut Value) -> ApiResult<()> {
     spec.insert("serviceAccountName".to_owned(), account.clone().into());
     spec.insert("serviceAccount".to_owned(), account.clone().into());
     spec.entry("enableServiceLinks").or_insert(json!(true));
-    spec.entry("preemptionPolicy").or_insert_with(|| "PreemptLowerPriority".into());
-    spec.entry("priority").or_insert(json!(0));
+    priority(store, spec, &name)?;
     let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
     if let Value::Array(list) = tolerations {
         for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
@@ -169,6 +173,31 @@ fn pod(store: &Store, object: &mut Value) -> ApiResult<()> {
     {
         spec.insert("imagePullSecrets".to_owned(), secrets.clone());
     }
+    Ok(())
+}
+
+/// The Priority plugin: the numbers come from the class.
+fn priority(store: &Store, spec: &mut Map<String, Value>, pod: &str) -> ApiResult<()> {
+    let class = match spec.get("priorityClassName").and_then(Value::as_str).unwrap_or_default() {
+        "" => None,
+        // Those that every cluster has.
+        "system-node-critical" => Some(json!({"value": 2_000_001_000})),
+        "system-cluster-critical" => Some(json!({"value": 2_000_000_000})),
+        class => {
+            let found = store.get("priorityclasses.scheduling.k8s.io", "", class);
+            let Some(found) = found else {
+                let why = format!("no PriorityClass with name {class} was found");
+                return Err(ApiError::forbidden("", "pods", pod, &why));
+            };
+            Some(Value::clone(&found))
+        }
+    };
+    let field = |field: &str| class.as_ref().and_then(|class| class.get(field)).cloned();
+    spec.insert("priority".to_owned(), field("value").unwrap_or(json!(0)));
+    spec.insert(
+        "preemptionPolicy".to_owned(),
+        field("preemptionPolicy").unwrap_or_else(|| "PreemptLowerPriority".into()),
+    );
     Ok(())
 }
 

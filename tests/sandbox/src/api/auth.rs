@@ -25,6 +25,15 @@ impl User {
         self.name.strip_prefix("system:serviceaccount:")?.split_once(':')
     }
 
+    /// Whoever shows no token.
+    pub(crate) fn anonymous() -> Self {
+        Self {
+            name: "system:anonymous".to_owned(),
+            uid: String::new(),
+            groups: vec!["system:unauthenticated".to_owned()],
+        }
+    }
+
     /// A person or component with these groups.
     pub(crate) fn named(name: &str, groups: &[&str]) -> Self {
         let mut groups: Vec<String> = groups.iter().map(|g| (*g).to_owned()).collect();
@@ -89,8 +98,14 @@ impl Tokens {
         format!("{signed}.{signature}")
     }
 
-    /// The user of a token that is ours and not expired.
+    /// The user of a token that is ours, for this server, and not expired.
     pub(crate) fn check(&self, token: &str) -> Option<User> {
+        self.check_for(token, &[]).map(|(user, _)| user)
+    }
+
+    /// The user of a token that is ours and not expired, and for which of these audiences it is; without any,
+    /// whether it is for this server.
+    pub(crate) fn check_for(&self, token: &str, audiences: &[String]) -> Option<(User, Vec<String>)> {
         let (signed, signature) = token.rsplit_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         let wanted = self.sign(signed.as_bytes());
@@ -102,7 +117,12 @@ impl Tokens {
         let (_, body) = signed.split_once('.')?;
         let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
         let live = claims.exp > jiff::Timestamp::now().as_second();
-        live.then_some(User { name: claims.sub, uid: claims.uid, groups: claims.groups })
+        let own = [super::AUDIENCE.to_owned()];
+        let wanted = if audiences.is_empty() { &own[..] } else { audiences };
+        let meant: Vec<String> =
+            wanted.iter().filter(|wanted| claims.aud.contains(wanted)).cloned().collect();
+        let user = User { name: claims.sub, uid: claims.uid, groups: claims.groups };
+        (live && !meant.is_empty()).then_some((user, meant))
     }
 
     /// HMAC with SHA-256 (RFC 2104).

@@ -16,7 +16,6 @@ pub(crate) struct Cause {
 impl Cause {
     pub(crate) fn invalid(field: impl Into<String>, value: &Value, why: impl AsRef<str>) -> Self {
         let shown = match value {
-            Value::Object(_) | Value::Array(_) => value.to_string(),
             Value::Null => "\"null\"".to_owned(),
             other => other.to_string(),
         };
@@ -168,6 +167,16 @@ impl ApiError {
             details: Some(details),
             ..Self::new(422, "Invalid", format!("{what} \"{name}\" is invalid: {list}"))
         }
+    }
+
+    /// Options of a request that cannot be, such as `ListOptions`.
+    pub(crate) fn options(kind: &str, causes: Vec<Cause>) -> Self {
+        Self::invalid("meta.k8s.io", kind, "", causes)
+    }
+
+    /// Nothing that the client accepts is served.
+    pub(crate) fn not_acceptable(why: impl Into<String>) -> Self {
+        Self::new(406, "NotAcceptable", why)
     }
 
     /// The `Status` object of the answer.

@@ -69,11 +69,26 @@ fn definition_name(resource: &Resource) -> String {
 /// A custom resource's schema with the fields that every object has.
 fn custom_schema(schema: &Value) -> Value {
     let mut schema = schema.clone();
+    int_or_string(&mut schema);
     schema["properties"]["apiVersion"] = json!({"type": "string"});
     schema["properties"]["kind"] = json!({"type": "string"});
     schema["properties"]["metadata"] =
         json!({"allOf": [{"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}]});
     schema
+}
+
+/// What may be a number or a text says so in plain OpenAPI too.
+fn int_or_string(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if map.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
+                map.entry("anyOf").or_insert_with(|| json!([{"type": "integer"}, {"type": "string"}]));
+            }
+            map.values_mut().for_each(int_or_string);
+        }
+        Value::Array(items) => items.iter_mut().for_each(int_or_string),
+        _ => {}
+    }
 }
 
 /// Adds every definition that a schema refers to.

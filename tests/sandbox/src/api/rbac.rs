@@ -1,7 +1,7 @@
 //! Authorization by Role, ClusterRole and their bindings, with the guard against granting more than one holds.
 
 use super::auth::{AUTHENTICATED, MASTERS, User};
-use super::errors::{ApiError, ApiResult, qualified};
+use super::errors::{ApiError, ApiResult};
 use super::meta;
 use super::registry::Resource;
 use super::request::RequestInfo;
@@ -94,18 +94,21 @@ fn allows(rule: &Value, wanted: &Attributes) -> bool {
 
 fn is_subject(binding: &Value, user: &User) -> bool {
     let subjects = binding.get("subjects").and_then(Value::as_array);
-    subjects.into_iter().flatten().any(|subject| {
-        let name = subject["name"].as_str().unwrap_or_default();
-        match subject["kind"].as_str().unwrap_or_default() {
-            "User" => name == user.name,
-            "Group" => user.groups.iter().any(|g| g == name),
-            "ServiceAccount" => {
-                let namespace = subject["namespace"].as_str().unwrap_or(meta::namespace(binding));
-                user.service_account() == Some((namespace, name))
-            }
-            _ => false,
+    subjects.into_iter().flatten().any(|subject| names(subject, meta::namespace(binding), user))
+}
+
+/// Whether a subject of a binding in a namespace is a user.
+fn names(subject: &Value, namespace: &str, user: &User) -> bool {
+    let name = subject["name"].as_str().unwrap_or_default();
+    match subject["kind"].as_str().unwrap_or_default() {
+        "User" => name == user.name,
+        "Group" => user.groups.iter().any(|g| g == name),
+        "ServiceAccount" => {
+            let namespace = subject["namespace"].as_str().unwrap_or(namespace);
+            user.service_account() == Some((namespace, name))
         }
-    })
+        _ => false,
+    }
 }
 
 /// The role that a binding refers to.
@@ -122,14 +125,21 @@ fn rules_of(role: &Value) -> Vec<Value> {
     role.get("rules").and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
-/// All rules that a user holds in a namespace (with those that hold everywhere), or only the latter.
-pub(crate) fn rules(store: &Store, user: &User, namespace: &str) -> Vec<Value> {
+/// The bindings of a user in a namespace, after those that hold everywhere.
+fn bindings<'a>(store: &'a Store, user: &User, namespace: &str) -> Vec<&'a Arc<Value>> {
     let mut bindings: Vec<&Arc<Value>> =
         store.list(CLUSTER_BINDINGS, None).filter(|b| is_subject(b, user)).collect();
     if !namespace.is_empty() {
         bindings.extend(store.list(BINDINGS, Some(namespace)).filter(|b| is_subject(b, user)));
     }
-    let roles = bindings.into_iter().filter_map(|b| role(store, &b["roleRef"], meta::namespace(b)));
+    bindings
+}
+
+/// All rules that a user holds in a namespace (with those that hold everywhere), or only the latter.
+pub(crate) fn rules(store: &Store, user: &User, namespace: &str) -> Vec<Value> {
+    let roles = bindings(store, user, namespace)
+        .into_iter()
+        .filter_map(|b| role(store, &b["roleRef"], meta::namespace(b)));
     roles.flat_map(|role| rules_of(&role)).collect()
 }
 
@@ -174,6 +184,10 @@ pub(crate) fn authorize(store: &Store, user: &User, wanted: &Attributes) -> ApiR
 pub(crate) fn impersonate(store: &Store, user: User, headers: &HeaderMap) -> ApiResult<User> {
     let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
     let Some(name) = headers.get("impersonate-user").map(text).filter(|n| !n.is_empty()) else {
+        if headers.contains_key("impersonate-group") {
+            let why = "impersonation of a group without impersonating a user name";
+            return Err(ApiError::bad_request(why));
+        }
         return Ok(user);
     };
     let check = |resource: &str, namespace: &str, name: &str| {
@@ -361,13 +375,44 @@ pub(crate) fn review(store: &Store, user: &User, spec: &Value) -> Value {
             path: String::new(),
         }
     };
-    if may(store, user, &wanted) {
-        json!({"allowed": true, "reason": "RBAC: allowed"})
-    } else {
-        let what = qualified(&wanted.group, &wanted.resource);
-        let who = &user.name;
-        json!({"allowed": false, "reason": format!("RBAC: no rule lets {who:?} {} {what}", wanted.verb)})
+    if user.groups.iter().any(|g| g == MASTERS) {
+        return json!({"allowed": true});
     }
+    let found = bindings(store, user, &wanted.namespace).into_iter().find(|binding| {
+        let role = role(store, &binding["roleRef"], meta::namespace(binding));
+        role.is_some_and(|role| rules_of(&role).iter().any(|rule| allows(rule, &wanted)))
+    });
+    match found {
+        Some(binding) => json!({"allowed": true, "reason": reason(binding, user)}),
+        None => json!({"allowed": false}),
+    }
+}
+
+/// Through what a right is held, as the API server words it.
+fn reason(binding: &Value, user: &User) -> String {
+    let text = |pointer: &str| binding.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let namespace = meta::namespace(binding);
+    let (kind, place) = match namespace {
+        "" => ("ClusterRoleBinding", String::new()),
+        namespace => ("RoleBinding", format!("/{namespace}")),
+    };
+    let subjects = binding["subjects"].as_array().into_iter().flatten();
+    let subject = subjects.into_iter().find(|subject| names(subject, namespace, user));
+    let (who, name) = subject.map_or((String::new(), String::new()), |subject| {
+        let field = |field: &str| subject[field].as_str().unwrap_or_default().to_owned();
+        let place = if subject["kind"] == "ServiceAccount" {
+            format!("/{}", field("namespace"))
+        } else {
+            String::new()
+        };
+        (field("kind"), format!("{}{place}", field("name")))
+    });
+    format!(
+        "RBAC: allowed by {kind} \"{}{place}\" of {} \"{}\" to {who} \"{name}\"",
+        meta::name(binding),
+        text("/roleRef/kind"),
+        text("/roleRef/name"),
+    )
 }
 
 /// Roles and bindings that every cluster has, as storage and object.
@@ -453,6 +498,11 @@ pub(crate) fn bootstrap() -> Vec<(&'static str, Value)> {
                 {"apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"], "verbs": ["create"]},
             ]),
         ),
+        role(
+            "system:public-info-viewer",
+            json!([{"nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version", "/version/"], "verbs": ["get"]}]),
+        ),
+        binding("system:public-info-viewer", "system:unauthenticated"),
         role("system:discovery", json!([{"nonResourceURLs": paths, "verbs": ["get"]}])),
         binding("cluster-admin", MASTERS),
         binding("system:basic-user", super::auth::AUTHENTICATED),

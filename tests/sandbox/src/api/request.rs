@@ -1,6 +1,6 @@
 //! What a request asks for, read from its method, path and query.
 
-use super::errors::{ApiError, ApiResult};
+use super::errors::{ApiError, ApiResult, Cause};
 use axum::http::Method;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,12 +31,29 @@ pub struct RequestInfo {
     pub dry_run: bool,
     /// `User-Agent` of the client.
     pub user_agent: String,
+    /// Names of the query's parameters, sorted, each once.
+    pub parameters: Vec<String>,
+    /// `Content-Type` of the body; empty without one.
+    pub content_type: String,
+    /// `Accept`, as it was sent.
+    pub accept: String,
 }
 
 impl RequestInfo {
     /// Whether the verb is one that changes objects. Dry runs count: they cost the server the same.
     pub fn is_mutating(&self) -> bool {
         matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
+    }
+
+    /// Kind of the options that the request carries, such as `PatchOptions`.
+    pub(crate) fn options(&self) -> &'static str {
+        match self.verb.as_str() {
+            "create" => "CreateOptions",
+            "update" => "UpdateOptions",
+            "patch" => "PatchOptions",
+            "delete" | "deletecollection" => "DeleteOptions",
+            _ => "ListOptions",
+        }
     }
 
     /// Whether the path names a resource.
@@ -57,6 +74,11 @@ impl Query {
             map.entry(decode(key, true)).or_default().push(decode(value, true));
         }
         Self(map)
+    }
+
+    /// Names of the parameters, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
     }
 
     pub(crate) fn get(&self, key: &str) -> &str {
@@ -85,20 +107,24 @@ impl Query {
         values.next()
     }
 
-    /// Whether the request is a dry run.
+    /// Whether the request is a dry run; `options` is the kind of its options.
     ///
     /// # Errors
     /// A value other than `All`.
-    pub(crate) fn dry_run(&self) -> ApiResult<bool> {
+    pub(crate) fn dry_run(&self, options: &str) -> ApiResult<bool> {
         match self.all("dryRun") {
             [] => Ok(false),
             [one] if one == "All" => Ok(true),
             [one] if one.is_empty() => Ok(false),
-            other => Err(ApiError::bad_request(format!(
-                "dryRun: Unsupported value: {other:?}: supported values: \"All\""
-            ))),
+            other => Err(unknown_dry_run(options, other)),
         }
     }
+}
+
+/// The answer to a dry run of another kind than `All`.
+pub(crate) fn unknown_dry_run(options: &str, found: &[String]) -> ApiError {
+    let text = format!("Unsupported value: {found:?}: supported values: \"All\"");
+    ApiError::options(options, vec![Cause::new("FieldValueNotSupported", "dryRun", text)])
 }
 
 /// Percent-decoding; `+` is a blank in queries.

@@ -1,6 +1,7 @@
 //! Label and field selectors.
 
 use super::errors::{ApiError, ApiResult};
+use super::registry::Resource;
 use serde_json::Value;
 
 #[derive(Clone, Debug)]
@@ -61,7 +62,6 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("namespaces", &["status.phase"]),
     ("nodes", &["spec.unschedulable"]),
     ("jobs", &["status.successful"]),
-    ("replicasets", &["status.replicas"]),
     ("customresourcedefinitions", &[]),
 ];
 
@@ -70,9 +70,9 @@ impl Selector {
     ///
     /// # Errors
     /// Bad request for a selector that cannot be read or a field that cannot be selected by.
-    pub(crate) fn parse(labels: &str, fields: &str, plural: &str) -> ApiResult<Self> {
-        let labels = parse_labels(labels)
-            .map_err(|why| ApiError::bad_request(format!("unable to parse requirement: {why}")))?;
+    pub(crate) fn parse(labels: &str, fields: &str, resource: &Resource) -> ApiResult<Self> {
+        let plural = resource.plural.as_str();
+        let labels = parse_labels(labels).map_err(ApiError::bad_request)?;
         let mut wanted = Vec::new();
         for part in fields.split(',').filter(|p| !p.is_empty()) {
             let (key, value, equal) = if let Some((key, value)) = part.split_once("!=") {
@@ -87,7 +87,7 @@ impl Selector {
             let known = matches!(key, "metadata.name" | "metadata.namespace")
                 || FIELDS.iter().any(|(p, fields)| *p == plural && fields.contains(&key));
             if !known {
-                return Err(ApiError::bad_request(format!("field label not supported: {key}")));
+                return Err(ApiError::bad_request(unknown_field(resource, key)));
             }
             wanted.push((key.to_owned(), value.to_owned(), equal));
         }
@@ -107,6 +107,16 @@ impl Selector {
     pub(crate) fn matches(&self, object: &Value) -> bool {
         self.fields.iter().all(|(key, value, equal)| (field(object, key) == *value) == *equal)
             && matches_terms(&self.labels, object.pointer("/metadata/labels").unwrap_or(&Value::Null))
+    }
+}
+
+/// Kinds with fields of their own say less of what they know.
+fn unknown_field(resource: &Resource, key: &str) -> String {
+    let own = FIELDS.iter().any(|(plural, fields)| *plural == resource.plural && !fields.is_empty());
+    if own || resource.custom.is_some() {
+        format!("field label not supported: {key}")
+    } else {
+        format!("{key:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
     }
 }
 
@@ -169,8 +179,13 @@ fn parse_labels(text: &str) -> Result<Vec<Term>, String> {
 
 fn parse_term(part: &str) -> Result<Term, String> {
     let bad = || format!("found '{part}', expected: a requirement such as 'key=value' or 'key in (a, b)'");
-    if part.is_empty() {
-        return Err(bad());
+    if part.is_empty() || part.starts_with(['=', '<', '>']) {
+        return Err(format!("found '{part}', expected: !, identifier, or 'end of string'"));
+    }
+    if let [_, "in" | "notin", value] = part.split_whitespace().collect::<Vec<_>>().as_slice()
+        && !value.starts_with('(')
+    {
+        return Err(format!("unable to parse requirement: found '{value}' expected: '('"));
     }
     if let Some(open) = part.find('(') {
         let head: Vec<&str> = part[..open].split_whitespace().collect();
@@ -192,17 +207,30 @@ fn parse_term(part: &str) -> Result<Term, String> {
     }
     if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
         let (key, value) = pair(key, value);
+        if let Some(why) = super::registry::validate::label_value(&value) {
+            let value = Value::String(value);
+            return Err(format!(
+                "unable to parse requirement: values[0][{key}]: Invalid value: {value}: {why}"
+            ));
+        }
         return Ok(Term::In(key, vec![value]));
     }
     for (sign, greater) in [('>', true), ('<', false)] {
         if let Some((key, value)) = part.split_once(sign) {
             let (key, value) = pair(key, value);
-            let bound = value.parse().map_err(|_| bad())?;
+            let bound = value.parse().map_err(|_| {
+                format!(
+                    "unable to parse requirement: values[0]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the \
+                     value must be an integer"
+                )
+            })?;
             return Ok(if greater { Term::Greater(key, bound) } else { Term::Less(key, bound) });
         }
     }
-    if part.contains(char::is_whitespace) {
-        return Err(bad());
+    if let Some(second) = part.split_whitespace().nth(1) {
+        return Err(format!(
+            "unable to parse requirement: found '{second}', expected: in, notin, =, ==, !=, gt, lt"
+        ));
     }
     Ok(Term::Exists(part.to_owned()))
 }

@@ -68,7 +68,9 @@ impl Context {
     }
 
     pub(crate) fn invalid(&self, name: &str, causes: Vec<Cause>) -> ApiError {
-        ApiError::invalid(&self.resource.group, &self.resource.kind, name, causes)
+        // Events of both groups are one kind, of the core group.
+        let group = if self.resource.kind == "Event" { "" } else { &self.resource.group };
+        ApiError::invalid(group, &self.resource.kind, name, causes)
     }
 
     /// Who owns what this request writes.
@@ -187,13 +189,28 @@ impl Server {
         let mut causes = if old.is_none() { validate::metadata(&ctx.resource, object) } else { Vec::new() };
         if let Some(custom) = &ctx.resource.custom {
             causes.extend(schema::validate::check(object, &ctx.resource.schema));
-            causes.extend(custom.rules.check_after(&causes, object, old));
+            if !causes.iter().any(|cause| KEEPS_FROM_RULES.contains(&cause.reason)) {
+                causes.extend(custom.rules.check(object, old));
+            } else if custom.rules.any() {
+                let why = "some validation rules were not checked because the object was invalid; correct the \
+                           existing errors to complete validation";
+                causes.push(Cause::new("FieldValueInvalid", "<nil>", format!("Invalid value: null: {why}")));
+            }
         } else {
             causes.extend(validate::object(&ctx.resource, object, old));
         }
         if causes.is_empty() { Ok(()) } else { Err(ctx.invalid(meta::name(object), causes)) }
     }
 }
+
+/// Faults with which rules are not asked: they could not rely on the values.
+const KEEPS_FROM_RULES: &[&str] = &[
+    "FieldValueNotSupported",
+    "FieldValueRequired",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "FieldValueTypeInvalid",
+];
 
 /// Where definitions are stored.
 pub(crate) const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";

@@ -259,6 +259,14 @@ impl Store {
         }
     }
 
+    /// Begins the history of a storage, unless it has one: a watch from before it gets 410.
+    pub(crate) fn begin(&mut self, storage: &str) {
+        let version = self.version;
+        self.collections
+            .entry(storage.to_owned())
+            .or_insert_with(|| Collection { compacted: version, ..Collection::default() });
+    }
+
     /// Changes after `version`, oldest first; `None` when they are no longer known.
     pub(crate) fn since(&self, storage: &str, version: u64) -> Option<Vec<Event>> {
         let Some(collection) = self.collections.get(storage) else { return Some(Vec::new()) };

@@ -5,11 +5,43 @@ use super::jsonpath;
 use super::registry::{Column, Resource, Source};
 use serde_json::{Value, json};
 
+/// What of its object a row has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Include {
+    None,
+    Metadata,
+    Object,
+}
+
+impl Include {
+    /// From the query's `includeObject`.
+    pub(crate) fn of(text: &str) -> Self {
+        match text {
+            "None" => Self::None,
+            "Object" => Self::Object,
+            _ => Self::Metadata,
+        }
+    }
+}
+
 /// A table of objects. Column definitions are left out of later watch events.
-pub(crate) fn of(resource: &Resource, objects: &[&Value], metadata: Value, columns: bool) -> Value {
+pub(crate) fn of(
+    resource: &Resource,
+    objects: &[&Value],
+    metadata: Value,
+    columns: bool,
+    include: Include,
+) -> Value {
     let rows: Vec<Value> = objects
         .iter()
-        .map(|object| json!({"cells": cells(resource, object), "object": handlers::metadata_only(object)}))
+        .map(|object| {
+            let shown = match include {
+                Include::None => Value::Null,
+                Include::Metadata => handlers::metadata_only(object),
+                Include::Object => Value::clone(object),
+            };
+            json!({"cells": cells(resource, object), "object": shown})
+        })
         .collect();
     let mut table = json!({
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": null,

@@ -16,11 +16,8 @@ impl Server {
     pub(crate) fn create(&self, ctx: &Context, mut object: Value, apply: bool) -> ApiResult<Outcome> {
         let resource = &ctx.resource;
         if resource.custom.as_ref().is_some_and(|c| c.terminating) {
-            return Err(ApiError::new(
-                405,
-                "MethodNotAllowed",
-                "create not allowed while custom resource definition is terminating",
-            ));
+            let why = "create not allowed while custom resource definition is terminating";
+            return Err(ApiError::forbidden(&resource.group, &resource.plural, meta::name(&object), why));
         }
         same_type(resource, &object)?;
         let sent = object.clone();
@@ -31,14 +28,13 @@ impl Server {
             "creationTimestamp",
             "deletionTimestamp",
             "deletionGracePeriodSeconds",
-            "generation",
             "selfLink",
             "managedFields",
         ] {
             metadata.remove(field);
         }
         if !meta::text(&sent, "resourceVersion").is_empty() && meta::version(&sent) != 0 {
-            return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+            return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
         }
         if resource.namespaced {
             let given = meta::namespace(&object).to_owned();
@@ -61,21 +57,22 @@ impl Server {
         }
         let warnings = self.normalise(ctx, &mut object)?;
         let name = meta::name(&object).to_owned();
-        let dry_run = ctx.query.dry_run()?;
+        let dry_run = ctx.query.dry_run(ctx.info.options())?;
 
         let mut store = lock(&self.store);
         if resource.namespaced {
             namespace_open(&store, resource, &ctx.info.namespace, &name)?;
         }
-        if store.get(ctx.storage(), ctx.namespace(), &name).is_some() {
-            return Err(ApiError::already_exists(&resource.group, &resource.plural, &name));
-        }
         meta::set(&mut object, "uid", Some(meta::new_uid().into()));
         self.admit_create(&store, resource, &mut object)?;
         self.check(ctx, &object, None)?;
+        if store.get(ctx.storage(), ctx.namespace(), &name).is_some() {
+            return Err(ApiError::already_exists(&resource.group, &resource.plural, &name));
+        }
         rbac::guard(&store, &ctx.user, resource, &object, None)?;
         let now = meta::now();
         meta::set(&mut object, "creationTimestamp", Some(now.clone().into()));
+        // Kinds without generations keep what the client says of one.
         if resource.has_generation {
             meta::set(&mut object, "generation", Some(json!(1)));
         }
@@ -90,7 +87,6 @@ impl Server {
         managers.store(&mut object);
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
             object["status"] = crd::status(&object);
-            meta::set(&mut object, "finalizers", Some(json!([crd::FINALIZER])));
         }
         if dry_run {
             return Ok(Outcome { code: 201, object: Arc::new(object), changed: false, warnings });
@@ -113,8 +109,7 @@ impl Server {
         let new = change(&old)?;
         let now = meta::now();
         self.replace(ctx, &mut store, &old, new, |old, new, sent| {
-            let mut managers =
-                if ManagedFields::is_reset(sent) { ManagedFields::default() } else { ManagedFields::of(old) };
+            let mut managers = ManagedFields::sent(sent).unwrap_or_else(|| ManagedFields::of(old));
             let old = defaults::with_skeleton(&ctx.resource, old);
             let schema = &ctx.resource.schema;
             let manager = ctx.manager("Update");
@@ -153,7 +148,13 @@ impl Server {
             if conditional && meta::version(&object) == 0 {
                 let why = "must be specified for an update";
                 let cause = Cause::invalid("metadata.resourceVersion", &json!(0), why);
-                return Err(ctx.invalid(&ctx.info.name, vec![cause]));
+                // This check knows the resource and not its kind.
+                return Err(ApiError::invalid(
+                    &resource.group,
+                    &resource.plural,
+                    &ctx.info.name,
+                    vec![cause],
+                ));
             }
             Ok(object)
         })
@@ -164,12 +165,14 @@ impl Server {
         let force = ctx.query.flag("force");
         if ctx.query.get("fieldManager").is_empty() {
             let cause = Cause::required("fieldManager", "is required for apply patch");
-            return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", vec![cause]));
+            return Err(ApiError::options("PatchOptions", vec![cause]));
         }
         same_type(&ctx.resource, &config)?;
         if config.get("kind").is_none() || config.get("apiVersion").is_none() {
-            let missing = if config.get("kind").is_none() { "Kind" } else { "apiVersion" };
-            return Err(ApiError::bad_request(format!("Object '{missing}' is missing in '{config}'")));
+            let text = |field: &str| config.get(field).and_then(Value::as_str).unwrap_or_default();
+            let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+            let message = format!("invalid object type: {group}/{version}, Kind={}", text("kind"));
+            return Err(ApiError::bad_request(message));
         }
         if config.pointer("/metadata/managedFields").and_then(Value::as_array).is_some_and(|l| !l.is_empty())
         {
@@ -182,7 +185,7 @@ impl Server {
             let (resource, name) = (&ctx.resource, &ctx.info.name);
             let message = format!(
                 "failed to create typed patch object ({}/{name}; {}, Kind={}): {fault}",
-                ctx.namespace(),
+                meta::namespace(&config),
                 resource.api_version(),
                 resource.kind
             );
@@ -194,9 +197,12 @@ impl Server {
                 return Err(ctx.not_found(&ctx.info.name));
             }
             if !meta::uid(&config).is_empty() {
-                let why = "uid mismatch: the provided object specified uid but no existing object was found";
+                let uid = meta::uid(&config);
+                let why = format!(
+                    "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                );
                 let (group, plural) = (&ctx.resource.group, &ctx.resource.plural);
-                return Err(ApiError::conflict(group, plural, &ctx.info.name, why));
+                return Err(ApiError::conflict(group, plural, &ctx.info.name, &why));
             }
             let mut attributes = Attributes::of(&ctx.info, None);
             attributes.verb = "create".to_owned();
@@ -232,10 +238,18 @@ impl Server {
         managers: impl FnOnce(&Value, &Value, &Value) -> ApiResult<ManagedFields>,
     ) -> ApiResult<Outcome> {
         let resource = &ctx.resource;
+        // A patch of what is stored in another version.
+        if resource.custom.is_some() && new["apiVersion"] == old["apiVersion"] {
+            new["apiVersion"] = resource.api_version().into();
+        }
         same_type(resource, &new)?;
         named(ctx, &new)?;
         let name = meta::name(old).to_owned();
         let uid = meta::uid(&new).to_owned();
+        if !uid.is_empty() && uid != meta::uid(old) && ctx.info.verb == "patch" {
+            let cause = Cause::invalid("metadata.uid", &json!(uid), "field is immutable");
+            return Err(ctx.invalid(&name, vec![cause]));
+        }
         if !uid.is_empty() && uid != meta::uid(old) {
             let why = format!(
                 "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
@@ -264,7 +278,7 @@ impl Server {
         ] {
             meta::set(&mut new, field, old["metadata"].get(field).cloned());
         }
-        let warnings = self.normalise(ctx, &mut new)?;
+        let warnings = self.normalise(ctx, &mut new).map_err(|error| of_patch(ctx, error))?;
         self.admit_update(store, resource, &mut new, old)?;
         if meta::is_deleting(old) {
             let had = meta::list(old, "finalizers");
@@ -272,7 +286,9 @@ impl Server {
                 meta::list(&new, "finalizers").into_iter().filter(|f| !had.contains(f)).collect();
             if !added.is_empty() {
                 let why = format!(
-                    "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
+                    "no new finalizers can be added if the object is being deleted, found new finalizers \
+                     []string{{{}}}",
+                    added.iter().map(|f| format!("{f:?}")).collect::<Vec<_>>().join(", ")
                 );
                 return Err(ctx.invalid(&name, vec![Cause::forbidden("metadata.finalizers", why)]));
             }
@@ -286,11 +302,14 @@ impl Server {
         }
         rbac::guard(store, &ctx.user, resource, &new, Some(old))?;
         managers(old, &new, &sent)?.store(&mut new);
+        if resource.custom.is_some() {
+            new["apiVersion"] = old["apiVersion"].clone();
+        }
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") && ctx.info.subresource.is_empty()
         {
             new["status"] = crd::status(&new);
         }
-        let dry_run = ctx.query.dry_run()?;
+        let dry_run = ctx.query.dry_run(ctx.info.options())?;
         if new == **old {
             return Ok(Outcome { code: 200, object: old.clone(), changed: false, warnings });
         }
@@ -327,6 +346,8 @@ impl Server {
     pub(crate) fn after_write(&self, store: &mut Store, resource: &Resource) {
         if resource.is("apiextensions.k8s.io", "customresourcedefinitions") {
             self.refresh(store);
+            let custom: Vec<String> = self.registry().custom_storages();
+            custom.iter().for_each(|storage| store.begin(storage));
         }
     }
 }
@@ -343,6 +364,12 @@ fn owned(mut config: Value) -> Value {
 fn same_type(resource: &Resource, object: &Value) -> ApiResult<()> {
     if !object.is_object() {
         return Err(ApiError::bad_request("the request's body is not an object"));
+    }
+    for field in ["kind", "apiVersion"] {
+        if object.get(field).is_some_and(|found| !found.is_string() && !found.is_null()) {
+            let why = format!("couldn't get version/kind; json parse error: {field} is no string");
+            return Err(ApiError::bad_request(why));
+        }
     }
     let kind = object.get("kind").and_then(Value::as_str).unwrap_or_default();
     let version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
@@ -376,6 +403,18 @@ fn named(ctx: &Context, object: &Value) -> ApiResult<()> {
         ));
     }
     Ok(())
+}
+
+/// A patched object that cannot be decoded is a fault of the patch.
+fn of_patch(ctx: &Context, error: ApiError) -> ApiError {
+    if ctx.info.verb != "patch" || ctx.resource.custom.is_some() || error.code != 400 {
+        return error;
+    }
+    let why = error
+        .message
+        .split_once("cannot be handled as a ")
+        .map_or(error.message.as_str(), |(_, why)| why.split_once(": ").map_or(why, |(_, why)| why));
+    ApiError::invalid("", "", "", vec![Cause::invalid("patch", &Value::Null, why)])
 }
 
 /// Takes over from the stored object what the endpoint cannot change.

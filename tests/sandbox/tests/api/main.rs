@@ -1,13 +1,9 @@
-//! The embedded API server, held to the behaviour of a kube-apiserver through its own HTTP interface.
-#![recursion_limit = "256"]
+//! What a program that embeds the API server can do with it. That the server answers as a kube-apiserver does
+//! is the contract's concern: `tests/tests/contract.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod access;
-mod apply;
-mod clients;
-mod collect;
-mod custom;
+mod audit;
 mod harness;
-mod objects;
+mod history;
+mod left_out;
 mod state;
-mod watches;

@@ -1,7 +1,8 @@
 //! The store between runs, and faults.
 
-use crate::harness::{Api, client, config_map, start, version, within};
-use obstack_sandbox::api::{ApiServer, Config, Fault};
+use crate::harness::{Api, config_map, ok, start, start_with, version};
+use obstack_sandbox::api::{Config, Fault};
+use obstack_sandbox::raw::JSON;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,11 +11,7 @@ use std::time::Duration;
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 async fn start_in(folder: &std::path::Path) -> Api {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let config = Config { state_dir: Some(folder.to_owned()), ..Config::default() };
-    let handle = ApiServer::start(config).await.unwrap();
-    let client = client(&handle.admin_kubeconfig()).await;
-    Api { handle, client }
+    start_with(Config { state_dir: Some(folder.to_owned()), ..Config::default() }).await
 }
 
 #[tokio::test]
@@ -23,27 +20,27 @@ async fn a_store_survives_a_restart() {
     let first = start_in(folder.path()).await;
     for crd in obstack_crds::all() {
         let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-        first.post(path, serde_json::to_value(&crd).unwrap()).await.ok();
+        ok(first.post(path, serde_json::to_value(&crd).unwrap()).await);
     }
-    let kept = first.post(MAPS, config_map("kept", json!({"a": "b"}))).await.ok();
-    first.post(MAPS, config_map("gone", json!({}))).await.ok();
-    first.delete(&format!("{MAPS}/gone")).await.ok();
+    let kept = ok(first.post(MAPS, config_map("kept", json!({"a": "b"}))).await);
+    ok(first.post(MAPS, config_map("gone", json!({}))).await);
+    ok(first.delete(&format!("{MAPS}/gone")).await);
     let token = first.handle.token_for("default", "default");
     let (ca, last) = (first.handle.ca_pem(), first.handle.resource_version());
     first.handle.stop().await;
 
     let second = start_in(folder.path()).await;
-    assert_eq!(second.get(&format!("{MAPS}/kept")).await.ok(), kept);
+    assert_eq!(ok(second.get(&format!("{MAPS}/kept")).await), kept);
     assert_eq!(second.get(&format!("{MAPS}/gone")).await.code, 404);
-    assert_eq!(second.get("/apis/obstack.io/v1alpha1/observabilitystacks").await.ok()["items"], json!([]));
+    assert_eq!(ok(second.get("/apis/obstack.io/v1alpha1/observabilitystacks").await)["items"], json!([]));
     assert_eq!(second.handle.ca_pem(), ca);
     let review = json!({"spec": {"token": token}});
-    let reviewed = second.post("/apis/authentication.k8s.io/v1/tokenreviews", review).await.ok();
+    let reviewed = ok(second.post("/apis/authentication.k8s.io/v1/tokenreviews", review).await);
     assert_eq!(reviewed["status"]["authenticated"], true);
-    let written = second.post(MAPS, config_map("new", json!({}))).await.ok();
+    let written = ok(second.post(MAPS, config_map("new", json!({}))).await);
     assert!(version(&written) > last, "versions go on");
     let mut watch = second.watch(&format!("{MAPS}?watch=true&resourceVersion={}", version(&kept))).await;
-    let (kind, status) = watch.next().await.unwrap();
+    let (kind, status) = watch.next().await.unwrap().unwrap();
     assert_eq!((kind.as_str(), &status["code"]), ("ERROR", &json!(410)), "history does not");
 }
 
@@ -67,12 +64,9 @@ async fn faults_before_and_after_a_write() {
         assert_eq!((code, changed), (201, true));
         (seen.fetch_add(1, Ordering::SeqCst) == 1).then_some(Fault::Drop)
     })));
-    api.post(MAPS, config_map("a", json!({}))).await.ok();
-    let request = axum::http::Request::post(MAPS)
-        .header("content-type", "application/json")
-        .body(kube::client::Body::from(serde_json::to_vec(&config_map("b", json!({}))).unwrap()))
-        .unwrap();
-    assert!(within(api.client.send(request)).await.is_err(), "the connection is closed");
+    ok(api.post(MAPS, config_map("a", json!({}))).await);
+    let dropped = api.raw.send("POST", MAPS, JSON, Some(&config_map("b", json!({})))).await;
+    assert!(dropped.is_err(), "the connection is closed");
     api.handle.set_fault_after(None);
     assert_eq!(api.get(&format!("{MAPS}/b")).await.code, 200, "but the write happened");
 

@@ -1,12 +1,13 @@
 //! Deletion: preconditions, grace, finalizers, propagation.
 
-use super::super::errors::{ApiError, ApiResult};
+use super::super::errors::{ApiError, ApiResult, Cause};
 use super::super::registry::Resource;
+use super::super::request::unknown_dry_run;
 use super::super::server::{Context, Server};
 use super::super::store::Store;
 use super::super::write::finish_deletion;
 use super::super::{lock, meta};
-use super::{Answer, json as json_response, read};
+use super::{Answer, Form, json as json_response, read};
 use axum::body::Bytes;
 use axum::http::HeaderMap;
 use serde_json::{Value, json};
@@ -45,23 +46,52 @@ fn options(ctx: &Context, headers: &HeaderMap, body: &Bytes) -> ApiResult<Option
     if policy.is_empty() && orphan == Some(true) {
         policy = "Orphan".to_owned();
     }
-    if !matches!(policy.as_str(), "" | "Orphan" | "Background" | "Foreground") {
-        return Err(ApiError::bad_request(format!(
-            "invalid propagation policy {policy:?}: write one of \"Foreground\", \"Background\", \"Orphan\""
-        )));
+    let mut causes = Vec::new();
+    if orphan.is_some() && text("/propagationPolicy").is_some() {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        causes.push(Cause::invalid("propagationPolicy", &policy.clone().into(), why));
+    } else if !matches!(policy.as_str(), "" | "Orphan" | "Background" | "Foreground") {
+        let supported = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
+        causes.push(Cause::not_supported("propagationPolicy", &policy.clone().into(), &supported));
+    }
+    if !causes.is_empty() {
+        return Err(ApiError::options("DeleteOptions", causes));
+    }
+    let dry: Vec<String> = value["dryRun"].as_array().into_iter().flatten().map(plain).collect();
+    if !matches!(dry.as_slice(), [] | [_] if dry.iter().all(|d| d == "All")) {
+        return Err(unknown_dry_run("DeleteOptions", &dry));
     }
     let grace = value.get("gracePeriodSeconds").and_then(Value::as_i64);
-    let all = |v: &Value| v.as_array().is_some_and(|l| l.iter().any(|d| d == "All"));
     Ok(Options {
         grace: grace.or_else(|| ctx.query.get("gracePeriodSeconds").parse().ok()),
         policy,
         uid: text("/preconditions/uid"),
         version: text("/preconditions/resourceVersion"),
-        dry_run: ctx.query.dry_run()? || value.get("dryRun").is_some_and(all),
+        dry_run: ctx.query.dry_run("DeleteOptions")? || !dry.is_empty(),
     })
 }
 
-pub(super) fn one(server: &Server, ctx: &Context, body: &Bytes, headers: &HeaderMap) -> ApiResult<Answer> {
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Kinds whose deletion answers with the object instead of a Status.
+const ANSWERED_WITH_OBJECT: &[&str] = &[
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "pods",
+    "serviceaccounts",
+    "services",
+    "storageclasses.storage.k8s.io",
+];
+
+pub(super) fn one(
+    server: &Server,
+    ctx: &Context,
+    body: &Bytes,
+    headers: &HeaderMap,
+    form: Form,
+) -> ApiResult<Answer> {
     let options = options(ctx, headers, body)?;
     let mut store = lock(&server.store);
     let old = store
@@ -71,9 +101,8 @@ pub(super) fn one(server: &Server, ctx: &Context, body: &Bytes, headers: &Header
     drop(store);
     match result {
         Deleted::Gone(object) => {
-            // Kinds whose deletion answers with the object instead of a Status.
-            if ctx.resource.is("", "pods") || ctx.resource.is("", "services") {
-                let response = read::object_response(ctx, headers, 200, &object);
+            if ANSWERED_WITH_OBJECT.contains(&ctx.resource.qualified().as_str()) {
+                let response = read::object_response(ctx, form, 200, &object);
                 return Ok(Answer { response, changed: !options.dry_run });
             }
             let status = json!({
@@ -89,7 +118,7 @@ pub(super) fn one(server: &Server, ctx: &Context, body: &Bytes, headers: &Header
             })
         }
         Deleted::Waiting(object, changed) => {
-            Ok(Answer { response: read::object_response(ctx, headers, 200, &object), changed })
+            Ok(Answer { response: read::object_response(ctx, form, 200, &object), changed })
         }
     }
 }
@@ -148,18 +177,21 @@ pub(crate) fn delete(
 ) -> ApiResult<Deleted> {
     let name = meta::name(old);
     if let Some(uid) = options.uid.as_deref().filter(|uid| *uid != meta::uid(old)) {
+        // This check knows the kind and not the resource.
         let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
+             deleted and then recreated",
             meta::uid(old)
         );
-        return Err(ApiError::conflict(&resource.group, &resource.plural, name, &why));
+        return Err(ApiError::conflict(&resource.group, &resource.kind, name, &why));
     }
     if let Some(version) = options.version.as_deref().filter(|v| *v != meta::text(old, "resourceVersion")) {
         let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). \
+             The object might have been modified",
             meta::text(old, "resourceVersion")
         );
-        return Err(ApiError::conflict(&resource.group, &resource.plural, name, &why));
+        return Err(ApiError::conflict(&resource.group, &resource.kind, name, &why));
     }
     if resource.is("", "namespaces") && matches!(name, "default" | "kube-system" | "kube-public") {
         return Err(ApiError::forbidden("", "namespaces", name, "this namespace may not be deleted"));

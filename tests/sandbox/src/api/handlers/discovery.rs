@@ -100,6 +100,7 @@ fn subresource(resource: &Resource, name: &str) -> (Value, &'static [&'static st
         "token" => {
             (json!({"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}), &["create"])
         }
+        "binding" => (json!({"group": "", "version": "v1", "kind": "Binding"}), &["create"]),
         "log" => (own, &["get"]),
         "finalize" => (own, &["update"]),
         _ => (own, &["get", "patch", "update"]),
@@ -163,10 +164,23 @@ fn aggregate(registry: &Registry, core: bool) -> Value {
     })
 }
 
+fn own_kind(resource: &Resource) -> Value {
+    json!({"group": resource.group, "version": resource.version, "kind": resource.kind})
+}
+
+/// A kind of the built-in resource's own group and version is named without them.
+fn same_group(resource: &Resource, mut kind: Value) -> Value {
+    if resource.custom.is_none() && kind["group"] == resource.group && kind["version"] == resource.version {
+        kind["group"] = "".into();
+        kind["version"] = "".into();
+    }
+    kind
+}
+
 fn aggregated_resource(resource: &Resource) -> Value {
     let mut entry = json!({
         "resource": resource.plural,
-        "responseKind": {"group": resource.group, "version": resource.version, "kind": resource.kind},
+        "responseKind": same_group(resource, own_kind(resource)),
         "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": resource.singular,
         "verbs": resource.verbs(),
@@ -182,7 +196,7 @@ fn aggregated_resource(resource: &Resource) -> Value {
         .into_iter()
         .map(|name| {
             let (kind, verbs) = subresource(resource, name);
-            json!({"subresource": name, "responseKind": kind, "verbs": verbs})
+            json!({"subresource": name, "responseKind": same_group(resource, kind), "verbs": verbs})
         })
         .collect();
     if !subresources.is_empty() {

@@ -2,11 +2,12 @@
 
 pub(crate) mod delete;
 mod discovery;
+mod options;
 pub(crate) mod read;
 mod special;
 mod watch;
 
-pub(crate) use read::metadata_only;
+pub(crate) use read::{Form, metadata_only};
 
 use super::auth::User;
 use super::errors::{ApiError, ApiResult};
@@ -45,8 +46,11 @@ pub(crate) async fn handle(server: Arc<Server>, request: Request<Body>) -> Respo
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let mut info = parse(&parts.method, parts.uri.path(), &query);
-    info.dry_run = query.dry_run().unwrap_or(false);
+    info.dry_run = query.dry_run(info.options()).unwrap_or(false);
     info.user_agent = text(&parts.headers, header::USER_AGENT).to_owned();
+    info.parameters = query.names();
+    info.content_type = text(&parts.headers, header::CONTENT_TYPE).to_owned();
+    info.accept = text(&parts.headers, header::ACCEPT).to_owned();
     let user = server.authenticate(&parts.headers);
     info.user = user.as_ref().map_or_else(|| "system:anonymous".to_owned(), |u| u.name.clone());
     let connection = parts.extensions.get::<Connection>().cloned().unwrap_or_default();
@@ -159,17 +163,20 @@ async fn dispatch(
         return Err(ApiError::method_not_allowed());
     }
     let ctx = Context { info, query, user, resource };
+    fits_path(&ctx)?;
+    options::check(&ctx)?;
+    let form = read::form(&ctx, headers)?;
     let special = !ctx.info.subresource.is_empty() || ctx.resource.create_only;
     if special && let Some(answer) = special::serve(server, &ctx, headers, &body)? {
         return Ok(answer);
     }
     match ctx.info.verb.as_str() {
-        "get" => read::get(server, &ctx, headers).map(Into::into),
-        "list" => read::list(server, &ctx, headers).map(Into::into),
-        "watch" => watch::serve(server, &ctx, headers).map(Into::into),
+        "get" => read::get(server, &ctx, form).map(Into::into),
+        "list" => read::list(server, &ctx, form).map(Into::into),
+        "watch" => watch::serve(server, &ctx, form).map(Into::into),
         "create" => {
             let object = read_body(headers, &body)?;
-            written(&ctx, headers, server.create(&ctx, incoming(&ctx, object), false)?)
+            written(&ctx, form, server.create(&ctx, incoming(&ctx, object), false)?)
         }
         "update" => {
             let object = incoming(&ctx, read_body(headers, &body)?);
@@ -177,12 +184,22 @@ async fn dispatch(
                 let causes = vec![super::errors::Cause::required("metadata.name", "name must be provided")];
                 return Err(ctx.invalid("", causes));
             }
-            written(&ctx, headers, server.put(&ctx, object)?)
+            written(&ctx, form, server.put(&ctx, object)?)
         }
-        "patch" => written(&ctx, headers, patched(server, &ctx, headers, &body)?),
-        "delete" => delete::one(server, &ctx, &body, headers),
+        "patch" => written(&ctx, form, patched(server, &ctx, headers, &body)?),
+        "delete" => delete::one(server, &ctx, &body, headers, form),
         "deletecollection" => delete::many(server, &ctx, &body, headers),
         other => Err(ApiError::not_served(format!("{other} on {}", ctx.resource.qualified()))),
+    }
+}
+
+/// A verb belongs to a collection or to one object.
+fn fits_path(ctx: &Context) -> ApiResult<()> {
+    let named = !ctx.info.name.is_empty();
+    match ctx.info.verb.as_str() {
+        "create" if named && ctx.info.subresource.is_empty() => Err(ApiError::method_not_allowed()),
+        "update" | "patch" if !named => Err(ApiError::method_not_allowed()),
+        _ => Ok(()),
     }
 }
 
@@ -230,16 +247,22 @@ pub(crate) fn incoming(ctx: &Context, object: Value) -> Value {
     super::registry::defaults::events_in(&ctx.resource, object)
 }
 
+/// Formats of bodies.
+const BODIES: &[&str] = &["application/json", "application/yaml", super::protobuf::MEDIA_TYPE];
+
 pub(crate) fn read_body(headers: &HeaderMap, body: &Bytes) -> ApiResult<Value> {
     let kind = text(headers, header::CONTENT_TYPE);
     if kind.starts_with(super::protobuf::MEDIA_TYPE) {
         return super::protobuf::decode(body).map_err(ApiError::bad_request);
     }
     if kind.contains("cbor") {
-        return Err(unsupported(kind, &["application/json", "application/yaml"]));
+        return Err(unsupported(kind, BODIES));
     }
     if kind.contains("yaml") {
         return from_yaml(body);
+    }
+    if !kind.is_empty() && !kind.starts_with("application/json") {
+        return Err(unsupported(kind, BODIES));
     }
     serde_json::from_slice(body).map_err(|error| {
         ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
@@ -273,12 +296,11 @@ fn patched(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) ->
         let cause = super::errors::Cause::forbidden("force", "may not be specified for non-apply patch");
         return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", vec![cause]));
     }
-    let all = [
-        "application/json-patch+json",
-        "application/merge-patch+json",
-        "application/strategic-merge-patch+json",
-        "application/apply-patch+yaml",
-    ];
+    let mut all = vec!["application/json-patch+json", "application/merge-patch+json"];
+    if ctx.resource.custom.is_none() {
+        all.push("application/strategic-merge-patch+json");
+    }
+    all.push("application/apply-patch+yaml");
     let parsed = || {
         serde_json::from_slice::<Value>(body)
             .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))
@@ -289,10 +311,10 @@ fn patched(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) ->
                 .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
             server.update(ctx, |old| {
                 let mut new = old.clone();
-                json_patch::patch(&mut new, &patch).map_err(|e| {
+                patch::json(&mut new, &patch).map_err(|e| {
                     ApiError::new(
                         422,
-                        "Invalid",
+                        "",
                         format!("the server rejected our request due to an error in our request: {e}"),
                     )
                 })?;
@@ -315,12 +337,19 @@ fn patched(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) ->
                 Ok(new)
             })
         }
-        other => Err(unsupported(other, &all)),
+        known if all.contains(&known) || known == "application/strategic-merge-patch+json" => {
+            Err(unsupported(known, &all))
+        }
+        _ => {
+            let mut error = ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+            error.details = Some(serde_json::json!({}));
+            Err(error)
+        }
     }
 }
 
-fn written(ctx: &Context, headers: &HeaderMap, outcome: Outcome) -> ApiResult<Answer> {
-    let mut response = read::object_response(ctx, headers, outcome.code, &outcome.object);
+fn written(ctx: &Context, form: Form, outcome: Outcome) -> ApiResult<Answer> {
+    let mut response = read::object_response(ctx, form, outcome.code, &outcome.object);
     for warning in outcome.warnings {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = header::HeaderValue::from_str(&format!("299 - \"{text}\"")) {
@@ -332,8 +361,11 @@ fn written(ctx: &Context, headers: &HeaderMap, outcome: Outcome) -> ApiResult<An
 
 impl Server {
     fn authenticate(&self, headers: &HeaderMap) -> Option<User> {
-        let token = text(headers, header::AUTHORIZATION).strip_prefix("Bearer ")?.trim();
-        let user = self.tokens.check(token)?;
+        let given = text(headers, header::AUTHORIZATION);
+        if given.is_empty() {
+            return Some(User::anonymous());
+        }
+        let user = self.tokens.check(given.strip_prefix("Bearer ")?.trim())?;
         // A token outlives neither its account nor the account's re-creation.
         if let Some((namespace, name)) = user.service_account()
             && !user.uid.is_empty()

@@ -1,8 +1,10 @@
 //! Get and list.
 
 use super::super::errors::{ApiError, ApiResult};
+use super::super::schema::{decode, defaults};
 use super::super::selector::Selector;
 use super::super::server::{Context, Server};
+use super::super::table::Include;
 use super::super::{lock, meta};
 use super::json as json_response;
 use axum::body::Body;
@@ -12,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// The form in which a client wants objects.
+/// What of an object a client wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum View {
     Full,
@@ -20,28 +22,77 @@ pub(crate) enum View {
     Metadata,
 }
 
+/// The form in which a client wants an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) view: View,
+    /// YAML instead of JSON.
+    pub(crate) yaml: bool,
+}
+
+const ACCEPTED: &str = "only the following media types are accepted: application/json, application/yaml, \
+                        application/vnd.kubernetes.protobuf";
+
 /// The first form in `Accept` that is served.
-pub(crate) fn view(headers: &HeaderMap) -> View {
-    for part in super::text(headers, header::ACCEPT).split(',') {
-        let part = part.replace(' ', "");
-        if !part.starts_with("application/json") {
-            continue;
-        }
-        if part.contains("as=Table") {
-            return View::Table;
-        }
-        if part.contains("as=PartialObjectMetadata") {
-            return View::Metadata;
-        }
-        return View::Full;
+///
+/// # Errors
+/// Not acceptable, when there is none, or when it is one for lists and this is none, or the other way round.
+pub(crate) fn form(ctx: &Context, headers: &HeaderMap) -> ApiResult<Form> {
+    let accept = super::text(headers, header::ACCEPT);
+    let list = ctx.info.verb == "list";
+    let full = |yaml| Ok(Form { view: View::Full, yaml });
+    if accept.is_empty() {
+        return full(false);
     }
-    View::Full
+    for part in accept.split(',') {
+        let part = part.replace(' ', "");
+        let mut parameters = part.split(';');
+        let yaml = match parameters.next().unwrap_or_default() {
+            "application/json" | "*/*" | "application/*" => false,
+            "application/yaml" => true,
+            _ => continue,
+        };
+        let parameter = parameters.find_map(|p| p.strip_prefix("as="));
+        let view = match parameter {
+            None => return full(yaml),
+            Some("Table") => View::Table,
+            Some(wanted @ ("PartialObjectMetadata" | "PartialObjectMetadataList")) => {
+                let kind = &ctx.resource.kind;
+                match (list, wanted == "PartialObjectMetadataList") {
+                    (true, false) => {
+                        return Err(ApiError::not_acceptable(format!(
+                            "you requested {wanted}, but the requested object is a list (*core.{kind}List)"
+                        )));
+                    }
+                    (false, true) if ctx.info.verb == "get" => {
+                        return Err(ApiError::not_acceptable(format!(
+                            "you requested {wanted}, but the requested object is not a list (*core.{kind})"
+                        )));
+                    }
+                    _ => View::Metadata,
+                }
+            }
+            Some(_) => continue,
+        };
+        return Ok(Form { view, yaml });
+    }
+    // A log is text, and a client that asks for protobuf alone gets JSON, which it can read as well.
+    if accept.contains(super::super::protobuf::MEDIA_TYPE) || !ctx.info.subresource.is_empty() {
+        return full(false);
+    }
+    Err(ApiError::not_acceptable(ACCEPTED))
 }
 
 /// An object in its served version.
 pub(crate) fn served(ctx: &Context, object: &Value) -> Value {
     let mut object = super::super::registry::defaults::events_out(&ctx.resource, object.clone());
     object["apiVersion"] = ctx.resource.api_version().into();
+    if let Some(custom) = &ctx.resource.custom {
+        // What is stored may be from before the schema's last change, or of another version: it has the defaults of
+        // the version in which it is stored, and the fields of the one that is asked for.
+        defaults::apply(&mut object, custom.stored.as_ref().unwrap_or(&ctx.resource.schema));
+        decode::prune(&mut object, &ctx.resource.schema);
+    }
     object
 }
 
@@ -54,38 +105,40 @@ pub(crate) fn metadata_only(object: &Value) -> Value {
 }
 
 /// One object in the form that the client wants.
-pub(crate) fn object_response(
-    ctx: &Context,
-    headers: &HeaderMap,
-    code: u16,
-    object: &Value,
-) -> Response<Body> {
+pub(crate) fn object_response(ctx: &Context, form: Form, code: u16, object: &Value) -> Response<Body> {
     let object = served(ctx, object);
-    match view(headers) {
+    match form.view {
+        View::Full if form.yaml => yaml_response(code, &object),
         View::Full => json_response(code, &object),
         View::Metadata => json_response(code, &metadata_only(&object)),
         View::Table => {
             let version = meta::text(&object, "resourceVersion").to_owned();
-            let table =
-                super::super::table::of(&ctx.resource, &[&object], json!({"resourceVersion": version}), true);
-            json_response(code, &table)
+            let metadata = json!({"resourceVersion": version});
+            let include = Include::of(ctx.query.get("includeObject"));
+            json_response(code, &super::super::table::of(&ctx.resource, &[&object], metadata, true, include))
         }
     }
 }
 
-pub(super) fn get(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiResult<Response<Body>> {
+fn yaml_response(code: u16, object: &Value) -> Response<Body> {
+    let mut response = json_response(code, object);
+    // What came in as JSON can be written as YAML.
+    *response.body_mut() = Body::from(serde_saphyr::to_string(object).unwrap_or_default());
+    let kind = header::HeaderValue::from_static("application/yaml");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+pub(super) fn get(server: &Server, ctx: &Context, form: Form) -> ApiResult<Response<Body>> {
     let found = lock(&server.store).get(&ctx.resource.storage, ctx.namespace(), &ctx.info.name);
     let object = found.ok_or_else(|| ctx.not_found(&ctx.info.name))?;
-    Ok(object_response(ctx, headers, 200, &object))
+    Ok(object_response(ctx, form, 200, &object))
 }
 
 /// Selectors of a list or watch request.
 pub(crate) fn selector(ctx: &Context) -> ApiResult<Selector> {
-    let selector = Selector::parse(
-        ctx.query.get("labelSelector"),
-        ctx.query.get("fieldSelector"),
-        &ctx.resource.plural,
-    )?;
+    let selector =
+        Selector::parse(ctx.query.get("labelSelector"), ctx.query.get("fieldSelector"), &ctx.resource)?;
     Ok(if ctx.info.name.is_empty() { selector } else { selector.with_name(&ctx.info.name) })
 }
 
@@ -112,12 +165,16 @@ impl Continue {
     }
 }
 
-pub(super) fn list(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiResult<Response<Body>> {
+pub(super) fn list(server: &Server, ctx: &Context, form: Form) -> ApiResult<Response<Body>> {
     let selector = selector(ctx)?;
     let token = ctx.query.get("continue");
     let limit = ctx.query.number("limit").filter(|l| *l > 0).map_or(usize::MAX, |l| l as usize);
     let wanted = ctx.query.get("resourceVersion");
     let matching = ctx.query.get("resourceVersionMatch");
+    if !token.is_empty() && !matches!(wanted, "" | "0") {
+        let why = "specifying resource version is not allowed when using continue";
+        return Err(ApiError::bad_request(why));
+    }
     let mut page: Vec<Arc<Value>> = Vec::new();
     let mut rest = 0_u64;
     let mut exact = None;
@@ -132,7 +189,8 @@ pub(super) fn list(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiRe
         if !wanted.is_empty() {
             let wanted: u64 = wanted.parse().map_err(|_| {
                 ApiError::bad_request(format!(
-                    "Invalid value: \"{wanted}\": strconv.ParseUint: parsing \"{wanted}\": invalid syntax"
+                    "invalid resource version: resourceVersion: Invalid value: {wanted:?}: strconv.ParseUint: \
+                     parsing {wanted:?}: invalid syntax"
                 ))
             })?;
             if wanted > store.version() {
@@ -194,10 +252,11 @@ pub(super) fn list(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiRe
         }
     }
     let objects: Vec<Value> = page.iter().map(|o| served(ctx, o)).collect();
-    let body = match view(headers) {
+    let body = match form.view {
         View::Table => {
             let objects: Vec<&Value> = objects.iter().collect();
-            super::super::table::of(&ctx.resource, &objects, metadata, true)
+            let include = Include::of(ctx.query.get("includeObject"));
+            super::super::table::of(&ctx.resource, &objects, metadata, true, include)
         }
         View::Metadata => json!({
             "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
@@ -223,5 +282,5 @@ pub(super) fn list(server: &Server, ctx: &Context, headers: &HeaderMap) -> ApiRe
             })
         }
     };
-    Ok(json_response(200, &body))
+    Ok(if form.yaml { yaml_response(200, &body) } else { json_response(200, &body) })
 }

@@ -6,6 +6,7 @@ use super::super::logs::LogOptions;
 use super::super::registry::ScalePaths;
 use super::super::server::{Context, Server};
 use super::super::{lock, meta, rbac};
+use super::read::{Form, View};
 use super::{Answer, json as json_response, read_body};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response, header};
@@ -69,8 +70,7 @@ fn token(server: &Server, ctx: &Context, mut request: Value) -> ApiResult<Answer
     if seconds < 600 {
         let why = "may not specify a duration less than 10 minutes";
         let cause = Cause::invalid("spec.expirationSeconds", &json!(seconds), why);
-        let name = ctx.info.name.as_str();
-        return Err(ApiError::invalid("authentication.k8s.io", "TokenRequest", name, vec![cause]));
+        return Err(ApiError::invalid("authentication.k8s.io", "TokenRequest", "", vec![cause]));
     }
     let audiences: Vec<String> = request
         .pointer("/spec/audiences")
@@ -112,9 +112,13 @@ fn scale_of(paths: &ScalePaths, object: &Value) -> Value {
             "name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"],
             "resourceVersion": metadata["resourceVersion"], "creationTimestamp": metadata["creationTimestamp"],
         },
-        "spec": {"replicas": number(&paths.spec).unwrap_or(0)},
+        "spec": {},
         "status": {"replicas": number(&paths.status).unwrap_or(0)},
     });
+    // A zero is left out.
+    if let Some(replicas) = number(&paths.spec).filter(|replicas| *replicas != 0) {
+        scale["spec"]["replicas"] = replicas.into();
+    }
     match paths.selector.as_deref().and_then(|path| at(object, path)) {
         Some(Value::String(text)) => scale["status"]["selector"] = text.clone().into(),
         Some(selector) => {
@@ -139,7 +143,10 @@ fn scale(
     body: &Bytes,
 ) -> ApiResult<Answer> {
     let change = |wanted: Value| -> ApiResult<Answer> {
-        let replicas = wanted.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
+        let replicas = match wanted.pointer("/spec/replicas") {
+            None | Some(Value::Null) => 0,
+            Some(found) => found.as_i64().ok_or_else(|| not_a_number(found, &ctx.info.verb))?,
+        };
         if replicas < 0 {
             let cause =
                 Cause::invalid("spec.replicas", &json!(replicas), "must be greater than or equal to 0");
@@ -185,6 +192,17 @@ fn scale(
         }
         _ => Err(ApiError::method_not_allowed()),
     }
+}
+
+/// A number of replicas that is none: a fault of the patch, where it is one.
+fn not_a_number(found: &Value, verb: &str) -> ApiError {
+    let kind = if found.is_string() { "string" } else { "value" };
+    let why =
+        format!("json: cannot unmarshal {kind} into Go struct field ScaleSpec.spec.replicas of type int32");
+    if verb == "patch" {
+        return ApiError::invalid("", "", "", vec![Cause::invalid("patch", found, why)]);
+    }
+    ApiError::bad_request(format!("Scale in version \"v1\" cannot be handled as a Scale: {why}"))
 }
 
 fn log(server: &Server, ctx: &Context) -> ApiResult<Answer> {
@@ -270,7 +288,7 @@ fn evict(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) -> A
     let body = Bytes::from(options.to_string());
     let mut headers = headers.clone();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-    let answer = super::delete::one(server, ctx, &body, &headers)?;
+    let answer = super::delete::one(server, ctx, &body, &headers, Form { view: View::Full, yaml: false })?;
     let status =
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(Answer { response: json_response(201, &status), changed: answer.changed })
@@ -280,6 +298,10 @@ fn bind(server: &Server, ctx: &Context, binding: Value) -> ApiResult<Answer> {
     let node = binding.pointer("/target/name").cloned().unwrap_or_default();
     let outcome = server.update(ctx, |old| {
         let mut new = old.clone();
+        if let Some(there) = old["spec"]["nodeName"].as_str().filter(|there| !there.is_empty()) {
+            let why = format!("pod {} is already assigned to node {there:?}", ctx.info.name);
+            return Err(ApiError::conflict("", "pods/binding", &ctx.info.name, &why));
+        }
         new["spec"]["nodeName"] = node;
         Ok(new)
     })?;
@@ -292,15 +314,25 @@ fn review(server: &Server, ctx: &Context, mut object: Value) -> ApiResult<Answer
     object["kind"] = ctx.resource.kind.clone().into();
     object["apiVersion"] = ctx.resource.api_version().into();
     if !object["metadata"].is_object() {
-        object["metadata"] = json!({"creationTimestamp": null});
+        object["metadata"] = json!({});
     }
     let user = |user: &User| json!({"username": user.name, "uid": user.uid, "groups": user.groups});
     object["status"] = match ctx.resource.kind.as_str() {
         "TokenReview" => {
             let token = object.pointer("/spec/token").and_then(Value::as_str).unwrap_or_default();
-            match server.tokens.check(token) {
-                Some(found) => json!({
-                    "authenticated": true, "user": user(&found), "audiences": [super::super::AUDIENCE],
+            if token.is_empty() {
+                return Err(ApiError::bad_request("token is required for TokenReview in authentication"));
+            }
+            let audiences: Vec<String> = object
+                .pointer("/spec/audiences")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(|a| a.as_str().map(str::to_owned))
+                .collect();
+            match server.tokens.check_for(token, &audiences) {
+                Some((found, audiences)) => json!({
+                    "authenticated": true, "user": user(&found), "audiences": audiences,
                 }),
                 None => json!({"authenticated": false, "user": {}, "error": "invalid bearer token"}),
             }

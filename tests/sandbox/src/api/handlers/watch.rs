@@ -4,10 +4,11 @@ use super::super::errors::{ApiError, ApiResult};
 use super::super::selector::Selector;
 use super::super::server::{Context, Server};
 use super::super::store::{Change, Event};
+use super::super::table::Include;
 use super::super::{lock, meta};
-use super::read::{self, View};
+use super::read::{self, Form, View};
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Response, header};
+use axum::http::{Response, header};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ struct Watch {
     ended: bool,
 }
 
-pub(super) fn serve(server: &Arc<Server>, ctx: &Context, headers: &HeaderMap) -> ApiResult<Response<Body>> {
+pub(super) fn serve(server: &Arc<Server>, ctx: &Context, form: Form) -> ApiResult<Response<Body>> {
     let selector = read::selector(ctx)?;
     let wanted = ctx.query.get("resourceVersion");
     let initial = ctx.query.flag("sendInitialEvents");
@@ -43,16 +44,10 @@ pub(super) fn serve(server: &Arc<Server>, ctx: &Context, headers: &HeaderMap) ->
         0
     } else {
         wanted.parse().map_err(|_| {
-            ApiError::bad_request(format!("resourceVersion: Invalid value: \"{wanted}\": must be a number"))
+            let why = format!("strconv.ParseUint: parsing {wanted:?}: invalid syntax");
+            ApiError::new(500, "", format!("resourceVersion: Invalid value: {wanted:?}: {why}"))
         })?
     };
-    if initial && ctx.query.get("resourceVersionMatch") != "NotOlderThan" {
-        let cause = super::super::errors::Cause::forbidden(
-            "resourceVersionMatch",
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        );
-        return Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", vec![cause]));
-    }
     let seconds = ctx.query.number("timeoutSeconds").filter(|s| *s > 0);
     let timeout = seconds.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
     let now = Instant::now();
@@ -65,7 +60,7 @@ pub(super) fn serve(server: &Arc<Server>, ctx: &Context, headers: &HeaderMap) ->
             user: ctx.user.clone(),
             resource: ctx.resource.clone(),
         },
-        view: read::view(headers),
+        view: form.view,
         selector,
         version: if from == 0 || initial { store.version() } else { from },
         bookmarks,
@@ -192,7 +187,8 @@ impl Watch {
             View::Table => {
                 let version = meta::text(&object, "resourceVersion").to_owned();
                 let metadata = json!({"resourceVersion": version});
-                super::super::table::of(&self.ctx.resource, &[&object], metadata, self.first)
+                let include = Include::of(self.ctx.query.get("includeObject"));
+                super::super::table::of(&self.ctx.resource, &[&object], metadata, self.first, include)
             }
         };
         self.first = false;
@@ -202,7 +198,7 @@ impl Watch {
     fn bookmark(&mut self, initial: bool) {
         self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
         let resource = &self.ctx.resource;
-        let mut metadata = json!({"resourceVersion": self.version.to_string(), "creationTimestamp": null});
+        let mut metadata = json!({"resourceVersion": self.version.to_string()});
         if initial {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }

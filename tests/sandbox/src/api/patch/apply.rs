@@ -127,7 +127,14 @@ pub(crate) fn fault(value: &Value, schema: &Schema, path: &str) -> Option<String
         _ => None,
     };
     if let Some(expected) = expected {
-        return Some(format!("{path}: expected {expected}, got {value}"));
+        let found = match value {
+            Value::Object(_) => "map",
+            Value::Array(_) => "list",
+            Value::String(_) => "string",
+            Value::Bool(_) => "boolean",
+            _ => "number",
+        };
+        return Some(format!("{path}: expected {expected}, got {found}"));
     }
     match value {
         Value::Object(map) => map.iter().find_map(|(name, child)| {

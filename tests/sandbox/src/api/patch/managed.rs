@@ -4,8 +4,11 @@ use super::super::errors::ApiError;
 use super::super::{meta, schema::Schema};
 use super::apply;
 use super::fieldset::{self, FieldSet};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+
+/// Owner of what was there before the first apply, where nobody else is known.
+const BEFORE: &str = "before-first-apply";
 
 /// Who writes, and how.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,10 +62,12 @@ impl ManagedFields {
         Self { entries }
     }
 
-    /// Whether a client asks to reset everything by sending one empty entry or an empty list.
-    pub(crate) fn is_reset(object: &Value) -> bool {
-        let list = object.get("metadata").and_then(|m| m.get("managedFields")).and_then(Value::as_array);
-        list.is_some_and(|l| l.is_empty() || (l.len() == 1 && l[0].as_object().is_some_and(|m| m.is_empty())))
+    /// What a client sends as the owners of everything: other entries, or none at all where it sends an empty
+    /// list or one empty entry. `None` where it says nothing.
+    pub(crate) fn sent(object: &Value) -> Option<Self> {
+        let list = object.get("metadata")?.get("managedFields")?.as_array()?;
+        let reset = list.is_empty() || (list.len() == 1 && list[0].as_object().is_some_and(Map::is_empty));
+        Some(if reset { Self::default() } else { Self::of(object) })
     }
 
     /// Writes the entries into the object: applied ones first, then by time, as the API server does.
@@ -149,6 +154,16 @@ impl ManagedFields {
     ) -> Result<Value, ApiError> {
         let Write { schema, manager, ignored, now } = *write;
         let live_plain = stripped(live);
+        if self.entries.is_empty() && live.get("metadata").is_some() {
+            // Whoever wrote the object before anybody was counted as an owner keeps it until an apply is forced.
+            let before =
+                Manager { name: BEFORE.to_owned(), operation: "Update".to_owned(), ..manager.clone() };
+            let mut set = fieldset::of(&live_plain, schema);
+            set.recursive_difference(ignored);
+            set.recursive_difference(&system_fields());
+            strip_plain(&mut set);
+            self.set(&before, set, now);
+        }
         let config_plain = without(stripped(config), ignored);
         let mut merged = apply::merge(&live_plain, &config_plain, schema);
         let mut set = fieldset::of(&config_plain, schema);

@@ -100,9 +100,8 @@ fn merge_list(slot: &mut Value, patch: &[Value], schema: &Schema) -> ApiResult<(
             let Some(key) = keys.first() else { return Ok(()) };
             for value in patch {
                 let Some(wanted) = value.get(key) else {
-                    return Err(ApiError::bad_request(format!(
-                        "map: {value} does not contain declared merge key: {key}"
-                    )));
+                    let why = format!("map: {value} does not contain declared merge key: {key}");
+                    return Err(ApiError::new(500, "", why));
                 };
                 let position = items.iter().position(|i| i.get(key) == Some(wanted));
                 if value.get("$patch").and_then(Value::as_str) == Some("delete") {

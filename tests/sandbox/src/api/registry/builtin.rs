@@ -105,7 +105,11 @@ fn resource(row: &Row) -> Resource {
         plural: row.plural.to_owned(),
         singular: row.kind.to_lowercase(),
         short_names: row.short.iter().map(|s| (*s).to_owned()).collect(),
-        categories: if has(All) { vec!["all".to_owned()] } else { Vec::new() },
+        categories: match (has(All), row.group) {
+            (true, _) => vec!["all".to_owned()],
+            (false, "apiextensions.k8s.io") => vec!["api-extensions".to_owned()],
+            _ => Vec::new(),
+        },
         namespaced: !has(Cluster),
         has_status: has(Status),
         scale: has(Scale).then(|| ScalePaths {

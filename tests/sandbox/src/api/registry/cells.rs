@@ -179,6 +179,12 @@ pub(super) fn volume_claim(object: &Value) -> Value {
     format!("{}/{}", text(object, "/spec/claimRef/namespace"), text(object, "/spec/claimRef/name")).into()
 }
 
+pub(super) fn bound(object: &Value, kind: &str) -> Value {
+    let list = items(object, "/subjects").filter(|subject| subject["kind"] == kind);
+    let names: Vec<&str> = list.filter_map(|subject| subject["name"].as_str()).collect();
+    names.join(", ").into()
+}
+
 pub(super) fn bound_accounts(object: &Value) -> Value {
     let list = items(object, "/subjects").filter(|s| s["kind"] == "ServiceAccount");
     let names: Vec<String> = list

@@ -2,9 +2,10 @@
 
 use super::super::meta;
 use super::cells::{
-    access_modes, age, boolean, bound_accounts, claim_status, containers, controller, count, endpoints,
-    event, get, ingress_hosts, job, name, node_address, node_roles, node_status, number, or_absent, or_none,
-    pairs, pod, ratio, service_ports, since, slice_addresses, slice_ports, text, unknown, volume_claim,
+    access_modes, age, boolean, bound, bound_accounts, claim_status, containers, controller, count,
+    endpoints, event, get, ingress_hosts, job, name, node_address, node_roles, node_status, number,
+    or_absent, or_none, pairs, pod, ratio, service_ports, since, slice_addresses, slice_ports, text, unknown,
+    volume_claim,
 };
 use super::{Column, Source};
 use serde_json::Value;
@@ -119,7 +120,11 @@ fn middle(kind: &str) -> (Vec<Row>, Vec<Row>) {
                 ("Active", "integer", 0, |o| count(o, "/status/active").into()),
                 ("Last Schedule", "string", 0, |o| since(o, "/status/lastScheduleTime")),
             ],
-            vec![],
+            vec![
+                ("Containers", "string", 1, |o| containers(&o["spec"]["jobTemplate"], "name")),
+                ("Images", "string", 1, |o| containers(&o["spec"]["jobTemplate"], "image")),
+                ("Selector", "string", 1, |o| pairs(o, "/spec/jobTemplate/spec/selector/matchLabels")),
+            ],
         ),
         "Service" => (
             vec![
@@ -140,7 +145,7 @@ fn middle(kind: &str) -> (Vec<Row>, Vec<Row>) {
         "ConfigMap" => {
             (vec![("Data", "string", 0, |o| (count(o, "/data") + count(o, "/binaryData")).into())], vec![])
         }
-        "ServiceAccount" => (vec![("Secrets", "string", 0, |o| count(o, "/secrets").into())], vec![]),
+        "ServiceAccount" => (vec![], vec![]),
         "Namespace" => (vec![("Status", "string", 0, |o| get(o, "/status/phase"))], vec![]),
         "Lease" => (vec![("Holder", "string", 0, |o| get(o, "/spec/holderIdentity"))], vec![]),
         "Endpoints" => (vec![("Endpoints", "string", 0, endpoints)], vec![]),
@@ -208,7 +213,7 @@ fn less_used(kind: &str) -> (Vec<Row>, Vec<Row>) {
             vec![
                 ("Min Available", "string", 0, |o| or_absent(o, "/spec/minAvailable")),
                 ("Max Unavailable", "string", 0, |o| or_absent(o, "/spec/maxUnavailable")),
-                ("Allowed Disruptions", "string", 0, |o| number(o, "/status/disruptionsAllowed").into()),
+                ("Allowed Disruptions", "integer", 0, |o| number(o, "/status/disruptionsAllowed").into()),
             ],
             vec![],
         ),
@@ -216,7 +221,11 @@ fn less_used(kind: &str) -> (Vec<Row>, Vec<Row>) {
             vec![("Role", "string", 0, |o| {
                 format!("{}/{}", text(o, "/roleRef/kind"), text(o, "/roleRef/name")).into()
             })],
-            vec![("ServiceAccounts", "string", 1, bound_accounts)],
+            vec![
+                ("Users", "string", 1, |o| bound(o, "User")),
+                ("Groups", "string", 1, |o| bound(o, "Group")),
+                ("ServiceAccounts", "string", 1, bound_accounts),
+            ],
         ),
         "Ingress" => (
             vec![

@@ -3,7 +3,7 @@
 use super::super::errors::Cause;
 use super::super::meta;
 use super::super::schema::cel::Rules;
-use super::super::schema::{structural, validate};
+use super::super::schema::{Schema, structural, validate};
 use super::{Column, Custom, Resource, ScalePaths, Source};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -71,6 +71,7 @@ fn resource(definition: &Value, version: &Value) -> Resource {
         custom: Some(Custom {
             definition_uid: meta::uid(definition).to_owned(),
             terminating: meta::is_deleting(definition),
+            stored: stored(definition, version),
             schema_json,
             rules,
         }),
@@ -82,13 +83,29 @@ fn resource(definition: &Value, version: &Value) -> Resource {
     }
 }
 
+/// The schema of the version in which objects are stored, unless this one is it.
+fn stored(definition: &Value, version: &Value) -> Option<Arc<Schema>> {
+    if version["storage"] == true {
+        return None;
+    }
+    let versions = definition.pointer("/spec/versions").and_then(Value::as_array)?;
+    let storage = versions.iter().find(|version| version["storage"] == true)?;
+    Some(Arc::new(structural::parse(storage.pointer("/schema/openAPIV3Schema")?)))
+}
+
 fn columns(version: &Value) -> Vec<Column> {
     let list = version.get("additionalPrinterColumns").and_then(Value::as_array);
     let own = list.into_iter().flatten().map(|column| Column {
         name: text(column, "/name").to_owned(),
         kind: text(column, "/type").to_owned(),
         format: text(column, "/format").to_owned(),
-        description: text(column, "/description").to_owned(),
+        description: match text(column, "/description") {
+            "" => format!(
+                "Custom resource definition column (in JSONPath format): {}",
+                text(column, "/jsonPath")
+            ),
+            own => own.to_owned(),
+        },
         priority: column.get("priority").and_then(Value::as_i64).unwrap_or(0),
         source: Source::Path(text(column, "/jsonPath").to_owned()),
     });
@@ -127,15 +144,26 @@ pub(crate) fn terminating(definition: &mut Value) {
     if let Some(Value::Array(list)) = status.get_mut("conditions") {
         list.push(condition);
     }
+    let mut finalizers: Vec<String> =
+        meta::list(definition, "finalizers").into_iter().map(str::to_owned).collect();
+    if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+        finalizers.push(FINALIZER.to_owned());
+        meta::set(definition, "finalizers", Some(json!(finalizers)));
+    }
 }
 
 /// What is wrong with a definition.
-pub(crate) fn faults(definition: &Value) -> Vec<Cause> {
+pub(crate) fn faults(definition: &Value, new: bool) -> Vec<Cause> {
     let mut causes = Vec::new();
     let (group, plural) = (text(definition, "/spec/group"), text(definition, "/spec/names/plural"));
-    if meta::name(definition) != format!("{plural}.{group}") {
+    if new && meta::name(definition) != format!("{plural}.{group}") {
         let why = "must be spec.names.plural+\".\"+spec.group";
         causes.push(Cause::invalid("metadata.name", &definition["metadata"]["name"], why));
+    }
+    for name in ["singular", "kind", "listKind"] {
+        if text(definition, "/spec/names/kind").is_empty() {
+            causes.push(Cause::required(format!("spec.names.{name}"), ""));
+        }
     }
     if !matches!(text(definition, "/spec/scope"), "Namespaced" | "Cluster") {
         let supported = ["Cluster".to_owned(), "Namespaced".to_owned()];
@@ -150,20 +178,22 @@ pub(crate) fn faults(definition: &Value) -> Vec<Cause> {
     for (index, version) in versions.iter().enumerate() {
         let at = format!("spec.versions[{index}].schema.openAPIV3Schema");
         match version.pointer("/schema/openAPIV3Schema") {
-            None => causes.push(Cause::required(at, "schemas are required")),
+            None => causes.push(Cause::required(at, "")),
             Some(schema) => {
+                // Where all versions have the same schema, the server speaks of it as that of the definition.
+                let at = if versions.len() == 1 { "spec.validation.openAPIV3Schema".to_owned() } else { at };
                 if schema["type"] != "object" {
                     let why = "must be object at the root";
                     causes.push(Cause::invalid(format!("{at}.type"), &schema["type"], why));
                 }
+                typed(schema, &at, &mut causes);
                 let rules = Rules::compile(
                     schema,
                     group,
                     text(version, "/name"),
                     text(definition, "/spec/names/kind"),
                 );
-                // The server names the schema so where it is the only one.
-                defaults("spec.validation.openAPIV3Schema", schema, &mut causes);
+                defaults(&at, schema, &mut causes);
                 causes.extend(rules.faults().into_iter().map(|fault| {
                     Cause::invalid(
                         at.clone(),
@@ -193,9 +223,25 @@ fn defaults(at: &str, schema: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// Fields of an object that say nothing of their type.
+fn typed(schema: &Value, at: &str, causes: &mut Vec<Cause>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let at = format!("{at}.properties[{name}]");
+        let free = ["x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"];
+        if field["type"].is_null() && free.iter().all(|mark| field[*mark] != true) {
+            causes
+                .push(Cause::required(format!("{at}.type"), "must not be empty for specified object fields"));
+        }
+        typed(field, &at, causes);
+    }
+}
+
 /// Fills in what the server adds to a definition: names, stored versions and conditions.
 pub(crate) fn complete(definition: &mut Value) {
     let kind = text(definition, "/spec/names/kind").to_owned();
+    if kind.is_empty() {
+        return;
+    }
     let names = &mut definition["spec"]["names"];
     if names.get("singular").and_then(Value::as_str).unwrap_or_default().is_empty() {
         names["singular"] = kind.to_lowercase().into();

@@ -92,13 +92,18 @@ fn default(map: &mut Map<String, Value>, field: &str, value: impl FnOnce() -> Va
 /// Fills in defaults of a built-in object, in place.
 pub(crate) fn apply(resource: &Resource, object: &mut Value) {
     match resource.plural.as_str() {
-        "pods" if resource.group.is_empty() => pod_spec(meta::map_at(object, "spec")),
+        "pods" if resource.group.is_empty() => {
+            let spec = meta::map_at(object, "spec");
+            pod_spec(spec);
+            requests_from_limits(spec);
+        }
         "statefulsets" => {
             template(object, "/spec/template");
             if text(object, "/spec/updateStrategy/type") == "RollingUpdate" {
                 let strategy = meta::as_map(&mut object["spec"]["updateStrategy"]);
                 let rolling = meta::as_map(strategy.entry("rollingUpdate").or_insert(Value::Null));
                 default(rolling, "partition", || json!(0));
+                default(rolling, "maxUnavailable", || json!(1));
             }
             let claims = object.pointer_mut("/spec/volumeClaimTemplates").and_then(Value::as_array_mut);
             for claim in claims.into_iter().flatten() {
@@ -118,6 +123,9 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
         "daemonsets" => {
             template(object, "/spec/template");
             rolling_update(object, "updateStrategy", "0", "1");
+            let annotations =
+                meta::as_map(meta::metadata(object).entry("annotations").or_insert(Value::Null));
+            default(annotations, "deprecated.daemonset.template.generation", || "1".into());
         }
         "replicasets" => {
             if object.pointer("/spec/selector").is_none() {
@@ -129,6 +137,17 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
         "jobs" if resource.group == "batch" => {
             template(object, "/spec/template");
             let spec = meta::map_at(object, "spec");
+            // Not defaults of the type: the template of a CronJob does without them.
+            for (field, value) in [
+                ("backoffLimit", json!(6)),
+                ("completionMode", json!("NonIndexed")),
+                ("manualSelector", json!(false)),
+                ("parallelism", json!(1)),
+                ("podReplacementPolicy", json!("TerminatingOrFailed")),
+                ("suspend", json!(false)),
+            ] {
+                default(spec, field, || value);
+            }
             if !spec.contains_key("completions") && spec.get("parallelism") == Some(&json!(1)) {
                 spec.insert("completions".into(), json!(1));
             }
@@ -139,6 +158,14 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
             }
         }
         "services" => service(meta::map_at(object, "spec")),
+        "events" => event(meta::as_map(object)),
+        "networkpolicies" => {
+            let spec = meta::map_at(object, "spec");
+            let egress = spec.contains_key("egress");
+            default(spec, "policyTypes", || {
+                if egress { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) }
+            });
+        }
         "rolebindings" | "clusterrolebindings" => {
             for subject in object.get_mut("subjects").and_then(Value::as_array_mut).into_iter().flatten() {
                 let group =
@@ -161,7 +188,11 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
             }
         }
         "persistentvolumeclaims" => default(meta::map_at(object, "status"), "phase", || "Pending".into()),
-        "persistentvolumes" => default(meta::map_at(object, "status"), "phase", || "Pending".into()),
+        "persistentvolumes" => {
+            let status = meta::map_at(object, "status");
+            default(status, "phase", || "Pending".into());
+            default(status, "lastPhaseTransitionTime", || meta::now().into());
+        }
         "customresourcedefinitions" => super::crd::complete(object),
         "secrets" => string_data(object),
         _ => {}
@@ -173,6 +204,20 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
         default(meta::map_at(object, "status"), "phase", || "Pending".into());
         let class = qos_class(&object["spec"]);
         default(meta::map_at(object, "status"), "qosClass", || class.into());
+    }
+}
+
+/// What an event always has, because its Go struct writes it even when it is empty.
+fn event(object: &mut Map<String, Value>) {
+    for (field, empty) in [
+        ("eventTime", Value::Null),
+        ("firstTimestamp", Value::Null),
+        ("lastTimestamp", Value::Null),
+        ("reportingComponent", "".into()),
+        ("reportingInstance", "".into()),
+        ("source", json!({})),
+    ] {
+        default(object, field, || empty);
     }
 }
 
@@ -235,12 +280,20 @@ fn container_defaults(container: &mut Map<String, Value>) {
             default(meta::as_map(grpc), "service", || "".into());
         }
     }
-    if let Some(resources) = container.get_mut("resources").and_then(Value::as_object_mut)
-        && let Some(limits) = resources.get("limits").and_then(Value::as_object).cloned()
-    {
-        let requests = meta::as_map(resources.entry("requests").or_insert(Value::Null));
-        for (name, value) in limits {
-            default(requests, &name, || value);
+}
+
+/// A pod requests what it is limited to, where it says nothing else. A template does not: its pods will.
+fn requests_from_limits(spec: &mut Map<String, Value>) {
+    for list in ["containers", "initContainers"] {
+        for container in spec.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+            let Some(resources) = container.get_mut("resources").and_then(Value::as_object_mut) else {
+                continue;
+            };
+            let Some(limits) = resources.get("limits").and_then(Value::as_object).cloned() else { continue };
+            let requests = meta::as_map(resources.entry("requests").or_insert(Value::Null));
+            for (name, value) in limits {
+                default(requests, &name, || value);
+            }
         }
     }
 }
@@ -332,6 +385,12 @@ pub(crate) fn events_in(resource: &Resource, mut object: Value) -> Value {
 pub(crate) fn events_out(resource: &Resource, mut object: Value) -> Value {
     if resource.group == "events.k8s.io" {
         rename(&mut object, EVENT_FIELDS.iter().map(|(new, old)| (*old, *new)));
+        let map = meta::as_map(&mut object);
+        for field in ["reportingController", "reportingInstance"] {
+            if map.get(field).is_some_and(|found| found == "") {
+                map.remove(field);
+            }
+        }
     }
     object
 }

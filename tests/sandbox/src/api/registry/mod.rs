@@ -9,10 +9,12 @@ pub(crate) mod field_defaults;
 pub(crate) mod lists;
 pub(crate) mod types;
 pub(crate) mod validate;
+mod values;
 
 use super::schema::Schema;
 use super::schema::cel::Rules;
 use serde_json::Value;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -53,6 +55,8 @@ pub(crate) struct Custom {
     pub(crate) definition_uid: String,
     /// The definition is being deleted: nothing can be created any more.
     pub(crate) terminating: bool,
+    /// The schema of the version in which objects are stored, where that is another one.
+    pub(crate) stored: Option<Arc<Schema>>,
     pub(crate) schema_json: Value,
     pub(crate) rules: Rules,
 }
@@ -102,7 +106,7 @@ impl Resource {
     pub(crate) fn subresources(&self) -> Vec<&'static str> {
         let mut list = Vec::new();
         if self.is("", "pods") {
-            list.extend(["eviction", "log"]);
+            list.extend(["binding", "eviction", "log"]);
         }
         if self.is("", "serviceaccounts") {
             list.push("token");
@@ -116,6 +120,9 @@ impl Resource {
         if self.has_status {
             list.push("status");
         }
+        if self.custom.is_some() {
+            list.reverse();
+        }
         list
     }
 
@@ -124,13 +131,28 @@ impl Resource {
         if self.create_only {
             return vec!["create"];
         }
+        if self.custom.is_some() {
+            return vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+        }
         let mut verbs =
             vec!["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
-        if self.is("", "namespaces") || self.is("", "services") {
+        if self.is("", "namespaces") {
             verbs.retain(|v| *v != "deletecollection");
         }
         verbs
     }
+}
+
+/// How a version stands among others: `v2` before `v1`, those before betas, and these before alphas.
+fn priority(version: &str) -> (u8, u32, u32) {
+    let number = |text: &str| text.parse().unwrap_or(0);
+    let rest = version.strip_prefix('v').unwrap_or_default();
+    for (word, rank) in [("beta", 1), ("alpha", 0)] {
+        if let Some((major, minor)) = rest.split_once(word) {
+            return (rank, number(major), number(minor));
+        }
+    }
+    (2, number(rest), 0)
 }
 
 /// A resource's key: group, version, plural.
@@ -143,6 +165,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
+    /// Storages of custom resources.
+    pub(crate) fn custom_storages(&self) -> Vec<String> {
+        self.resources.values().filter(|r| r.custom.is_some()).map(|r| r.storage.clone()).collect()
+    }
+
     /// The built-in resources.
     pub(crate) fn builtin() -> Self {
         let mut registry = Self::default();
@@ -183,6 +210,7 @@ impl Registry {
                 versions.push(version.clone());
             }
         }
+        groups.values_mut().for_each(|versions| versions.sort_by_key(|version| Reverse(priority(version))));
         groups
     }
 

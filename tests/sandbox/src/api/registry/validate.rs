@@ -24,10 +24,6 @@ const SUBDOMAIN_TEXT: &str = "a lowercase RFC 1123 subdomain must consist of low
 const LABEL_TEXT: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', \
     and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for \
     validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const SERVICE_TEXT: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start \
-    with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex \
-    used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
-
 fn is_label(text: &str) -> bool {
     let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     !text.is_empty()
@@ -53,8 +49,10 @@ pub(crate) fn metadata(resource: &Resource, object: &Value) -> Vec<Cause> {
             causes.push(Cause::invalid(at, &value, "may not contain '/'"));
         }
     } else if resource.is("", "services") {
-        if !is_label(name) || !name.starts_with(|c: char| c.is_ascii_lowercase()) {
-            causes.push(Cause::invalid(at, &value, SERVICE_TEXT));
+        if name.contains('.') {
+            causes.push(Cause::invalid(at, &value, "must not contain dots"));
+        } else if !is_label(name) {
+            causes.push(Cause::invalid(at, &value, LABEL_TEXT));
         } else if name.len() > 63 {
             causes.push(Cause::invalid(at, &value, "must be no more than 63 characters"));
         }
@@ -74,7 +72,29 @@ pub(crate) fn metadata(resource: &Resource, object: &Value) -> Vec<Cause> {
     for key in annotations.into_iter().flatten().map(|(k, _)| k) {
         qualified_name(&key.to_lowercase(), key, "metadata.annotations", &mut causes);
     }
+    owners(object, &mut causes);
+    for (index, finalizer) in meta::list(object, "finalizers").into_iter().enumerate() {
+        let value = Value::from(finalizer);
+        qualified_name(finalizer, finalizer, "metadata.finalizers", &mut causes);
+        if !finalizer.contains('/') && !matches!(finalizer, "foregroundDeletion" | "orphan" | "kubernetes") {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            causes.push(Cause::invalid(format!("metadata.finalizers[{index}]"), &value, why));
+        }
+    }
     causes
+}
+
+/// An owner is named by all of its fields.
+fn owners(object: &Value, causes: &mut Vec<Cause>) {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    for (index, owner) in owners.into_iter().flatten().enumerate() {
+        for field in ["apiVersion", "kind", "name", "uid"] {
+            if owner[field].as_str().unwrap_or_default().is_empty() {
+                let at = format!("metadata.ownerReferences[{index}].{field}");
+                causes.push(Cause::required(at, "must not be empty"));
+            }
+        }
+    }
 }
 
 fn labels(labels: Option<&Value>, at: &str, causes: &mut Vec<Cause>) {
@@ -83,16 +103,19 @@ fn labels(labels: Option<&Value>, at: &str, causes: &mut Vec<Cause>) {
         let text = value.as_str().unwrap_or_default();
         if text.len() > 63 {
             causes.push(Cause::invalid(at, value, "must be no more than 63 bytes"));
-        } else if !text.is_empty() && !is_name_part(text) {
-            causes.push(Cause::invalid(
-                at,
-                value,
-                "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', \
-                 and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or \
-                 '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
-            ));
+        } else if let Some(why) = label_value(text) {
+            causes.push(Cause::invalid(at, value, why));
         }
     }
+}
+
+/// What is wrong with the value of a label.
+pub(crate) fn label_value(text: &str) -> Option<&'static str> {
+    (!text.is_empty() && !is_name_part(text)).then_some(
+        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start \
+         and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
+         validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+    )
 }
 
 fn is_name_part(text: &str) -> bool {
@@ -131,26 +154,27 @@ pub(crate) fn object(resource: &Resource, new: &Value, old: Option<&Value>) -> V
             workload(resource, new, old, &mut causes);
         }
         ("batch", "jobs") => {
-            pod_spec(&new["spec"]["template"]["spec"], "spec.template.spec", &mut causes);
-            let restart = &new["spec"]["template"]["spec"]["restartPolicy"];
-            if restart == "Always" {
-                let supported = ["OnFailure".to_owned(), "Never".to_owned()];
-                causes.push(Cause::not_supported("spec.template.spec.restartPolicy", restart, &supported));
+            pod_spec(&new["spec"]["template"]["spec"], "spec.template.spec", &[], &mut causes);
+            if new["spec"]["template"]["spec"]["restartPolicy"] == "Always" {
+                let why = "valid values: \"OnFailure\", \"Never\"";
+                causes.push(Cause::required("spec.template.spec.restartPolicy", why));
             }
             if let Some(old) = old {
-                immutable(new, old, "/spec/template", "spec.template", &mut causes);
-                immutable(new, old, "/spec/selector", "spec.selector", &mut causes);
+                for field in ["template", "selector", "completions", "completionMode"] {
+                    immutable(new, old, &format!("/spec/{field}"), &format!("spec.{field}"), &mut causes);
+                }
             }
         }
         ("", "pods") => pod(new, old, &mut causes),
         ("", "services") => service(new, old, &mut causes),
         ("", "secrets" | "configmaps") => contents(resource, new, old, &mut causes),
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
-            causes.extend(super::crd::faults(new));
+            causes.extend(super::crd::faults(new, old.is_none()));
             if let Some(old) = old {
                 immutable(new, old, "/spec/group", "spec.group", &mut causes);
                 immutable(new, old, "/spec/scope", "spec.scope", &mut causes);
                 immutable(new, old, "/spec/names/kind", "spec.names.kind", &mut causes);
+                immutable(new, old, "/spec/names/plural", "spec.names.plural", &mut causes);
             }
         }
         ("", "persistentvolumeclaims") => claim(new, old, &mut causes),
@@ -158,12 +182,69 @@ pub(crate) fn object(resource: &Resource, new: &Value, old: Option<&Value>) -> V
             if let Some(old) = old
                 && new["roleRef"] != old["roleRef"]
             {
-                causes.push(Cause::invalid("roleRef", &new["roleRef"], "cannot change roleRef"));
+                causes.push(Cause::invalid("roleRef", &new["roleRef"], "field is immutable"));
             }
         }
+        ("discovery.k8s.io", "endpointslices") => {
+            if let Some(old) = old {
+                kept(new, old, "addressType", &mut causes);
+            }
+            let mut names: Vec<&Value> = Vec::new();
+            for (index, port) in new["ports"].as_array().into_iter().flatten().enumerate() {
+                if names.contains(&&port["name"]) {
+                    let text = format!("Duplicate value: {}", port["name"]);
+                    causes.push(Cause::new("FieldValueDuplicate", format!("ports[{index}].name"), text));
+                }
+                names.push(&port["name"]);
+            }
+        }
+        ("storage.k8s.io", "storageclasses") => {
+            if let Some(old) = old {
+                kept(new, old, "provisioner", &mut causes);
+            }
+        }
+        ("scheduling.k8s.io", "priorityclasses") if old.is_some_and(|old| old["value"] != new["value"]) => {
+            causes.push(Cause::forbidden("value", "may not be changed in an update."));
+        }
+        ("policy", "poddisruptionbudgets") => {
+            let spec = &new["spec"];
+            if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
+                causes.push(Cause::invalid(
+                    "spec",
+                    spec,
+                    "minAvailable and maxUnavailable cannot be both set",
+                ));
+            }
+        }
+        ("" | "events.k8s.io", "events") => event(new, &mut causes),
         _ => {}
     }
+    super::values::check(resource, new, &mut causes);
     causes
+}
+
+/// An event belongs to the namespace of what it tells of, and a new one says when it was.
+fn event(new: &Value, causes: &mut Vec<Cause>) {
+    let place = new.pointer("/involvedObject/namespace").and_then(Value::as_str).unwrap_or_default();
+    let own = meta::namespace(new);
+    let elsewhere = if place.is_empty() { own != "default" } else { place != own };
+    if elsewhere {
+        let value = Value::from(place);
+        causes.push(Cause::invalid("involvedObject.namespace", &value, "does not match event.namespace"));
+    }
+    let old_form = ["firstTimestamp", "lastTimestamp", "count"].iter().any(|field| !new[*field].is_null());
+    let component = new["reportingComponent"].as_str().unwrap_or_default();
+    if new["eventTime"].is_null() && !old_form && (!component.is_empty() || new["source"] == json!({})) {
+        causes.push(Cause::required("eventTime", ""));
+    }
+}
+
+/// As [`immutable`], in the words of the kinds whose validation is declared on their types.
+fn kept(new: &Value, old: &Value, field: &str, causes: &mut Vec<Cause>) {
+    if new.get(field) != old.get(field) {
+        let text = "Invalid value: null: field is immutable".to_owned();
+        causes.push(Cause::new("FieldValueInvalid", field, text));
+    }
 }
 
 fn immutable(new: &Value, old: &Value, pointer: &str, at: &str, causes: &mut Vec<Cause>) {
@@ -183,7 +264,8 @@ fn workload(resource: &Resource, new: &Value, old: Option<&Value>, causes: &mut 
     }
     let labels = spec.pointer("/template/metadata/labels").cloned().unwrap_or_else(|| json!({}));
     let wanted = selector.get("matchLabels").and_then(Value::as_object);
-    if wanted.into_iter().flatten().any(|(key, value)| labels.get(key) != Some(value)) {
+    let differs = wanted.into_iter().flatten().any(|(key, value)| labels.get(key) != Some(value));
+    if differs || selector.is_null() {
         causes.push(Cause::invalid(
             "spec.template.metadata.labels",
             &labels,
@@ -193,7 +275,9 @@ fn workload(resource: &Resource, new: &Value, old: Option<&Value>, causes: &mut 
     if let Some(replicas) = spec.get("replicas").and_then(Value::as_i64).filter(|r| *r < 0) {
         causes.push(Cause::invalid("spec.replicas", &json!(replicas), "must be greater than or equal to 0"));
     }
-    pod_spec(&spec["template"]["spec"], "spec.template.spec", causes);
+    let templates = spec.get("volumeClaimTemplates").and_then(Value::as_array).into_iter().flatten();
+    let claims: Vec<&str> = templates.filter_map(|claim| claim.pointer("/metadata/name")?.as_str()).collect();
+    pod_spec(&spec["template"]["spec"], "spec.template.spec", &claims, causes);
     let Some(old) = old else { return };
     if resource.plural == "statefulsets" {
         let frozen = |object: &Value| {
@@ -203,7 +287,11 @@ fn workload(resource: &Resource, new: &Value, old: Option<&Value>, causes: &mut 
             }
             spec
         };
-        if frozen(new) != frozen(old) {
+        let before = causes.len();
+        immutable(new, old, "/spec/serviceName", "spec.serviceName", causes);
+        immutable(new, old, "/spec/podManagementPolicy", "spec.podManagementPolicy", causes);
+        immutable(new, old, "/spec/selector", "spec.selector", causes);
+        if causes.len() == before && frozen(new) != frozen(old) {
             causes.push(Cause::forbidden("spec", STATEFULSET_TEXT));
         }
     } else {
@@ -211,13 +299,19 @@ fn workload(resource: &Resource, new: &Value, old: Option<&Value>, causes: &mut 
     }
 }
 
-fn pod_spec(spec: &Value, at: &str, causes: &mut Vec<Cause>) {
+/// What is wrong with a pod's spec; `claims` are volumes that come from elsewhere.
+fn pod_spec(spec: &Value, at: &str, claims: &[&str], causes: &mut Vec<Cause>) {
     let containers = spec.get("containers").and_then(Value::as_array);
     if containers.is_none_or(Vec::is_empty) {
         causes.push(Cause::required(format!("{at}.containers"), ""));
     }
     let volumes = spec.get("volumes").and_then(Value::as_array);
     let volumes: Vec<&str> = volumes.into_iter().flatten().filter_map(|v| v["name"].as_str()).collect();
+    for (index, volume) in volumes.iter().enumerate().filter(|(index, name)| volumes[..*index].contains(name))
+    {
+        let text = format!("Duplicate value: \"{volume}\"");
+        causes.push(Cause::new("FieldValueDuplicate", format!("{at}.volumes[{index}].name"), text));
+    }
     let mut names: Vec<&str> = Vec::new();
     for list in ["initContainers", "containers"] {
         let found = spec.get(list).and_then(Value::as_array);
@@ -236,10 +330,17 @@ fn pod_spec(spec: &Value, at: &str, causes: &mut Vec<Cause>) {
             if container["image"].as_str().unwrap_or_default().is_empty() {
                 causes.push(Cause::required(format!("{at}.image"), ""));
             }
+            for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+                let found = &container[probe];
+                let handlers = ["exec", "httpGet", "tcpSocket", "grpc"];
+                if found.is_object() && handlers.iter().all(|handler| found[*handler].is_null()) {
+                    causes.push(Cause::required(format!("{at}.{probe}"), "must specify a handler type"));
+                }
+            }
             let mounts = container.get("volumeMounts").and_then(Value::as_array);
             for (index, mount) in mounts.into_iter().flatten().enumerate() {
                 let volume = mount["name"].as_str().unwrap_or_default();
-                if !volumes.contains(&volume) && !is_claim_mount(at.as_str()) {
+                if !volumes.contains(&volume) && !claims.contains(&volume) {
                     let field = format!("{at}.volumeMounts[{index}].name");
                     let text = format!("Not found: \"{volume}\"");
                     causes.push(Cause::new("FieldValueNotFound", field, text));
@@ -249,14 +350,9 @@ fn pod_spec(spec: &Value, at: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// Templates of StatefulSets may mount volumes that their claim templates will add.
-fn is_claim_mount(at: &str) -> bool {
-    at.starts_with("spec.template.")
-}
-
 fn pod(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     let Some(old) = old else {
-        pod_spec(&new["spec"], "spec", causes);
+        pod_spec(&new["spec"], "spec", &[], causes);
         return;
     };
     let frozen = |object: &Value| {
@@ -299,6 +395,7 @@ fn service(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     if ports.is_empty() && !headless && kind != "ExternalName" {
         causes.push(Cause::required("spec.ports", ""));
     }
+    labels(spec.get("selector"), "spec.selector", causes);
     let mut names: Vec<&str> = Vec::new();
     for (index, port) in ports.iter().enumerate() {
         let at = format!("spec.ports[{index}]");
@@ -310,12 +407,13 @@ fn service(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
             causes.push(Cause::new("FieldValueDuplicate", format!("{at}.name"), text));
         }
         names.push(name);
-        if !port["port"].as_i64().is_some_and(|p| (1..=65535).contains(&p)) {
-            causes.push(Cause::invalid(
-                format!("{at}.port"),
-                &port["port"],
-                "must be between 1 and 65535, inclusive",
-            ));
+        for field in ["port", "targetPort"] {
+            let found = &port[field];
+            let named = field == "targetPort" && !found.is_i64();
+            if !named && !found.as_i64().is_some_and(|p| (1..=65535).contains(&p)) {
+                let why = "must be between 1 and 65535, inclusive";
+                causes.push(Cause::invalid(format!("{at}.{field}"), found, why));
+            }
         }
     }
     if let Some(old) = old
@@ -358,7 +456,7 @@ fn contents(resource: &Resource, new: &Value, old: Option<&Value>, causes: &mut 
     // Secrets and binary data are base64 here: three bytes in four.
     let size = if resource.plural == "secrets" { size / 4 * 3 } else { size };
     if size > 1_048_576 {
-        let at = if resource.plural == "secrets" { "data" } else { "" };
+        let at = if resource.plural == "secrets" { "data" } else { "[]" };
         causes.push(Cause::new(
             "FieldValueTooLong",
             at,
@@ -386,8 +484,18 @@ fn claim(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     if spec.get("accessModes").and_then(Value::as_array).is_none_or(Vec::is_empty) {
         causes.push(Cause::required("spec.accessModes", "at least 1 access mode is required"));
     }
-    if spec.pointer("/resources/requests/storage").is_none() {
-        causes.push(Cause::required("spec.resources[storage]", ""));
+    let modes = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"].map(str::to_owned);
+    for mode in spec["accessModes"].as_array().into_iter().flatten() {
+        if !modes.iter().any(|known| mode == known) {
+            causes.push(Cause::not_supported("spec.accessModes", mode, &modes));
+        }
+    }
+    match spec.pointer("/resources/requests/storage") {
+        None => causes.push(Cause::required("spec.resources[storage]", "")),
+        Some(size) if size == "0" || size.as_str().is_some_and(|s| s.starts_with('-')) => {
+            causes.push(Cause::invalid("spec.resources[storage]", size, "must be greater than zero"));
+        }
+        Some(_) => {}
     }
     let Some(old) = old else { return };
     let frozen = |object: &Value| {

@@ -68,64 +68,118 @@ fn prune_at(value: &mut Value, schema: &Schema, root: bool, path: &str, unknown:
 /// The text of the JSON decoder for the first value of a wrong type.
 pub(crate) fn decode(value: &mut Value, schema: &Schema) -> Result<Unknown, String> {
     let mut unknown = Vec::new();
-    decode_at(value, schema, "", &mut unknown)?;
+    decode_at(value, schema, &Place::default(), &mut unknown)?;
     Ok(unknown)
 }
 
-fn wrong(value: &Value, path: &str, wanted: &str) -> String {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    format!("json: cannot unmarshal {found} into Go struct field {path} of type {wanted}")
+/// Where a value is, as the decoder of the server's Go structs names it.
+#[derive(Clone, Default)]
+struct Place {
+    /// The path with indexes, for what is unknown.
+    path: String,
+    /// The path without them.
+    fields: String,
+    /// The struct that has the field.
+    owner: String,
 }
 
-fn decode_at(value: &mut Value, schema: &Schema, path: &str, unknown: &mut Unknown) -> Result<(), String> {
+impl Place {
+    fn field(&self, schema: &Schema, name: &str) -> Self {
+        let named = schema.name();
+        let owner = if named.is_empty() { self.owner.clone() } else { named.to_owned() };
+        Self { path: join(&self.path, name), fields: join(&self.fields, name), owner }
+    }
+
+    fn item(&self, index: usize) -> Self {
+        Self { path: format!("{}[{index}]", self.path), ..self.clone() }
+    }
+}
+
+fn wrong(value: &Value, place: &Place, wanted: &str) -> String {
+    let found = match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) => "bool".to_owned(),
+        Value::Number(number) if wanted.starts_with("int") => format!("number {number}"),
+        Value::Number(_) => "number".to_owned(),
+        Value::String(_) => "string".to_owned(),
+        Value::Array(_) => "array".to_owned(),
+        Value::Object(_) => "object".to_owned(),
+    };
+    let field = if place.owner.is_empty() {
+        place.fields.clone()
+    } else {
+        format!("{}.{}", place.owner, place.fields)
+    };
+    format!("json: cannot unmarshal {found} into Go struct field {field} of type {wanted}")
+}
+
+/// The Go type of the values of a list or map.
+fn go_type(schema: &Schema) -> String {
+    match schema.resolve().kind {
+        Kind::String => "string".to_owned(),
+        Kind::Quantity => "resource.Quantity".to_owned(),
+        _ if !schema.name().is_empty() => format!("v1.{}", schema.name()),
+        _ => "interface {}".to_owned(),
+    }
+}
+
+fn decode_at(value: &mut Value, schema: &Schema, place: &Place, unknown: &mut Unknown) -> Result<(), String> {
+    let named = schema;
     let schema = schema.resolve();
     match schema.kind {
         Kind::Any => Ok(()),
         Kind::Object => match value {
-            Value::Object(map) => decode_map(map, schema, path, unknown),
-            other => Err(wrong(other, path, "map[string]interface {}")),
+            Value::Object(map) => decode_map(map, named, place, unknown),
+            other => {
+                let of = schema.additional.as_ref().map(|values| format!("map[string]{}", go_type(values)));
+                Err(wrong(other, place, &of.unwrap_or_else(|| go_type(named))))
+            }
         },
         Kind::Array => match value {
             Value::Array(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
-                    decode_at(item, schema.item(), &format!("{path}[{index}]"), unknown)?;
+                    decode_at(
+                        item,
+                        schema.items.as_deref().unwrap_or(Schema::any()),
+                        &place.item(index),
+                        unknown,
+                    )?;
                 }
                 Ok(())
             }
-            other => Err(wrong(other, path, "[]interface {}")),
+            other => {
+                let of = go_type(schema.items.as_deref().unwrap_or(Schema::any()));
+                Err(wrong(other, place, &format!("[]{of}")))
+            }
         },
-        Kind::String if !value.is_string() => Err(wrong(value, path, "string")),
-        Kind::Boolean if !value.is_boolean() => Err(wrong(value, path, "bool")),
+        Kind::String if !value.is_string() => Err(wrong(value, place, "string")),
+        Kind::Boolean if !value.is_boolean() => Err(wrong(value, place, "bool")),
         Kind::Integer if !(value.is_i64() || value.is_u64()) => {
             let wanted = schema.bounds.format.clone().unwrap_or_else(|| "int64".to_owned());
-            Err(wrong(value, path, &wanted))
+            Err(wrong(value, place, &wanted))
         }
-        Kind::Number if !value.is_number() => Err(wrong(value, path, "float64")),
+        Kind::Number if !value.is_number() => Err(wrong(value, place, "float64")),
         Kind::IntOrString if !(value.is_string() || value.is_i64()) => {
-            Err(wrong(value, path, "intstr.IntOrString"))
+            Err(wrong(value, place, "intstr.IntOrString"))
         }
         Kind::Quantity => {
             let text = match value {
                 Value::Number(number) => number.to_string(),
                 Value::String(text) => text.clone(),
-                other => return Err(wrong(other, path, "resource.Quantity")),
+                other => return Err(wrong(other, place, "resource.Quantity")),
             };
             let found = quantity::canonical(&text).ok_or_else(|| QUANTITY_TEXT.to_owned())?;
             *value = Value::String(found);
             Ok(())
         }
         Kind::Time | Kind::MicroTime => {
-            let Value::String(text) = &value else { return Err(wrong(value, path, "string")) };
+            let Value::String(text) = &value else { return Err(wrong(value, place, "string")) };
+            let micro = schema.kind == Kind::MicroTime;
             let time: jiff::Timestamp =
                 text.parse().map_err(|_| format!("parsing time {text:?}: write RFC 3339"))?;
-            let micro = schema.kind == Kind::MicroTime;
+            if micro {
+                microseconds(text)?;
+            }
             let form = if micro { "%Y-%m-%dT%H:%M:%S%.6fZ" } else { "%Y-%m-%dT%H:%M:%SZ" };
             *value = Value::String(time.strftime(form).to_string());
             Ok(())
@@ -134,12 +188,29 @@ fn decode_at(value: &mut Value, schema: &Schema, path: &str, unknown: &mut Unkno
     }
 }
 
+/// Times in microseconds are read with six digits, no more and no less.
+fn microseconds(text: &str) -> Result<(), String> {
+    let fraction = text.split_once('.').map(|(_, rest)| rest).unwrap_or_default();
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 6 {
+        return Ok(());
+    }
+    let (rest, wanted) = match fraction.get(6..) {
+        Some(rest) if digits > 6 => (rest, "Z07:00"),
+        _ => (fraction, ".000000"),
+    };
+    Err(format!(
+        "parsing time {text:?} as \"2006-01-02T15:04:05.000000Z07:00\": cannot parse {rest:?} as {wanted:?}"
+    ))
+}
+
 fn decode_map(
     map: &mut Map<String, Value>,
-    schema: &Schema,
-    path: &str,
+    named: &Schema,
+    place: &Place,
     unknown: &mut Unknown,
 ) -> Result<(), String> {
+    let schema = named.resolve();
     map.retain(|name, value| {
         if value.is_null() {
             return false;
@@ -148,12 +219,12 @@ fn decode_map(
             || schema.additional.is_some()
             || schema.properties.is_empty();
         if !known {
-            unknown.push(join(path, name));
+            unknown.push(join(&place.path, name));
         }
         known
     });
     for (name, child) in map.iter_mut() {
-        decode_at(child, schema.child(name), &join(path, name), unknown)?;
+        decode_at(child, schema.declared(name), &place.field(named, name), unknown)?;
     }
     // `omitempty`: an empty list or map is the same as none, unless the type must have it.
     map.retain(|name, value| match value {

@@ -22,6 +22,11 @@ pub(crate) fn apply(value: &mut Value, schema: &Schema) {
                     map.insert(name.clone(), default.clone());
                 }
             }
+            // A null that a field cannot be and that has no default is as if it were not there.
+            map.retain(|name, value| {
+                !value.is_null()
+                    || schema.field(name).is_none_or(|declared| declared.nullable || declared.untyped())
+            });
             for (name, child) in map.iter_mut() {
                 if let Some(declared) = schema.field(name) {
                     apply(child, declared);

@@ -120,6 +120,17 @@ impl Schema {
         self.field(name).or_else(|| self.additional.as_deref().map(Schema::resolve)).unwrap_or(Self::any())
     }
 
+    /// As [`Schema::child`], with the name of its definition.
+    pub(crate) fn declared(&self, name: &str) -> &Schema {
+        let found = self.properties.get(name).or(self.additional.as_ref());
+        found.map_or(Self::any(), |schema| schema.as_ref())
+    }
+
+    /// Name of the Go struct that this node stands for, or nothing.
+    pub(crate) fn name(&self) -> &str {
+        self.reference.as_deref().and_then(|name| name.rsplit('.').next()).unwrap_or_default()
+    }
+
     /// Type of a list's items.
     pub(crate) fn item(&self) -> &Schema {
         self.items.as_deref().map_or(Self::any(), Schema::resolve)

@@ -5,7 +5,8 @@
 enum Form {
     Binary,
     Decimal,
-    Exponent,
+    /// With the letter it was written with.
+    Exponent(char),
 }
 
 const BINARY: &[&str] = &["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
@@ -59,9 +60,10 @@ fn suffix_of(suffix: &str) -> Option<(Form, i32, i128)> {
     if let Some(index) = BINARY.iter().position(|s| *s == suffix) {
         return Some((Form::Binary, 0, 1024_i128.checked_pow(u32::try_from(index).ok()?)?));
     }
+    let letter = suffix.chars().next()?;
     let exponent = suffix.strip_prefix(['e', 'E'])?;
     let exponent: i32 = exponent.parse().ok().filter(|e| (-18..=18).contains(e))?;
-    Some((Form::Exponent, exponent, 1))
+    Some((Form::Exponent(letter), exponent, 1))
 }
 
 fn show(nano: i128, form: Form) -> String {
@@ -82,8 +84,8 @@ fn show(nano: i128, form: Form) -> String {
     if value == 0 {
         power = 0;
     }
-    if form == Form::Exponent {
-        return if power == 0 { value.to_string() } else { format!("{value}e{power}") };
+    if let Form::Exponent(letter) = form {
+        return if power == 0 { value.to_string() } else { format!("{value}{letter}{power}") };
     }
     let suffix = DECIMAL.iter().find(|(_, p)| *p == power).map_or("", |(s, _)| s);
     format!("{value}{suffix}")

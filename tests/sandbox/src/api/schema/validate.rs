@@ -69,7 +69,7 @@ fn check_at(value: &Value, schema: &Schema, path: &str, causes: &mut Vec<Cause>)
                 wanted(schema.kind)
             ),
         ));
-        one_of_the_listed(value, &schema.bounds, path, causes);
+        enumeration(value, &schema.bounds, path, causes);
         return;
     }
     bounds(value, &schema.bounds, path, causes);
@@ -123,7 +123,7 @@ fn duplicates(items: &[Value], schema: &Schema, path: &str, causes: &mut Vec<Cau
     }
 }
 
-fn one_of_the_listed(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
+fn enumeration(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
     if !bounds.enumeration.is_empty() && !bounds.enumeration.contains(value) {
         let supported: Vec<String> = bounds
             .enumeration
@@ -135,7 +135,7 @@ fn one_of_the_listed(value: &Value, bounds: &Bounds, path: &str, causes: &mut Ve
 }
 
 fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
-    one_of_the_listed(value, bounds, path, causes);
+    enumeration(value, bounds, path, causes);
     let mut invalid = |why: String| causes.push(Cause::invalid(path, value, format!("{path} in body {why}")));
     match value {
         Value::String(text) => {
@@ -151,7 +151,6 @@ fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
             }
             if let Some(min) = bounds.min_length.filter(|min| length < *min) {
                 invalid(format!("should be at least {min} chars long"));
-                return;
             }
             if let Some((pattern, Some(regex))) = &bounds.pattern
                 && !regex.is_match(text)
@@ -159,7 +158,9 @@ fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
                 invalid(format!("should match '{pattern}'"));
             }
             if let Some(format) = bounds.format.as_deref().filter(|f| !has_format(text, f)) {
-                invalid(format!("must be of type {format}: \"{text}\""));
+                let why =
+                    format!("Invalid value: \"{text}\": {path} in body must be of type {format}: \"{text}\"");
+                causes.push(Cause::new("FieldValueTypeInvalid", path, why));
             }
         }
         Value::Number(number) => {
@@ -190,7 +191,6 @@ fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
             }
             if let Some(min) = bounds.min_items.filter(|min| count < *min) {
                 let why = format!("{path} in body should have at least {min} items");
-                // The server shows how many there are.
                 causes.push(Cause::invalid(path, &count.into(), why));
                 return;
             }
@@ -205,7 +205,8 @@ fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
                 return;
             }
             if let Some(min) = bounds.min_properties.filter(|min| count < *min) {
-                invalid(format!("should have at least {min} properties"));
+                let why = format!("{path} in body should have at least {min} properties");
+                causes.push(Cause::invalid(path, &count.into(), why));
             }
         }
         _ => {}
