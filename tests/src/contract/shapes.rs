@@ -105,8 +105,8 @@ pub fn kept() -> BTreeMap<String, BTreeSet<Shape>> {
 pub fn keep(all: &BTreeMap<String, BTreeSet<Shape>>) {
     let mut text = "\
 # The requests of the clients that a stack lives with, by client: verb and path, names of the query's
-# parameters | format of the body | formats of the answer. Written by UPDATE_GOLDEN=1 cargo test --workspace
-# --test requests; every one is sent by a case of the contract.
+# parameters | format of the body | formats of the answer. UPDATE_GOLDEN=1 cargo test --workspace --test e2e
+# requests adds to it; every one is sent by a case of the contract.
 "
     .to_owned();
     for (client, shapes) in all {

@@ -113,6 +113,10 @@ async fn the_kept_list_has_every_request_that_clients_send() {
     world.stop().await;
     if updating() {
         assert!(has_kubectl, "the list has kubectl's requests too: put kubectl on the PATH");
+        // What is sent differs with the course of events, so the list only grows; lines are taken out by hand.
+        for (client, shapes) in kept() {
+            found.entry(client).or_default().extend(shapes);
+        }
         keep(&found);
         return;
     }

@@ -63,6 +63,12 @@ async fn what_is_made_of_each_golden_stack_is_taken() {
     // The operator runs beside the cluster, with the rights of its account in it.
     install.retain(|object| object.types.as_ref().is_none_or(|types| types.kind != "Deployment"));
     manifests::apply(&client, &install).await.unwrap();
+    // The classes that stacks name are the cluster's own.
+    for class in ["important", "low"] {
+        let class = json!({ "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+                            "metadata": { "name": class }, "value": 1 });
+        manifests::apply(&client, &[serde_json::from_value(class).unwrap()]).await.unwrap();
+    }
     let stacks = stacks();
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for stack in &stacks {

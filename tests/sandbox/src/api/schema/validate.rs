@@ -151,6 +151,7 @@ fn bounds(value: &Value, bounds: &Bounds, path: &str, causes: &mut Vec<Cause>) {
             }
             if let Some(min) = bounds.min_length.filter(|min| length < *min) {
                 invalid(format!("should be at least {min} chars long"));
+                return;
             }
             if let Some((pattern, Some(regex))) = &bounds.pattern
                 && !regex.is_match(text)
