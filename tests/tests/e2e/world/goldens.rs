@@ -110,7 +110,16 @@ async fn what_is_made_of_each_golden_stack_is_taken() {
             found.push((set.namespace(), set.name_any(), pods(set.spec.replicas, &status)));
         }
         let lacking: Vec<_> = found.iter().filter(|(_, _, (wanted, made))| wanted != made).collect();
-        if found.len() >= stacks.len() && lacking.is_empty() { Ok(()) } else { Err(format!("{lacking:?}")) }
+        let missing: Vec<_> = stacks
+            .iter()
+            .map(ResourceExt::namespace)
+            .filter(|namespace| found.iter().all(|(of, ..)| of != namespace))
+            .collect();
+        if missing.is_empty() && lacking.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("without workloads: {missing:?}; without their pods: {lacking:?}"))
+        }
     })
     .await;
     let user = format!("system:serviceaccount:{HOME}:obstack");
