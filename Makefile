@@ -46,9 +46,9 @@ e2e-control-plane: parts control-plane ## run those of whole clusters on a real 
 	@scripts/e2e control-plane
 
 .PHONY: soak
-soak: parts build ## watch a stack at rest for 10 minutes: no write may happen
-	@eval "$$(scripts/parts --env)"
-	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-600} cargo test --workspace --test e2e -- at_rest --nocapture
+soak: parts control-plane build ## watch stacks at rest, 10 minutes on the sandbox and 30 on a real control plane: no write may happen
+	@OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-600} scripts/e2e sandbox world::at_rest --nocapture
+	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-1800} scripts/e2e control-plane world::at_rest --nocapture
 
 .PHONY: generate
 generate: ## write the generated files anew: CRDs, docs/cli.md and golden files
