@@ -64,8 +64,8 @@ impl Cluster {
         })
     }
 
-    /// None too where classes cannot be listed: an install without cluster-wide rights, which does not ask for
-    /// what it is not given, works with the default class without knowing its name.
+    /// None too where classes cannot be listed: an install without cluster-wide rights, which does not ask
+    /// for what it is not given, works with the default class without knowing its name.
     async fn default_storage_class(&self) -> Result<Option<String>, RequestError> {
         if self.scope != Scope::Cluster {
             return Ok(None);
