@@ -1,6 +1,7 @@
 //! The cluster that a test of a whole stack runs on: the sandbox, or a real control plane that the sandbox's
 //! node has joined. Everything that such a test asks beside the API goes through here.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use obstack_sandbox::manifests;
 use obstack_sandbox::ranges::{Network, Ranges};
 use tempfile::TempDir;
 
-use crate::control_plane::{AuditEvent, ControlPlane, Options, Stage};
+use crate::control_plane::{AuditEvent, ControlPlane, Options};
 
 /// Chooses the server: `sandbox` (also where it is not set) or `control-plane`.
 pub const CHOICE: &str = "OBSTACK_TEST_SERVER";
@@ -139,9 +140,10 @@ impl Server {
             }
             Kind::ControlPlane(real) => {
                 let (events, _) = real.plane.audit_since(mark.0).expect("an audit log");
-                // A watch is told twice: at its begin and at its end.
-                let ended = |event: &AuditEvent| event.stage != Stage::ResponseStarted;
-                events.into_iter().filter(ended).map(answered).collect()
+                // A watch is told twice: at its begin, which counts as on the sandbox, and at its end.
+                let mut told = BTreeSet::new();
+                let is_new = |event: &AuditEvent| told.insert(event.id.clone());
+                events.into_iter().filter(is_new).map(answered).collect()
             }
         }
     }

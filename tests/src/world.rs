@@ -20,7 +20,7 @@ use crate::wait::until;
 /// Namespace of every stack of the tests.
 pub const NAMESPACE: &str = "monitoring";
 /// Namespace of the operator.
-const HOME: &str = "obstack-system";
+pub const HOME: &str = "obstack-system";
 /// How long the operator may take to start.
 const START: Duration = Duration::from_secs(60);
 /// What holds what the operator owns, as group, version and kind; neither volumes nor records.
@@ -46,6 +46,20 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
+/// The API types and a manifest of the operator.
+fn manifests_of(file: &str) -> Vec<DynamicObject> {
+    manifests::load(&[repository("crds"), repository(file)]).expect("readable manifests")
+}
+
+/// The arguments of the operator in its manifest.
+fn arguments(install: &mut [DynamicObject]) -> &mut Vec<Value> {
+    let kind = |object: &DynamicObject| object.types.as_ref().map(|types| types.kind.clone());
+    let deployment = install.iter_mut().find(|object| kind(object).as_deref() == Some("Deployment"));
+    let deployment = deployment.expect("the operator has a Deployment");
+    let own = deployment.data["spec"]["template"]["spec"]["containers"][0]["args"].as_array_mut();
+    own.expect("the operator has arguments")
+}
+
 /// A cluster with the operator in it. End it with [`World::stop`].
 pub struct World {
     server: Server,
@@ -66,17 +80,44 @@ impl World {
     /// # Panics
     /// As [`World::start`].
     pub async fn start_with(args: &[&str]) -> Self {
+        let mut install = manifests_of("deploy/install.yaml");
+        arguments(&mut install).extend(args.iter().map(|arg| json!(arg)));
+        Self::start_from(install).await
+    }
+
+    /// A cluster with the operator for some namespaces in it, installed as the head of
+    /// `deploy/install-namespaced.yaml` says: whatever it has for `monitoring` is repeated for the others.
+    ///
+    /// # Panics
+    /// As [`World::start`].
+    pub async fn start_for(others: &[&str]) -> Self {
+        let mut install = manifests_of("deploy/install-namespaced.yaml");
+        for other in others {
+            let mut more: Vec<DynamicObject> = install.clone();
+            more.retain(|object| {
+                object.namespace().as_deref() == Some(NAMESPACE) || object.name_any() == NAMESPACE
+            });
+            for object in &mut more {
+                match object.metadata.namespace {
+                    Some(_) => object.metadata.namespace = Some((*other).to_owned()),
+                    None => object.metadata.name = Some((*other).to_owned()),
+                }
+            }
+            // The namespaces come before what is in them.
+            more.append(&mut install);
+            install = more;
+        }
+        let args = arguments(&mut install);
+        args.retain(|arg| !arg.as_str().is_some_and(|arg| arg.starts_with("--watch-namespaces")));
+        let watched: Vec<&str> = [NAMESPACE].iter().chain(others).copied().collect();
+        args.push(json!(format!("--watch-namespaces={}", watched.join(","))));
+        Self::start_from(install).await
+    }
+
+    async fn start_from(install: Vec<DynamicObject>) -> Self {
         let server = Server::start().await;
         let client = server.client();
         let world = Self { server, client };
-        let mut install = manifests::load(&[repository("crds"), repository("deploy/install.yaml")])
-            .expect("readable manifests");
-        for object in
-            install.iter_mut().filter(|object| object.types.as_ref().is_some_and(|t| t.kind == "Deployment"))
-        {
-            let own = object.data["spec"]["template"]["spec"]["containers"][0]["args"].as_array_mut();
-            own.expect("the operator has arguments").extend(args.iter().map(|arg| json!(arg)));
-        }
         manifests::apply(&world.client, &install).await.expect("the install manifest is accepted");
         world.restricted_namespace(NAMESPACE).await;
         let deployments: Api<Deployment> = Api::namespaced(world.client(), HOME);
@@ -114,7 +155,7 @@ impl World {
     ///
     /// # Panics
     /// When the server refuses.
-    async fn restricted_namespace(&self, name: &str) {
+    pub async fn restricted_namespace(&self, name: &str) {
         let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
         self.apply(&namespace).await;
         let namespaces: Api<Namespace> = Api::all(self.client());

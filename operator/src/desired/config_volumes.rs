@@ -55,7 +55,7 @@ fn build_slot(stack: &StackId, role: Role, slot: Slot) -> Volume {
         project(pointer_secret_name(stack, role, which), POINTER_KEY, file.to_owned())
     });
     let parts = (0..MAX_PARTS)
-        .map(|index| project(part_secret(stack, role, false, slot, index), PART_KEY, part_file(index)));
+        .map(|index| project(part_secret(stack, role, slot, index), PART_KEY, part_file(index)));
     Volume {
         name: slot_volume(slot),
         projected: Some(ProjectedVolumeSource {

@@ -33,7 +33,6 @@ pub(super) fn build(
 ) -> Result<(), DesiredError> {
     let stack = &valid.id;
     list.add(ROLE, &build_service_account(stack, ROLE))?;
-    rbac::add_reloader(stack, ROLE, list)?;
     rbac::add_discovery(valid, context.operator_namespace.as_deref(), list)?;
     add_configuration(stack, ROLE, configs, list)?;
     list.add(ROLE, &build_service(stack, ROLE, valid.metrics_replicas() > 1))?;

@@ -11,33 +11,12 @@ use super::DesiredError;
 use super::object::List;
 use super::service::metadata;
 use crate::names::{LABEL_STACK_NAMESPACE, Role, StackId};
-use crate::running::{MAX_PARTS, Slot, Which, part_secret, pointer_secret_name};
 use crate::scrape::discovered_namespaces;
 use crate::validate::Valid;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
-const READ: [&str; 3] = ["get", "list", "watch"];
-
-/// The reloader of a role reads exactly the Secrets that can carry its configuration.
-pub(super) fn add_reloader(stack: &StackId, role: Role, list: &mut List) -> Result<(), DesiredError> {
-    let name = stack.child_with(role, "reloader");
-    let pointers = Which::ALL.map(|which| pointer_secret_name(stack, role, which));
-    let parts = [false, true].into_iter().flat_map(|live| {
-        Slot::ALL.into_iter().flat_map(move |slot| {
-            (0..MAX_PARTS).map(move |index| part_secret(stack, role, live, slot, index))
-        })
-    });
-    let rule = PolicyRule {
-        api_groups: Some(vec![String::new()]),
-        resources: Some(vec!["secrets".into()]),
-        resource_names: Some(pointers.into_iter().chain(parts).collect()),
-        verbs: strings(&READ),
-        ..Default::default()
-    };
-    let meta = metadata(stack, role, name.clone());
-    list.add(role, &RbacRole { metadata: meta.clone(), rules: Some(vec![rule]) })?;
-    list.add(role, &build_binding(stack, role, meta, "Role", &name))
-}
+/// Prometheus keeps lists up to date and never asks for one object.
+const FOLLOW: [&str; 2] = ["list", "watch"];
 
 /// The metrics store finds targets in the stack's own namespace, in those that are asked for, and in the
 /// operator's. In all of them at once, where all are asked for.
@@ -49,7 +28,7 @@ pub(super) fn add_discovery(
     let stack = &valid.id;
     let role = Role::Metrics;
     let own = metadata(stack, role, stack.child_with(role, "discovery"));
-    add_role(stack, own, list)?;
+    add_role(stack, own, discovery_rules(), list)?;
     let Some(mut namespaces) = discovered_namespaces(valid) else {
         let meta = foreign(stack, None);
         let name = stack.foreign(role);
@@ -66,18 +45,28 @@ pub(super) fn add_discovery(
             },
         );
     };
-    namespaces.extend(operator_namespace.map(str::to_owned));
+    namespaces.insert(stack.namespace.clone());
+    // The operator is found by its pods alone, unless all targets of its namespace are asked for.
+    if let Some(namespace) = operator_namespace.filter(|namespace| !namespaces.contains(*namespace)) {
+        add_role(stack, foreign(stack, Some(namespace)), vec![rule("", &["pods"])], list)?;
+    }
     namespaces.remove(&stack.namespace);
     add_foreign(stack, &namespaces, list)
 }
 
 fn add_foreign(stack: &StackId, namespaces: &BTreeSet<String>, list: &mut List) -> Result<(), DesiredError> {
-    namespaces.iter().try_for_each(|namespace| add_role(stack, foreign(stack, Some(namespace)), list))
+    let add = |namespace: &String| add_role(stack, foreign(stack, Some(namespace)), discovery_rules(), list);
+    namespaces.iter().try_for_each(add)
 }
 
-fn add_role(stack: &StackId, meta: ObjectMeta, list: &mut List) -> Result<(), DesiredError> {
+fn add_role(
+    stack: &StackId,
+    meta: ObjectMeta,
+    rules: Vec<PolicyRule>,
+    list: &mut List,
+) -> Result<(), DesiredError> {
     let name = meta.name.clone().unwrap_or_default();
-    list.add(Role::Metrics, &RbacRole { metadata: meta.clone(), rules: Some(discovery_rules()) })?;
+    list.add(Role::Metrics, &RbacRole { metadata: meta.clone(), rules: Some(rules) })?;
     list.add(Role::Metrics, &build_binding(stack, Role::Metrics, meta, "Role", &name))
 }
 
@@ -95,13 +84,16 @@ fn foreign(stack: &StackId, namespace: Option<&str>) -> ObjectMeta {
 
 /// What Prometheus' discovery of endpoint slices and pods reads.
 fn discovery_rules() -> Vec<PolicyRule> {
-    let rule = |group: &str, resources: &[&str]| PolicyRule {
+    vec![rule("", &["pods", "services"]), rule("discovery.k8s.io", &["endpointslices"])]
+}
+
+fn rule(group: &str, resources: &[&str]) -> PolicyRule {
+    PolicyRule {
         api_groups: Some(vec![group.to_owned()]),
         resources: Some(strings(resources)),
-        verbs: strings(&READ),
+        verbs: strings(&FOLLOW),
         ..Default::default()
-    };
-    vec![rule("", &["pods", "services"]), rule("discovery.k8s.io", &["endpointslices"])]
+    }
 }
 
 fn build_binding(stack: &StackId, role: Role, metadata: ObjectMeta, kind: &str, name: &str) -> RoleBinding {

@@ -8,6 +8,7 @@ use kube::api::{Api, ListParams, ResourceExt};
 use kube::{Client, Error};
 use tokio::sync::Mutex;
 
+use super::stores::Scope;
 use super::{ClusterFacts, Fact};
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
 
@@ -21,6 +22,7 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    scope: Scope,
     cached: Arc<Mutex<Option<Cached>>>,
 }
 
@@ -31,8 +33,8 @@ struct Cached {
 
 impl Cluster {
     /// A reader with nothing read yet.
-    pub fn new(client: Client) -> Self {
-        Self { client, cached: Arc::default() }
+    pub fn new(client: Client, scope: Scope) -> Self {
+        Self { client, scope, cached: Arc::default() }
     }
 
     /// What the cluster can do. What was known stays known where a later read fails.
@@ -62,9 +64,12 @@ impl Cluster {
         })
     }
 
-    /// None too where the rights to list classes are missing: an install without cluster-wide rights works
-    /// with the default class without knowing its name.
+    /// None too where classes cannot be listed: an install without cluster-wide rights, which does not ask
+    /// for what it is not given, works with the default class without knowing its name.
     async fn default_storage_class(&self) -> Result<Option<String>, RequestError> {
+        if self.scope != Scope::Cluster {
+            return Ok(None);
+        }
         let api: Api<StorageClass> = Api::all(self.client.clone());
         let params = ListParams::default();
         let classes = match within(READ_TIMEOUT, api.list(&params)).await {

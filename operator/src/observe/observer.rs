@@ -12,7 +12,7 @@ use obstack_crds::workload::SecretKey;
 
 use super::cluster::Cluster;
 use super::engines::Engines;
-use super::stores::Stores;
+use super::stores::{Scope, Stores};
 use super::{EngineFact, Fact, Facts, Refusal, secrets};
 use crate::endpoint::{Endpoint, RELOADER_PORT};
 use crate::names::{LABEL_ROLE, LABEL_STACK, LABEL_STACK_UID, Role, StackId};
@@ -29,8 +29,8 @@ pub struct Observer {
 
 impl Observer {
     /// An observer over these stores.
-    pub fn new(client: Client, stores: Stores, engines: Engines) -> Self {
-        Self { cluster: Cluster::new(client.clone()), client, stores, engines }
+    pub fn new(client: Client, scope: Scope, stores: Stores, engines: Engines) -> Self {
+        Self { cluster: Cluster::new(client.clone(), scope), client, stores, engines }
     }
 
     /// Everything that one reconcile of a stack needs to know. What cannot be read is Unavailable.

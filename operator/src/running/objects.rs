@@ -21,11 +21,9 @@ pub fn part_file(index: usize) -> String {
     format!("part-{index}.json.gz")
 }
 
-/// Name of the Secret of a part: `main-metrics-a-3`; with `live`, of a slot that is read over the API only:
-/// `main-metrics-live-a-3`.
-pub fn part_secret(stack: &StackId, role: Role, live: bool, slot: Slot, index: usize) -> String {
-    let live = if live { "live-" } else { "" };
-    stack.child_with(role, &format!("{live}{}-{index}", slot.as_str()))
+/// Name of the Secret of a part: `main-metrics-a-3`.
+pub fn part_secret(stack: &StackId, role: Role, slot: Slot, index: usize) -> String {
+    stack.child_with(role, &format!("{}-{index}", slot.as_str()))
 }
 
 /// Name of the Secret of a pointer: `main-metrics-candidate`.
@@ -36,7 +34,7 @@ pub fn pointer_secret_name(stack: &StackId, role: Role, which: Which) -> String 
 /// The Secrets of a generation's parts in a slot.
 pub fn secrets(stack: &StackId, role: Role, slot: Slot, generation: &Generation) -> Vec<Secret> {
     let secret = |part: &super::Part| {
-        opaque(stack, role, part_secret(stack, role, false, slot, part.index), PART_KEY, part.gzip.clone())
+        opaque(stack, role, part_secret(stack, role, slot, part.index), PART_KEY, part.gzip.clone())
     };
     generation.parts.iter().map(secret).collect()
 }
@@ -49,7 +47,7 @@ pub fn pointer_secret(
     slot: Slot,
     generation: &Generation,
 ) -> Result<Secret, PackError> {
-    let pointer = Pointer::to(generation, slot, |index| part_secret(stack, role, false, slot, index));
+    let pointer = Pointer::to(generation, slot, |index| part_secret(stack, role, slot, index));
     let json = serde_json::to_vec(&pointer).map_err(|e| PackError::Encoding(e.to_string()))?;
     Ok(opaque(stack, role, pointer_secret_name(stack, role, which), POINTER_KEY, json))
 }

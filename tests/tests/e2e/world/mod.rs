@@ -9,5 +9,6 @@ mod goldens;
 mod quickstart;
 mod refusal;
 mod refusals;
+mod rights;
 mod upgrade;
 mod volumes;
