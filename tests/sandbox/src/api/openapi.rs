@@ -6,11 +6,13 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 /// What the fields of every custom resource are described with.
-const API_VERSION: &str = "APIVersion defines the versioned schema of this representation of an object. Servers \
-    should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: \
+const API_VERSION: &str = "APIVersion defines the versioned schema of this representation of an object. \
+    Servers should convert recognized schemas to the latest internal value, and may reject unrecognized \
+    values. More info: \
     https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources";
-const KIND: &str = "Kind is a string value representing the REST resource this object represents. Servers may infer \
-    this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: \
+const KIND: &str = "Kind is a string value representing the REST resource this object represents. \
+    Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. \
+    More info: \
     https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
 const METADATA: &str = "Standard object's metadata. More info: \
     https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";

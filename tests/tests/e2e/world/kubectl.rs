@@ -1,5 +1,5 @@
-//! What a person reads at the terminal: a table of kubectl commands, run with the machine's kubectl and with a
-//! current one, each in a namespace of its own. `kubectl.txt` has what they print, from a real API server; on
+//! What a person reads at the terminal: a table of kubectl commands, run with the machine's kubectl and with
+//! a current one, each in a namespace of its own. `kubectl.txt` has what they print, from a real API server; on
 //! the sandbox they print the same, what [`table::LISTED`] names aside.
 
 use std::collections::{BTreeMap, BTreeSet};
