@@ -58,6 +58,10 @@ pub(crate) fn list<'a>(object: &'a Value, field: &str) -> Vec<&'a str> {
     items.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
+pub(crate) fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+    object.get("metadata")?.get("annotations")?.get(name)?.as_str()
+}
+
 pub(crate) fn has_finalizer(object: &Value, finalizer: &str) -> bool {
     list(object, "finalizers").contains(&finalizer)
 }

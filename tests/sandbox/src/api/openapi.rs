@@ -5,6 +5,18 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
+/// What the fields of every custom resource are described with.
+const API_VERSION: &str = "APIVersion defines the versioned schema of this representation of an object. \
+    Servers should convert recognized schemas to the latest internal value, and may reject unrecognized \
+    values. More info: \
+    https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources";
+const KIND: &str = "Kind is a string value representing the REST resource this object represents. \
+    Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. \
+    More info: \
+    https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
+const METADATA: &str = "Standard object's metadata. More info: \
+    https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+
 /// The index at `/openapi/v3`.
 pub(crate) fn index(registry: &Registry) -> Value {
     let mut paths = Map::new();
@@ -43,6 +55,12 @@ pub(crate) fn document(registry: &Registry, group: &str, version: &str) -> Value
                 types::json_definitions().get(&name).cloned().unwrap_or_else(|| json!({"type": "object"}))
             }
         };
+        if resource.custom.is_none()
+            && let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut)
+        {
+            // The definitions of this machine say so of every kind; a cluster's of none.
+            required.retain(|name| name != "metadata");
+        }
         schema["x-kubernetes-group-version-kind"] = json!([gvk(resource)]);
         references(&schema, &mut schemas);
         schemas.insert(name.clone(), schema);
@@ -70,10 +88,12 @@ fn definition_name(resource: &Resource) -> String {
 fn custom_schema(schema: &Value) -> Value {
     let mut schema = schema.clone();
     int_or_string(&mut schema);
-    schema["properties"]["apiVersion"] = json!({"type": "string"});
-    schema["properties"]["kind"] = json!({"type": "string"});
-    schema["properties"]["metadata"] =
-        json!({"allOf": [{"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}]});
+    schema["properties"]["apiVersion"] = json!({"type": "string", "description": API_VERSION});
+    schema["properties"]["kind"] = json!({"type": "string", "description": KIND});
+    schema["properties"]["metadata"] = json!({
+        "allOf": [{"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}],
+        "description": METADATA,
+    });
     schema
 }
 

@@ -186,7 +186,11 @@ impl Server {
     }
 
     pub(crate) fn check(&self, ctx: &Context, object: &Value, old: Option<&Value>) -> ApiResult<()> {
-        let mut causes = if old.is_none() { validate::metadata(&ctx.resource, object) } else { Vec::new() };
+        let mut causes = if old.is_none() {
+            validate::metadata(&ctx.resource, object)
+        } else {
+            validate::changed_metadata(object)
+        };
         if let Some(custom) = &ctx.resource.custom {
             causes.extend(schema::validate::check(object, &ctx.resource.schema));
             if !causes.iter().any(|cause| KEEPS_FROM_RULES.contains(&cause.reason)) {

@@ -2,7 +2,7 @@
 
 use super::errors::{ApiError, ApiResult, Cause};
 use super::patch::fieldset::FieldSet;
-use super::patch::managed::{ManagedFields, Manager, Write};
+use super::patch::managed::{ManagedFields, Manager, Write, note_applied};
 use super::rbac::{self, Attributes};
 use super::registry::{Resource, crd, defaults};
 use super::server::{Context, Outcome, Server};
@@ -223,6 +223,7 @@ impl Server {
         let schema = &ctx.resource.schema;
         let write = Write { schema, manager: &manager, ignored: &ctx.ignored(), now: &now };
         let mut merged = managers.apply(&old, &config, force, &write)?;
+        note_applied(&manager, &config, &mut merged);
         if let Some(version) = config.pointer("/metadata/resourceVersion") {
             merged["metadata"]["resourceVersion"] = version.clone();
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus};
+use k8s_openapi::api::batch::v1::{Job, JobCondition, JobStatus, UncountedTerminatedPods};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -89,10 +89,14 @@ fn plan_one(job: &Job, owned: &[Arc<Pod>], now: Timestamp) -> Plan {
             plan.actions.push(Action::create(&pods::from_template(job, &spec.template, name)));
         }
     }
+    let ready = i32::try_from(active.iter().filter(|pod| pods::is_ready(pod)).count()).unwrap_or(i32::MAX);
     let mut status = JobStatus {
         active: Some(if verdict.is_some() { 0 } else { running }).filter(|number| *number > 0),
         succeeded: Some(succeeded).filter(|number| *number > 0),
         failed: Some(failed).filter(|number| *number > 0),
+        ready: Some(if verdict.is_some() { 0 } else { ready }),
+        terminating: Some(0),
+        uncounted_terminated_pods: Some(UncountedTerminatedPods::default()),
         start_time: old.start_time.clone().or(Some(Time(now))),
         ..JobStatus::default()
     };
@@ -101,14 +105,17 @@ fn plan_one(job: &Job, owned: &[Arc<Pod>], now: Timestamp) -> Plan {
         if kind == "Complete" {
             status.completion_time = Some(Time(now));
         }
-        status.conditions = Some(vec![JobCondition {
+        let condition = |kind: &str| JobCondition {
             type_: kind.to_owned(),
             status: "True".to_owned(),
             reason: Some(reason.to_owned()),
-            message: Some(message),
+            message: Some(message.clone()),
             last_transition_time: Some(Time(now)),
             last_probe_time: Some(Time(now)),
-        }]);
+        };
+        // The aim is told before the end.
+        let aim = if kind == "Complete" { "SuccessCriteriaMet" } else { "FailureTarget" };
+        status.conditions = Some(vec![condition(aim), condition(kind)]);
     }
     plan.actions.extend(Action::status(job, job.status.as_ref(), &status));
     plan

@@ -6,6 +6,7 @@
 mod alerts;
 mod at_rest;
 mod goldens;
+mod kubectl;
 mod quickstart;
 mod refusal;
 mod refusals;

@@ -264,18 +264,38 @@ pub(crate) fn read_body(headers: &HeaderMap, body: &Bytes) -> ApiResult<Value> {
     if !kind.is_empty() && !kind.starts_with("application/json") {
         return Err(unsupported(kind, BODIES));
     }
-    serde_json::from_slice(body).map_err(|error| {
+    serde_json::from_slice(body).map(whole).map_err(|error| {
         ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
     })
 }
 
 fn from_yaml(body: &Bytes) -> ApiResult<Value> {
     if let Ok(value) = serde_json::from_slice(body) {
-        return Ok(value);
+        return Ok(whole(value));
     }
     let text =
         std::str::from_utf8(body).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))?;
-    serde_saphyr::from_str(text).map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))
+    serde_saphyr::from_str(text)
+        .map(whole)
+        .map_err(|e| ApiError::bad_request(format!("error decoding YAML: {e}")))
+}
+
+/// Numbers without a fraction are kept as integers: Go writes 1.0 as 1.
+fn whole(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(map) => map.values_mut().for_each(|child| *child = whole(child.take())),
+        Value::Array(items) => items.iter_mut().for_each(|child| *child = whole(child.take())),
+        Value::Number(number) if number.is_f64() => {
+            // Its own text is exact where a cast would not be.
+            let text = number.as_f64().map(|float| format!("{float:.0}")).unwrap_or_default();
+            let same = |integer: &i64| number.as_f64() == format!("{integer}").parse().ok();
+            if let Some(integer) = text.parse::<i64>().ok().filter(same) {
+                return integer.into();
+            }
+        }
+        _ => {}
+    }
+    value
 }
 
 fn unsupported(found: &str, wanted: &[&str]) -> ApiError {
@@ -303,6 +323,7 @@ fn patched(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) ->
     all.push("application/apply-patch+yaml");
     let parsed = || {
         serde_json::from_slice::<Value>(body)
+            .map(whole)
             .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))
     };
     match kind.as_str() {
@@ -311,18 +332,16 @@ fn patched(server: &Server, ctx: &Context, headers: &HeaderMap, body: &Bytes) ->
                 .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
             server.update(ctx, |old| {
                 let mut new = old.clone();
-                patch::json(&mut new, &patch).map_err(|e| {
-                    ApiError::new(
-                        422,
-                        "",
-                        format!("the server rejected our request due to an error in our request: {e}"),
-                    )
+                patch::json(&mut new, &patch).map_err(|_| {
+                    let message = "the server rejected our request due to an error in our request";
+                    let details = Some(serde_json::json!({}));
+                    ApiError { details, ..ApiError::new(422, "Invalid", message) }
                 })?;
                 Ok(new)
             })
         }
         "application/merge-patch+json" => {
-            let change = parsed()?;
+            let change = parsed().map_err(|_| ApiError::bad_request("invalid JSON patch"))?;
             server.update(ctx, |old| {
                 let mut new = old.clone();
                 patch::merge(&mut new, &change);

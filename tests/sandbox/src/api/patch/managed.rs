@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Owner of what was there before the first apply, where nobody else is known.
+/// The manager that `kubectl apply` names, and where it notes what it applied on the client's side.
+const KUBECTL: &str = "kubectl";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 const BEFORE: &str = "before-first-apply";
 
 /// Who writes, and how.
@@ -192,13 +195,30 @@ impl ManagedFields {
                 .map(|(other, entry)| (other.clone(), entry.set.intersection(&taken)))
                 .filter(|(_, set)| !set.is_empty())
                 .collect();
-            if !conflicts.is_empty() {
+            let mut against = conflicts.clone();
+            if manager.name == KUBECTL {
+                let allowed = last_applied(live).map(|last| fieldset::of(&last, schema)).unwrap_or_default();
+                against.iter_mut().for_each(|(_, set)| set.difference(&allowed));
+            }
+            if against.iter().any(|(_, set)| !set.is_empty()) {
                 return Err(conflict(&conflicts));
             }
         }
         self.release(&comparison, manager);
         self.set(manager, set, now);
         Ok(merged)
+    }
+}
+
+/// What `kubectl apply` applied last on the client's side: kubectl may take that over without force.
+fn last_applied(live: &Value) -> Option<Value> {
+    serde_json::from_str(meta::annotation(live, LAST_APPLIED)?).ok()
+}
+
+/// Keeps the note of `kubectl apply` true after kubectl applied on the server's side.
+pub(crate) fn note_applied(manager: &Manager, config: &Value, merged: &mut Value) {
+    if manager.name == KUBECTL && meta::annotation(merged, LAST_APPLIED).is_some() {
+        merged["metadata"]["annotations"][LAST_APPLIED] = format!("{}\n", stripped(config)).into();
     }
 }
 

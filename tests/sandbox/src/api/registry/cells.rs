@@ -4,7 +4,22 @@ use super::super::{meta, table};
 use serde_json::{Value, json};
 
 pub(super) fn name(object: &Value) -> Value {
+    if object["kind"] == "StorageClass"
+        && meta::annotation(object, "storageclass.kubernetes.io/is-default-class") == Some("true")
+    {
+        return format!("{} (default)", meta::name(object)).into();
+    }
     meta::name(object).into()
+}
+
+/// The served versions of a definition.
+pub(super) fn definition_versions(object: &Value) -> Value {
+    let versions = object.pointer("/spec/versions").and_then(Value::as_array).into_iter().flatten();
+    let served = versions.filter(|version| version["served"] == true).map(|version| {
+        let stored = if version["storage"] == true { "(storage)" } else { "" };
+        format!("{}{stored}", text(version, "/name"))
+    });
+    served.collect::<Vec<_>>().join(",").into()
 }
 
 pub(super) fn age(object: &Value) -> Value {

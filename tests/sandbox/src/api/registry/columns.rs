@@ -3,9 +3,9 @@
 use super::super::meta;
 use super::cells::{
     access_modes, age, boolean, bound, bound_accounts, claim_status, containers, controller, count,
-    endpoints, event, get, ingress_hosts, job, name, node_address, node_roles, node_status, number,
-    or_absent, or_none, pairs, pod, ratio, service_ports, since, slice_addresses, slice_ports, text, unknown,
-    volume_claim,
+    definition_versions, endpoints, event, get, ingress_hosts, job, name, node_address, node_roles,
+    node_status, number, or_absent, or_none, pairs, pod, ratio, service_ports, since, slice_addresses,
+    slice_ports, text, unknown, volume_claim,
 };
 use super::{Column, Source};
 use serde_json::Value;
@@ -16,6 +16,7 @@ type Cell = fn(&Value) -> Value;
 type Row = (&'static str, &'static str, i64, Cell);
 
 const NAME: Row = ("Name", "string", 0, name);
+const CREATED: Row = ("Created At", "date", 0, |o| meta::text(o, "creationTimestamp").into());
 const AGE: Row = ("Age", "string", 0, age);
 
 /// All columns of a built-in kind.
@@ -33,9 +34,13 @@ pub(crate) fn of(kind: &str) -> Vec<Column> {
             ("Count", "string", 1, |o| number(o, "/count").max(1).into()),
             ("Name", "string", 1, name),
         ],
-        "Role" | "ClusterRole" | "CustomResourceDefinition" => {
-            vec![NAME, ("Created At", "date", 0, |o| meta::text(o, "creationTimestamp").into())]
-        }
+        "Role" | "ClusterRole" => vec![NAME, CREATED],
+        "CustomResourceDefinition" => vec![
+            NAME,
+            ("Scope", "string", 0, |o| get(o, "/spec/scope")),
+            ("Versions", "string", 0, definition_versions),
+            CREATED,
+        ],
         _ => {
             let mut rows = vec![NAME];
             let (before, after) = middle(kind);

@@ -67,6 +67,13 @@ pub(crate) fn metadata(resource: &Resource, object: &Value) -> Vec<Cause> {
     } else if name.len() > 253 {
         causes.push(Cause::invalid(at, &value, "must be no more than 253 characters"));
     }
+    causes.extend(changed_metadata(object));
+    causes
+}
+
+/// What is wrong with the metadata that an update may change.
+pub(crate) fn changed_metadata(object: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
     labels(object.pointer("/metadata/labels"), "metadata.labels", &mut causes);
     let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
     for key in annotations.into_iter().flatten().map(|(k, _)| k) {

@@ -32,16 +32,20 @@ pub(super) fn of_ordinal(set: &StatefulSet, ordinal: i32) -> Vec<(String, Persis
 pub(super) fn mount(set: &StatefulSet, ordinal: i32, pod: &mut Pod) {
     let Some(spec) = &mut pod.spec else { return };
     let volumes = spec.volumes.get_or_insert_default();
-    for (name, claim) in of_ordinal(set, ordinal) {
+    // As in a cluster, they come before the pod's other volumes.
+    for (place, (name, claim)) in of_ordinal(set, ordinal).into_iter().enumerate() {
         volumes.retain(|volume| volume.name != name);
-        volumes.push(Volume {
-            name,
-            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                claim_name: claim.name_any(),
-                read_only: Some(false),
-            }),
-            ..Volume::default()
-        });
+        volumes.insert(
+            place,
+            Volume {
+                name,
+                persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                    claim_name: claim.name_any(),
+                    read_only: Some(false),
+                }),
+                ..Volume::default()
+            },
+        );
     }
 }
 
