@@ -24,7 +24,7 @@ pub fn listed_without_text(cases: &[Case]) -> Vec<String> {
 /// Names in the first column of the table.
 fn rows(text: &str) -> Vec<&str> {
     let part = text.split_once(HEADING).map(|(_, part)| part).unwrap_or_default();
-    let part = part.split("\n## ").next().unwrap_or_default();
+    let part = part.split("\n##").next().unwrap_or_default();
     part.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect()
 }
 
