@@ -172,6 +172,8 @@ fn controller_manager(options: &Options, folder: &Path) -> Vec<String> {
         // It makes an account and asks for a token for each; at its own 20 requests a second that takes 5 s.
         flag("kube-api-qps", 200),
         flag("kube-api-burst", 400),
+        // Tests end a namespace each, many at once.
+        flag("concurrent-namespace-syncs", 50),
         file_flag("service-account-private-key-file", folder, "service-account.key"),
         file_flag("root-ca-file", folder, "ca.crt"),
         file_flag("cluster-signing-cert-file", folder, "ca.crt"),
