@@ -92,6 +92,10 @@ pub struct DecisionRecordSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub sizing: Vec<Sizing>,
+    /// What was measured on the running engine, and stands in the place of the catalog's figure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub measured: Vec<Measured>,
     /// What the choice costs, accepted on purpose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -191,6 +195,26 @@ pub struct Sizing {
     pub arithmetic: String,
 }
 
+/// A figure of the catalog beside what the running engine measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    /// What: `bytesPerSeries`, `bytesPerSample`, `seriesChurnPerDay` or `queriesPerSecond`.
+    #[schemars(length(max = 64))]
+    pub quantity: String,
+    /// Unit.
+    #[schemars(length(max = 32))]
+    pub unit: String,
+    /// The catalog's range; none where the catalog has no such figure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prior: Option<Range>,
+    /// What was measured, rounded to two digits.
+    pub measured: f64,
+    /// How far the middle of the prior was off, as a share of what was measured: 0.5 is half too much.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<f64>,
+}
+
 /// What the choice costs, accepted on purpose.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -249,6 +273,14 @@ pub struct Tripwire {
     #[serde(rename = "for")]
     #[schemars(length(max = 32))]
     pub for_: String,
+    /// How long it stays tripped once the bound is kept again, a Prometheus duration.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    pub keep_firing_for: String,
+    /// An expression that has a value where there is enough data to judge.
+    #[serde(default)]
+    #[schemars(length(max = 2048))]
+    pub guard: String,
     /// Where to go then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
@@ -268,10 +300,33 @@ pub struct DecisionRecordStatus {
     /// State of its tripwires, the worst first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tripwire_state: Option<TripwireState>,
+    /// State of each tripwire, in the order of the spec.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub tripwires: Vec<WireStatus>,
     /// Name of the record that superseded it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub superseded_by: Option<String>,
+}
+
+/// How one tripwire stands: the worst of what the replicas say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WireStatus {
+    /// Id of the tripwire.
+    #[schemars(length(max = 64))]
+    pub id: String,
+    /// Its state.
+    pub state: TripwireState,
+    /// Its pressure in coarse bands: `<0.5`, `0.5-0.8`, `0.8-1.0`, `>=1.0`; none where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub pressure: Option<String>,
+    /// Why it is Unknown, or what tripped where the operator judged by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub reason: Option<String>,
 }
 
 /// Where a record stands.

@@ -48,6 +48,7 @@ pub(super) fn decision(component: Component, verdict: &Verdict<'_>, context: &Co
         relaxations: if none_left { relaxations(component, &ruled_out, context) } else { Vec::new() },
         sizing: chosen.map(|c| sizing(c, context)).unwrap_or_default(),
         tripwires: chosen.map(|c| tripwires(c, wanted.as_ref(), context)).unwrap_or_default(),
+        measured: Vec::new(),
         tradeoffs,
         flip_points: Vec::new(),
         statement: String::new(),
@@ -229,6 +230,8 @@ fn tripwires(
             expr: fill(&w.expr),
             bound: fill(&w.bound),
             for_: w.for_.clone(),
+            keep_firing_for: w.keep_firing_for.clone(),
+            guard: fill(&w.guard),
             next: w.next.clone().filter(|next| *next != candidate.option.id),
             cost: w.cost.clone(),
         })

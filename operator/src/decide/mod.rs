@@ -9,6 +9,7 @@ mod engine;
 mod explain;
 mod flip;
 pub mod madr;
+mod measured;
 mod model;
 pub mod numbers;
 #[cfg(test)]
@@ -23,10 +24,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use obstack_crds::record::{ChosenBy, Elimination, FlipPoint, Phase, Ranked, Sizing, Tradeoff, Tripwire};
+use obstack_crds::record::{
+    ChosenBy, Elimination, FlipPoint, Measured, Phase, Ranked, Sizing, Tradeoff, Tripwire,
+};
 use obstack_crds::{Component, DecisionRecord};
 
 pub use catalog::{Catalog, CatalogError};
+pub use measured::Measurements;
 pub use model::requirements;
 pub use resources::Resources;
 
@@ -92,6 +96,8 @@ pub struct Decision {
     pub relaxations: Vec<String>,
     /// What the choice is expected to need, all replicas together.
     pub sizing: Vec<Sizing>,
+    /// What was measured, and stands in the place of the catalog's figure.
+    pub measured: Vec<Measured>,
     /// What the choice costs.
     pub tradeoffs: Vec<Tradeoff>,
     /// The smallest changes that would change the choice.
@@ -107,17 +113,19 @@ pub struct Decision {
 pub struct DecideFacts {
     /// What the cluster can do. Unavailable eliminates nothing, and displaces no previous choice.
     pub cluster: Fact<ClusterFacts>,
+    /// What was measured on the running engine; none where there is too little data, or nothing runs.
+    pub measured: Option<Measurements>,
 }
 
 impl DecideFacts {
     /// The part of what was observed that a decision takes.
     pub fn of(facts: &Facts) -> Self {
-        Self { cluster: facts.cluster.clone() }
+        Self { cluster: facts.cluster.clone(), measured: None }
     }
 
     /// No cluster was asked, as on the command line.
     pub fn offline() -> Self {
-        Self { cluster: Fact::Unavailable("no cluster was asked".to_owned()) }
+        Self { cluster: Fact::Unavailable("no cluster was asked".to_owned()), measured: None }
     }
 }
 

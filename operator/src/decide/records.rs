@@ -254,6 +254,7 @@ impl Writer<'_> {
         let status = DecisionRecordStatus {
             phase: Some(phase),
             tripwire_state: Some(old.tripwire_state.unwrap_or_default()),
+            tripwires: old.tripwires,
             superseded_by: by,
         };
         if record.and_then(|r| r.status.as_ref()) != Some(&status) {
@@ -308,6 +309,7 @@ pub fn spec(
         tie: d.tie,
         relaxations: d.relaxations,
         sizing: d.sizing,
+        measured: d.measured,
         tradeoffs: d.tradeoffs,
         flip_points: d.flip_points,
         tripwires: d.tripwires,

@@ -6,7 +6,7 @@ use crate::decide::{Catalog, DecideFacts, Previous, decide};
 use crate::observe::{ClusterFacts, Fact};
 
 fn facts() -> DecideFacts {
-    DecideFacts { cluster: Fact::Known(ClusterFacts::default()) }
+    DecideFacts { cluster: Fact::Known(ClusterFacts::default()), measured: None }
 }
 
 fn now() -> Timestamp {

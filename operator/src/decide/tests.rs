@@ -158,7 +158,7 @@ fn what_is_not_known_changes_nothing() {
     let mut valid = valid();
     valid.spec.exposure.host = Some("obs.example.com".into());
     valid.spec.exposure.class_name = None;
-    let missing = DecideFacts { cluster: Fact::Known(ClusterFacts::default()) };
+    let missing = DecideFacts { cluster: Fact::Known(ClusterFacts::default()), measured: None };
     let plan = decide(&valid, &missing, &Previous::default(), &catalog());
     let exposure = plan.get(Component::Exposure).unwrap();
     assert_eq!(exposure.chosen, None);

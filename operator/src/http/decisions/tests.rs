@@ -13,7 +13,7 @@ use crate::validate::Valid;
 const HOSTILE: &str = "\"><script>alert('x')</script><img src=x onerror=alert(1)> & \u{202e}";
 
 fn decided(valid: &Valid, existing: &[obstack_crds::DecisionRecord]) -> Vec<obstack_crds::DecisionRecord> {
-    let facts = DecideFacts { cluster: Fact::Known(ClusterFacts::default()) };
+    let facts = DecideFacts { cluster: Fact::Known(ClusterFacts::default()), measured: None };
     let plan = decide(valid, &facts, &Previous::of_records(existing), &catalog());
     let now = "2026-11-21T12:00:00Z".parse().unwrap();
     records::after(existing, &records::next(&plan, valid, existing, now))
