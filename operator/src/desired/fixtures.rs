@@ -46,6 +46,7 @@ pub(crate) fn plan(roles: &[Role]) -> Plan {
             tie: None,
             relaxations: vec![],
             sizing: vec![],
+            measured: vec![],
             tradeoffs: vec![],
             flip_points: vec![],
             tripwires: vec![],
