@@ -143,16 +143,18 @@ impl Catalog {
 
 /// Whether an SPDX identifier is denied. `AGPL-3.0` denies `AGPL-3.0-only` and `AGPL-3.0-or-later` too.
 pub fn licence_denied(licence: &str, denied: &str) -> bool {
-    fn family(id: &str) -> String {
-        let id = id.to_ascii_lowercase();
+    fn family(id: &str) -> &str {
         for suffix in ["-only", "-or-later", "+"] {
-            if let Some(stem) = id.strip_suffix(suffix) {
-                return stem.to_owned();
+            let stem = id.len().checked_sub(suffix.len()).and_then(|at| id.split_at_checked(at));
+            if let Some((stem, end)) = stem
+                && end.eq_ignore_ascii_case(suffix)
+            {
+                return stem;
             }
         }
         id
     }
-    licence != "none" && family(licence) == family(denied)
+    licence != "none" && family(licence).eq_ignore_ascii_case(family(denied))
 }
 
 /// Length of a duration of the catalog; the check holds that all can be read.

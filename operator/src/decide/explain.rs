@@ -16,8 +16,8 @@ use crate::validate::Quality;
 const STATEMENT: usize = 4_096;
 
 pub(super) fn decision(component: Component, verdict: &Verdict<'_>, context: &Context<'_>) -> Decision {
-    let chosen = verdict.chosen.as_deref().and_then(|id| verdict.candidate(id));
-    let in_force = verdict.in_force.as_deref().and_then(|id| verdict.candidate(id));
+    let chosen = verdict.chosen.and_then(|id| verdict.candidate(id));
+    let in_force = verdict.in_force.and_then(|id| verdict.candidate(id));
     let resources = in_force.and_then(|c| resources(component, c, context));
     let tradeoffs = chosen.map(|c| tradeoffs(c, context)).unwrap_or_default();
     let wanted = chosen
@@ -33,11 +33,11 @@ pub(super) fn decision(component: Component, verdict: &Verdict<'_>, context: &Co
     let person = verdict.by_person.then(|| context.valid.overrides.get(&component)).flatten();
     let mut decision = Decision {
         component,
-        chosen: verdict.chosen.clone(),
+        chosen: verdict.chosen.map(str::to_owned),
         chosen_by: if verdict.by_person { ChosenBy::Person } else { ChosenBy::Engine },
         because: person.map(|p| p.because.clone()),
         engine_would_choose: if verdict.by_person { verdict.engine.map(str::to_owned) } else { None },
-        in_force: verdict.in_force.clone(),
+        in_force: verdict.in_force.map(str::to_owned),
         deployable: in_force.is_some_and(|c| c.option.deployable),
         resources,
         uncertain: uncertain(component, context),
@@ -69,7 +69,7 @@ fn uncertain(component: Component, context: &Context<'_>) -> Option<String> {
 }
 
 fn violates(component: Component, verdict: &Verdict<'_>, context: &Context<'_>) -> Vec<Elimination> {
-    let Some(chosen) = verdict.chosen.as_deref().filter(|_| verdict.by_person) else {
+    let Some(chosen) = verdict.chosen.filter(|_| verdict.by_person) else {
         return Vec::new();
     };
     match verdict.candidate(chosen) {
@@ -170,7 +170,7 @@ fn sizing(candidate: &Candidate<'_>, context: &Context<'_>) -> Vec<Sizing> {
             quantity: quantity.to_owned(),
             range: Range { low: numbers::round2(range.low), high: numbers::round2(range.high) },
             unit: unit.to_owned(),
-            arithmetic: arithmetic(terms, &context.load, copies),
+            arithmetic: arithmetic(terms, &context.sheet.load, copies),
         })
     };
     [

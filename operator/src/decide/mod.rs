@@ -200,7 +200,7 @@ pub fn decide(valid: &Valid, facts: &DecideFacts, previous: &Previous, catalog: 
             next = next.with(decision.component, option, &catalog.version);
         }
     }
-    let flips = flip::flip_points(valid, facts, &next, catalog, base);
+    let flips = flip::flip_points(valid, facts, &next, catalog, &base);
     for (decision, flip_points) in plan.decisions.iter_mut().zip(flips) {
         decision.flip_points = flip_points;
     }
@@ -214,7 +214,7 @@ fn decide_once(valid: &Valid, facts: &DecideFacts, previous: &Previous, catalog:
     for component in Component::ALL {
         let verdict = engine::decide_one(component, &context);
         decisions.push(explain::decision(component, &verdict, &context));
-        context.settle(component, &verdict);
+        context.settle(component, verdict.in_force);
     }
     Plan { catalog: catalog.version.clone(), decisions }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use obstack_crds::Component;
+use obstack_crds::record::Range;
 use serde::Deserialize;
 
 use crate::validate::Quality;
@@ -167,6 +168,13 @@ pub struct Score {
     pub source: Option<String>,
     /// What it rests on.
     pub basis: String,
+}
+
+impl Score {
+    /// Both ends.
+    pub fn range(&self) -> Range {
+        Range { low: self.low, high: self.high }
+    }
 }
 
 /// When a trade-off or a tripwire applies.
