@@ -52,9 +52,10 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
     let previous = Previous::of_records(existing);
     let plan = decide(&valid, &DecideFacts::of(&facts), &previous, &world.settings.catalog);
     let actions = records::next(&plan, &valid, existing, Timestamp::now());
+    let wanted_records = records::after(existing, &actions);
 
     let home = world.settings.operator_namespace.as_deref();
-    let configs = match configs(&valid, &plan, &held::known_secrets(&facts), home) {
+    let configs = match configs(&valid, &plan, &wanted_records, &held::known_secrets(&facts), home) {
         Ok(configs) => configs,
         Err(error) => return turn.wait(&valid, Class::Bug, &error.to_string()).await,
     };
@@ -86,7 +87,7 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         done = Some(doing);
     }
 
-    let written = if done.is_some() { records::after(existing, &actions) } else { existing.clone() };
+    let written = if done.is_some() { wanted_records } else { existing.clone() };
     let end = End {
         valid: &valid,
         plan: &plan,

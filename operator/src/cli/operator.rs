@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use obstack_crds::Component;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::logging::LogArgs;
 use super::{CliError, Output, runtime};
-use crate::controller::{self, Options};
+use crate::controller::{self, Options, TripwireDivisor};
 use crate::observe::stores::Scope;
 use crate::units::PromDuration;
 
@@ -53,6 +54,10 @@ pub struct OperatorArgs {
     /// How long the watches may take to list before stacks are looked at all the same.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, hide = true)]
     sync_timeout: Duration,
+    /// For trials and tests: divides all durations of one tripwire's rules by N, those of its bound included.
+    /// Records and rules of every stack then carry the divided text.
+    #[arg(long = "tripwire-divisor", value_name = "COMPONENT/TRIPWIRE=N", value_parser = divisor, hide = true)]
+    tripwire_divisors: Vec<TripwireDivisor>,
     #[command(flatten)]
     logging: LogArgs,
     /// Name of the pod.
@@ -71,6 +76,20 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 fn duration(text: &str) -> Result<Duration, String> {
     let duration: PromDuration = text.parse().map_err(|error: crate::units::UnitError| error.to_string())?;
     Ok(Duration::from_millis(duration.as_millis()))
+}
+
+/// `metricsStore/memory=60`.
+fn divisor(text: &str) -> Result<TripwireDivisor, String> {
+    const WRITE: &str =
+        "write a component, a tripwire and a whole number from 1 to 1000000, such as metricsStore/memory=60";
+    let parts = text.split_once('=').and_then(|(wire, number)| Some((wire.split_once('/')?, number)));
+    let ((component, tripwire), number) = parts.ok_or(WRITE)?;
+    let component = Component::from_id(component).ok_or_else(|| {
+        let ids: Vec<&str> = Component::ALL.iter().map(|c| c.id()).collect();
+        format!("{component:?} is no component; write one of {}", ids.join(", "))
+    })?;
+    let divisor: u32 = number.parse().ok().filter(|n| (1..=1_000_000).contains(n)).ok_or(WRITE)?;
+    Ok(TripwireDivisor { component, tripwire: tripwire.to_owned(), divisor })
 }
 
 /// Runs the command.
@@ -125,6 +144,7 @@ fn options(args: OperatorArgs) -> Options {
         startup_timeout: args.startup_timeout,
         answer_timeout: args.answer_timeout,
         sync_timeout: args.sync_timeout,
+        tripwire_divisors: args.tripwire_divisors,
     }
 }
 
@@ -163,11 +183,33 @@ mod tests {
     }
 
     #[test]
+    fn tripwires_are_divided_by_name() {
+        let wires = [
+            "--tripwire-divisor",
+            "metricsStore/memory=60",
+            "--tripwire-divisor",
+            "collection/sample-limit=2",
+        ];
+        let options = parse(&wires).unwrap();
+        let of = |component, tripwire: &str, divisor| TripwireDivisor {
+            component,
+            tripwire: tripwire.to_owned(),
+            divisor,
+        };
+        let wanted =
+            [of(Component::MetricsStore, "memory", 60), of(Component::Collection, "sample-limit", 2)];
+        assert_eq!(options.tripwire_divisors, wanted);
+    }
+
+    #[test]
     fn a_bad_value_says_what_to_write() {
         for (args, words) in [
             (["--resync", "30"], "Prometheus duration"),
             (["--listen", "8080"], "an address and a port"),
             (["--log-format", "xml"], "json"),
+            (["--tripwire-divisor", "metricsStore/memory"], "such as metricsStore/memory=60"),
+            (["--tripwire-divisor", "metricsStore/memory=0"], "from 1 to 1000000"),
+            (["--tripwire-divisor", "metrics/memory=2"], "one of metricsStore, "),
         ] {
             let error = parse(&args).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
+use obstack_crds::Component;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -57,6 +58,31 @@ pub struct Options {
     /// How long the stores may take to sync before a stack is looked at all the same: a kind that cannot be
     /// read must not stop the others.
     pub sync_timeout: Duration,
+    /// Tripwires whose durations are divided, for trials.
+    pub tripwire_divisors: Vec<TripwireDivisor>,
+}
+
+/// A tripwire whose durations are all divided by one number, so that a trial takes minutes and not days.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TripwireDivisor {
+    /// The component whose decision it watches.
+    pub component: Component,
+    /// Id of the tripwire.
+    pub tripwire: String,
+    /// The number, 1 or more.
+    pub divisor: u32,
+}
+
+/// The catalog that is part of this binary, with these tripwires divided.
+fn catalog(divisors: &[TripwireDivisor]) -> Result<Catalog, StartError> {
+    let mut catalog = Catalog::embedded()?;
+    for TripwireDivisor { component, tripwire, divisor } in divisors {
+        if !catalog.divide(*component, tripwire, *divisor) {
+            return Err(StartError::NoTripwire { component: *component, tripwire: tripwire.clone() });
+        }
+        tracing::warn!(%component, tripwire, divisor, "the durations of a tripwire are divided, for trials only");
+    }
+    Ok(catalog)
 }
 
 /// Runs the operator on the cluster that is configured, until `stop`.
@@ -81,7 +107,7 @@ pub async fn run_on(
     options: Options,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
-    let catalog = Catalog::embedded()?;
+    let catalog = catalog(&options.tripwire_divisors)?;
     let engines = Engines::new()?;
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());

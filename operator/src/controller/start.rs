@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use kube::api::{Api, ListParams};
 use kube::client::{ClientBuilder, DynBody};
 use kube::{Client, Config};
-use obstack_crds::ObservabilityStack;
+use obstack_crds::{Component, ObservabilityStack};
 use tokio_util::sync::CancellationToken;
 use tower::BoxError;
 use tower::util::MapFutureLayer;
@@ -26,6 +26,16 @@ const REPEAT: Duration = Duration::from_secs(60);
 /// Why the operator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// A tripwire that is to be divided is in no option of the catalog.
+    #[error(
+        "--tripwire-divisor: no option of {component} has a tripwire {tripwire}; write one of the catalog"
+    )]
+    NoTripwire {
+        /// The component.
+        component: Component,
+        /// The tripwire.
+        tripwire: String,
+    },
     /// The address cannot be taken.
     #[error("cannot listen at {address}: {source}; end what listens there, or give another --listen")]
     Listen {

@@ -10,6 +10,7 @@ use super::engine::{Candidate, Context, Settled, Verdict, overlap};
 use super::model::{arithmetic, requirements};
 use super::numbers;
 use super::resources::{Resources, resources};
+use super::wires::{self, Given};
 use crate::validate::Quality;
 
 /// The longest statement, in characters.
@@ -47,7 +48,7 @@ pub(super) fn decision(component: Component, verdict: &Verdict<'_>, context: &Co
         tie: tie(verdict),
         relaxations: if none_left { relaxations(component, &ruled_out, context) } else { Vec::new() },
         sizing: chosen.map(|c| sizing(c, context)).unwrap_or_default(),
-        tripwires: chosen.map(|c| tripwires(c, wanted.as_ref(), context)).unwrap_or_default(),
+        tripwires: chosen.map(|c| tripwires(component, c, wanted.as_ref(), context)).unwrap_or_default(),
         measured: Vec::new(),
         tradeoffs,
         flip_points: Vec::new(),
@@ -204,36 +205,31 @@ fn tradeoffs(candidate: &Candidate<'_>, context: &Context<'_>) -> Vec<Tradeoff> 
 }
 
 fn tripwires(
+    component: Component,
     candidate: &Candidate<'_>,
     resources: Option<&Resources>,
     context: &Context<'_>,
 ) -> Vec<Tripwire> {
     let r = &context.valid.requirements;
-    let limit = resources.map_or_else(
+    let memory_limit = resources.map_or_else(
         || (candidate.needs.memory.high / f64::from(candidate.copies.max(1))).ceil() as u64,
         |r| r.memory_limit.0,
     );
-    let fill = |text: &str| {
-        text.replace("{memoryLimit}", &limit.to_string())
-            .replace("{activeSeries}", &r.active_series.0.to_string())
-            .replace("{retentionDays}", &numbers::two_or_more(r.retention.as_secs_f64() / 86_400.0))
-            .replace("{recoverySeconds}", &numbers::two_or_more(r.recovery_time.as_secs_f64()))
+    let given = Given {
+        memory_limit,
+        active_series: r.active_series,
+        retention: r.retention,
+        recovery_time: r.recovery_time,
     };
     let watched =
         |id: &str| candidate.option.tradeoffs.iter().any(|t| t.id == id && applies(t.when, candidate.copies));
     let entries = candidate.option.tripwires.iter();
     entries
         .filter(|w| applies(w.when, candidate.copies) && watched(&w.tradeoff))
-        .map(|w| Tripwire {
-            id: w.id.clone(),
-            tradeoff: w.tradeoff.clone(),
-            expr: fill(&w.expr),
-            bound: fill(&w.bound),
-            for_: w.for_.clone(),
-            keep_firing_for: w.keep_firing_for.clone(),
-            guard: fill(&w.guard),
-            next: w.next.clone().filter(|next| *next != candidate.option.id),
-            cost: w.cost.clone(),
+        .map(|w| {
+            let wire = wires::write(component, w, &given);
+            let next = wire.next.filter(|next| *next != candidate.option.id);
+            Tripwire { next, ..wire }
         })
         .collect()
 }

@@ -21,6 +21,7 @@ mod resources;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod wires;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,7 @@ pub use catalog::{Catalog, CatalogError};
 pub use measured::Measurements;
 pub use model::requirements;
 pub use resources::Resources;
+pub use wires::{engine_of, scaled};
 
 use crate::observe::{ClusterFacts, Fact, Facts};
 use crate::validate::Valid;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
-use obstack_crds::record::{ChosenBy, DecisionRecordStatus, Phase};
+use obstack_crds::record::{ChosenBy, DecisionRecordStatus, Phase, Tripwire};
 use obstack_crds::status::DecisionStatus;
 use obstack_crds::{Component, DecisionRecord, DecisionRecordSpec};
 
@@ -92,6 +92,19 @@ pub fn statuses(plan: &Plan, valid: &Valid, records: &[DecisionRecord]) -> Vec<D
     plan.decisions.iter().filter_map(row).collect()
 }
 
+/// Of each component the record in force: the newest that is accepted, in the order of components.
+pub fn in_force<'a>(stack: &StackId, records: &'a [DecisionRecord]) -> Vec<&'a DecisionRecord> {
+    let newest = |records: Vec<&'a DecisionRecord>| {
+        records.into_iter().rev().find(|r| phase(r) == Some(Phase::Accepted))
+    };
+    by_component(stack, records).into_values().filter_map(newest).collect()
+}
+
+/// The records of a stack that the operator sees for the first time: each component's is number 1.
+pub fn first(plan: &Plan, valid: &Valid) -> Vec<DecisionRecord> {
+    after(&[], &next(plan, valid, &[], Timestamp::UNIX_EPOCH))
+}
+
 fn by_component<'a>(
     stack: &StackId,
     records: &'a [DecisionRecord],
@@ -138,8 +151,12 @@ fn same_but_bounds(a: &DecisionRecordSpec, b: &DecisionRecordSpec) -> bool {
         && accepted(a).eq(accepted(b))
 }
 
-fn bounds(spec: &DecisionRecordSpec) -> impl Iterator<Item = (&str, &str, &str)> {
-    spec.tripwires.iter().map(|t| (t.id.as_str(), t.expr.as_str(), t.bound.as_str()))
+/// What the engine evaluates for each tripwire: a record says what runs, so other text is another record.
+fn bounds(spec: &DecisionRecordSpec) -> impl Iterator<Item = [&str; 6]> {
+    fn of(t: &Tripwire) -> [&str; 6] {
+        [&t.id, &t.expr, &t.bound, &t.guard, &t.for_, &t.keep_firing_for].map(String::as_str)
+    }
+    spec.tripwires.iter().map(of)
 }
 
 struct Writer<'a> {

@@ -204,8 +204,9 @@ pub struct TradeoffEntry {
     pub when: Option<When>,
 }
 
-/// What says when a trade-off costs too much. `{memoryLimit}` (bytes), `{activeSeries}`, `{retentionDays}`
-/// and `{recoverySeconds}` in `expr` and `bound` stand for what the decision knows.
+/// What says when a trade-off costs too much. Names in braces in `expr`, `bound` and `guard` stand for what the
+/// decision knows: `{memoryLimit}` (bytes), `{activeSeries}`, and the durations `{retention}`, `{recoveryTime}`
+/// and those that the wire names itself.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct TripwireEntry {
@@ -213,7 +214,12 @@ pub struct TripwireEntry {
     pub id: String,
     /// The trade-off that it watches.
     pub tradeoff: String,
-    /// The value over the option's own metrics; a higher value is a higher pressure.
+    /// Its durations by name, each a Prometheus duration. Texts write `{range}` for the duration itself and
+    /// `{rangeSeconds}` for its seconds.
+    #[serde(default)]
+    pub durations: BTreeMap<String, String>,
+    /// The value over the option's own metrics, one for each pod of its engine; a higher value is a higher
+    /// pressure. `{engine}` stands for what selects the engine's own series.
     pub expr: String,
     /// The value's bound, a number.
     pub bound: String,
@@ -235,6 +241,14 @@ pub struct TripwireEntry {
     /// When it applies; always, where left out.
     #[serde(default)]
     pub when: Option<When>,
+    /// By what every duration of the wire is divided, those that requirements give included. Not in any file:
+    /// trials set it, see [`crate::decide::scaled`].
+    #[serde(skip, default = "undivided")]
+    pub divisor: u32,
+}
+
+fn undivided() -> u32 {
+    1
 }
 
 /// Something that a stack asks for, and an option needs or excludes.

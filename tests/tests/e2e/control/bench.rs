@@ -144,6 +144,7 @@ impl Bench {
             startup_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(5),
             sync_timeout: Duration::from_secs(10),
+            tripwire_divisors: Vec::new(),
         };
         change(&mut options);
         let stop = CancellationToken::new();

@@ -23,6 +23,7 @@ fn options(listen: SocketAddr) -> Options {
         startup_timeout: Duration::from_secs(1),
         answer_timeout: Duration::from_secs(1),
         sync_timeout: Duration::from_secs(1),
+        tripwire_divisors: Vec::new(),
     }
 }
 
