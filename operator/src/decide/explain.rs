@@ -234,6 +234,7 @@ fn tripwires(
             guard: fill(&w.guard),
             next: w.next.clone().filter(|next| *next != candidate.option.id),
             cost: w.cost.clone(),
+            judged_by: w.judged_by,
         })
         .collect()
 }

@@ -130,10 +130,12 @@ fn check_option(
         ensure(option.tradeoffs.iter().any(|t| t.id == wire.tradeoff), || {
             format!("{at}: unknown trade-off")
         })?;
-        ensure(duration(&wire.for_).is_some() && duration(&wire.keep_firing_for).is_some(), || {
-            format!("{at}: write durations")
-        })?;
-        ensure(!wire.guard.is_empty(), || format!("{at}: write a guard for too little data"))?;
+        let by_engine = wire.judged_by.is_engine();
+        ensure(
+            !by_engine || duration(&wire.for_).is_some() && duration(&wire.keep_firing_for).is_some(),
+            || format!("{at}: write durations"),
+        )?;
+        ensure(!by_engine || !wire.guard.is_empty(), || format!("{at}: write a guard for too little data"))?;
         ensure(wire.basis.is_some() || wire.bound.starts_with('{'), || {
             format!("{at}: a bound that no requirement gives needs a basis")
         })?;
