@@ -12,6 +12,7 @@ pub mod madr;
 mod measured;
 mod model;
 pub mod numbers;
+pub mod prompt;
 #[cfg(test)]
 mod properties;
 pub mod records;
@@ -21,6 +22,7 @@ mod resources;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 mod wires;
 
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use obstack_crds::Component;
-use obstack_crds::record::Range;
+use obstack_crds::record::{JudgedBy, Range};
 use serde::Deserialize;
 
 use crate::validate::Quality;
@@ -226,12 +226,17 @@ pub struct TripwireEntry {
     /// Where a bound that no requirement gives comes from.
     #[serde(default)]
     pub basis: Option<Figure>,
+    /// Who judges it. What the operator judges has its value in words, and no durations and no guard.
+    #[serde(default)]
+    pub judged_by: JudgedBy,
     /// How long the bound must be passed, a Prometheus duration.
-    #[serde(rename = "for")]
+    #[serde(rename = "for", default)]
     pub for_: String,
     /// How long it stays tripped after the bound is kept again, a Prometheus duration.
+    #[serde(default)]
     pub keep_firing_for: String,
     /// Holds where there is enough data to judge.
+    #[serde(default)]
     pub guard: String,
     /// The option to go to.
     #[serde(default)]
