@@ -355,11 +355,7 @@ impl Metrics {
     }
 
     fn of_wire(&self, wire: &WireMetric) -> [(&Family<WireLabels, Float>, Option<f64>); 3] {
-        [
-            (&self.wire_value, wire.value),
-            (&self.wire_bound, wire.bound),
-            (&self.wire_pressure, wire.pressure),
-        ]
+        [(&self.wire_value, wire.value), (&self.wire_bound, wire.bound), (&self.wire_pressure, wire.pressure)]
     }
 
     fn forget_wires(&self, id: &StackId, before: &[DecisionMetric], now: &BTreeSet<WireLabels>) {

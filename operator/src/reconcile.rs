@@ -25,8 +25,8 @@ use crate::status::{End, Reached, wanted_engines};
 use crate::validate::{Fault, secret_refs, validate};
 
 pub use outcome::Outcome;
-pub use world::{Settings, World};
 use world::whole_second;
+pub use world::{Settings, World};
 
 /// Reconciles one stack. `failures` is how often in a row it would have failed, this time included.
 pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> Outcome {

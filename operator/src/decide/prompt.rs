@@ -64,7 +64,8 @@ pub fn prompts(
 fn tripped(record: &DecisionRecord, watch: &Watch<'_>) -> Option<Vec<PromptedBy>> {
     let before = record.status.clone().unwrap_or_default();
     let wires = watch.judge(record.metadata.name.as_deref()?, &record.spec, &before)?;
-    let bound = |id: &str| record.spec.tripwires.iter().find(|wire| wire.id == id).map(|wire| wire.bound.clone());
+    let bound =
+        |id: &str| record.spec.tripwires.iter().find(|wire| wire.id == id).map(|wire| wire.bound.clone());
     let by = |wire: WireNow| {
         let value = wire.value.filter(|value| value.is_finite()).map(numbers::round2);
         let bound = bound(&wire.status.id).unwrap_or_default();
@@ -117,3 +118,7 @@ fn statement(decision: &Decision, by: &[PromptedBy]) -> String {
 
 /// The longest statement, in characters; the schema's bound.
 const STATEMENT: usize = 4_096;
+
+#[cfg(test)]
+#[path = "prompt_tests.rs"]
+mod tests;

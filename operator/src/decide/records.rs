@@ -206,8 +206,10 @@ impl<'a> Writer<'a> {
             return;
         }
         let is_kept = self.decision.chosen == self.decision.in_force;
-        let force = if is_kept { Some(self.take_up(Phase::Accepted)) } else { accepted.map(|r| self.named(r)) };
-        let stays = force.as_ref().and_then(|force| force.record).filter(|r| phase(r) == Some(Phase::Accepted));
+        let force =
+            if is_kept { Some(self.take_up(Phase::Accepted)) } else { accepted.map(|r| self.named(r)) };
+        let stays =
+            force.as_ref().and_then(|force| force.record).filter(|r| phase(r) == Some(Phase::Accepted));
         if let Some(record) = stays.filter(|_| !is_kept) {
             self.accept(&self.named(record), &record.spec);
         }
@@ -285,7 +287,8 @@ impl<'a> Writer<'a> {
         }
         let name = record.metadata.name.as_ref();
         let prompts = self.seen.prompts;
-        let prompt = prompts.iter().find(|p| p.component == record.spec.component && Some(&p.record) == name)?;
+        let prompt =
+            prompts.iter().find(|p| p.component == record.spec.component && Some(&p.record) == name)?;
         let mut draft = spec(self.plan, &prompt.valid, &prompt.decision, self.next_number(), Some(self.now));
         draft.prompted_by.clone_from(&prompt.by);
         Some(Named { name: self.create(draft), record: None })
@@ -374,8 +377,7 @@ impl<'a> Writer<'a> {
         states: Option<(TripwireState, Vec<WireStatus>)>,
     ) {
         let old = record.and_then(|r| r.status.clone()).unwrap_or_default();
-        let (state, tripwires) =
-            states.unwrap_or((old.tripwire_state.unwrap_or_default(), old.tripwires));
+        let (state, tripwires) = states.unwrap_or((old.tripwire_state.unwrap_or_default(), old.tripwires));
         let status = DecisionRecordStatus {
             phase: Some(phase),
             tripwire_state: Some(state),

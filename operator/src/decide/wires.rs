@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use obstack_crds::record::{
-    DecisionRecordStatus, JudgedBy, Silence, Tripwire, TripwireState, WireStatus,
-};
+use obstack_crds::record::{DecisionRecordStatus, JudgedBy, Silence, Tripwire, TripwireState, WireStatus};
 use obstack_crds::{Component, DecisionRecordSpec};
 
 use super::{Plan, numbers};
@@ -206,12 +204,14 @@ fn by_operator(
         noted.filter_map(|since| since.parse().ok()).next().unwrap_or(at)
     };
     let silent = replicas.iter().filter(|replica| replica.said.is_none());
-    let silent: Vec<(&str, Timestamp)> = silent.map(|replica| (replica.name.as_str(), since(replica))).collect();
+    let silent: Vec<(&str, Timestamp)> =
+        silent.map(|replica| (replica.name.as_str(), since(replica))).collect();
     if !answered && !silent.is_empty() {
         return unknown("not every replica has answered yet");
     }
     let longest = silent.iter().min_by_key(|(_, since)| *since);
-    let value = longest.map_or(0.0, |(_, since)| (at.as_millisecond() - since.as_millisecond()).max(0) as f64 / 1e3);
+    let value =
+        longest.map_or(0.0, |(_, since)| (at.as_millisecond() - since.as_millisecond()).max(0) as f64 / 1e3);
     let pressure = value / bound;
     let (state, reason) = match (longest, pressure) {
         (Some((name, _)), pressure) if pressure >= 1.0 => {
@@ -257,3 +257,7 @@ fn band(pressure: f64, before: Option<&str>) -> &'static str {
     let place = passed(1.0).max(passed(BAND_FALLS).min(last));
     BANDS.get(place).copied().unwrap_or(BANDS[0])
 }
+
+#[cfg(test)]
+#[path = "wires_tests.rs"]
+mod tests;

@@ -118,9 +118,8 @@ mod tests {
             *asked.lock().unwrap() = query;
             ANSWER
         };
-        let app = axum::Router::new()
-            .route("/prometheus/api/v1/query", get(answer))
-            .with_state(asked.clone());
+        let app =
+            axum::Router::new().route("/prometheus/api/v1/query", get(answer)).with_state(asked.clone());
         let url = serve(app).await;
         let said = Engines::new().unwrap().wires(&id(), &format!("{url}/prometheus")).await;
         let reading = |tripwire: &str, said| WireReading {

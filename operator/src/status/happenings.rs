@@ -70,7 +70,9 @@ fn decisions(before: &ObservabilityStackStatus, after: &ObservabilityStackStatus
     let earlier = |now: &DecisionStatus| before.decisions.iter().find(|d| d.component == now.component);
     let fresh = |now: &&DecisionStatus| match earlier(now) {
         // A proposal that does not hold any more leaves the record before it, which was told.
-        Some(then) if then.phase == Phase::Proposed && now.phase == Phase::Accepted => then.record < now.record,
+        Some(then) if then.phase == Phase::Proposed && now.phase == Phase::Accepted => {
+            then.record < now.record
+        }
         Some(then) => then.record != now.record,
         None => true,
     };
