@@ -15,6 +15,7 @@ use obstack_crds::DecisionRecord;
 use obstack_crds::status::{ObservabilityStackStatus, Rejected};
 
 use crate::apply::Done;
+use crate::decide::watch::Watch;
 use crate::decide::{Plan, records};
 use crate::error::Class;
 use crate::observe::Facts;
@@ -67,6 +68,8 @@ pub struct End<'a> {
     pub facts: &'a Facts,
     /// Records as they are after this reconcile.
     pub records: &'a [DecisionRecord],
+    /// How the tripwires of the records in force stand.
+    pub watch: &'a Watch<'a>,
     /// What is wanted of each engine.
     pub engines: &'a [WantedEngine],
     /// Components whose configuration is held back, each with the reason.

@@ -37,7 +37,7 @@ pub fn prompts(
     existing: &[DecisionRecord],
     watch: &Watch<'_>,
 ) -> Vec<Prompt> {
-    let asked: Vec<(&DecisionRecord, Vec<PromptedBy>)> = records::in_force(&valid.id, existing)
+    let asked: Vec<(&DecisionRecord, Vec<PromptedBy>)> = records::all_in_force(&valid.id, existing)
         .into_iter()
         .filter_map(|record| Some((record, tripped(record, watch)?)))
         .filter(|(record, by)| !by.is_empty() && !is_answered(record, by, existing))
@@ -117,3 +117,7 @@ fn statement(decision: &Decision, by: &[PromptedBy]) -> String {
 
 /// The longest statement, in characters; the schema's bound.
 const STATEMENT: usize = 4_096;
+
+#[cfg(test)]
+#[path = "prompt_tests.rs"]
+mod tests;

@@ -117,8 +117,17 @@ pub fn statuses(plan: &Plan, valid: &Valid, records: &[DecisionRecord]) -> Vec<D
     plan.decisions.iter().filter_map(row).collect()
 }
 
-/// Of each component the record in force: the newest that is accepted, in the order of components.
-pub fn in_force<'a>(stack: &StackId, records: &'a [DecisionRecord]) -> Vec<&'a DecisionRecord> {
+/// The record in force of a component: the newest that is accepted.
+pub fn in_force<'a>(
+    stack: &StackId,
+    records: &'a [DecisionRecord],
+    component: Component,
+) -> Option<&'a DecisionRecord> {
+    all_in_force(stack, records).into_iter().find(|record| record.spec.component == component)
+}
+
+/// Of each component the record in force, in the order of components.
+pub fn all_in_force<'a>(stack: &StackId, records: &'a [DecisionRecord]) -> Vec<&'a DecisionRecord> {
     let newest = |records: Vec<&'a DecisionRecord>| {
         records.into_iter().rev().find(|r| phase(r) == Some(Phase::Accepted))
     };

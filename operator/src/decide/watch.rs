@@ -257,3 +257,7 @@ fn band(pressure: f64, before: Option<&str>) -> &'static str {
     let place = passed(1.0).max(passed(BAND_FALLS).min(last));
     BANDS.get(place).copied().unwrap_or(BANDS[0])
 }
+
+#[cfg(test)]
+#[path = "wires_tests.rs"]
+mod tests;

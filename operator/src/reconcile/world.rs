@@ -6,19 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::jiff::Timestamp;
 use kube::CustomResourceExt;
 use kube::api::DynamicObject;
-use obstack_crds::record::ChosenBy;
+use obstack_crds::record::{ChosenBy, Phase};
 use obstack_crds::workload::SecretKey;
-use obstack_crds::{ObservabilityStack, ObservabilityStackStatus};
+use obstack_crds::{Component, ObservabilityStack, ObservabilityStackStatus};
 use serde_json::json;
 
 use super::{Outcome, SecretNames};
 use crate::apply::writer::RequestError;
 use crate::apply::{Applier, Done, Owner};
 use crate::controller::events::Recorder;
-use crate::decide::Catalog;
+use crate::decide::watch::WireNow;
+use crate::decide::{Catalog, records};
 use crate::desired::{Context, Pinned};
 use crate::error::Class;
-use crate::metrics::{DecisionMetric, Metrics};
+use crate::metrics::{DecisionMetric, Metrics, WireMetric};
 use crate::observe::{Fact, Facts, Observer};
 use crate::status::{Happened, Reached, derive, happenings};
 use crate::validate::Valid;
@@ -182,9 +183,14 @@ impl Turn<'_> {
                 }
             }
         }
-        self.world.recorder.tell(self.owner, &happenings(&self.before, &status, done)).await;
+        let records = if let Reached::End(end) = reached { end.records } else { &[] };
+        self.world.recorder.tell(self.owner, &happenings(&self.before, &status, done, records)).await;
         let decisions = decisions(&status, &reached);
         self.world.metrics.set_stack(&self.owner.id, status.rejected.len(), decisions);
+        let watched = records.iter().any(|record| {
+            let phase = record.status.as_ref().and_then(|status| status.phase);
+            phase == Some(Phase::Accepted) && !record.spec.tripwires.is_empty()
+        });
         let outcome = match reached {
             Reached::Unreadable(_) | Reached::Invalid(_) => {
                 Outcome::failed(Class::Invalid, self.failures, jitter)
@@ -192,12 +198,12 @@ impl Turn<'_> {
             Reached::Waiting(_, class, _) => Outcome::failed(class, self.failures, jitter),
             Reached::End(_) => Outcome::ended(&status, done, self.failures, jitter),
         };
-        outcome.referring_to(&self.secrets)
+        outcome.referring_to(&self.secrets).watching(watched)
     }
 }
 
 /// The API keeps times of transition by the second.
-fn whole_second() -> Timestamp {
+pub(super) fn whole_second() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
@@ -216,6 +222,23 @@ fn decisions(status: &ObservabilityStackStatus, reached: &Reached<'_>) -> Vec<De
             chosen: decision.choice.clone().unwrap_or_default(),
             by_person: by_person(decision.component),
             state: decision.state,
+            wires: wires(reached, decision.component),
         })
         .collect()
+}
+
+/// The tripwires of the record in force, as they are now.
+fn wires(reached: &Reached<'_>, component: Component) -> Vec<WireMetric> {
+    let Reached::End(end) = reached else { return Vec::new() };
+    let Some(record) = records::in_force(&end.valid.id, end.records, component) else { return Vec::new() };
+    let (name, before) = (record.metadata.name.clone().unwrap_or_default(), record.status.clone());
+    let wires = end.watch.judge(&name, &record.spec, &before.unwrap_or_default());
+    let metric = |wire: WireNow| WireMetric {
+        record: name.clone(),
+        tripwire: wire.status.id,
+        value: wire.value,
+        bound: wire.bound,
+        pressure: wire.pressure,
+    };
+    wires.into_iter().flatten().map(metric).collect()
 }

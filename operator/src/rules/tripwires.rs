@@ -41,7 +41,7 @@ pub fn fragments(
     written: &[DecisionRecord],
 ) -> Result<Vec<Fragment>, ConfigError> {
     let mut fragments = Vec::new();
-    for record in records::in_force(&valid.id, written) {
+    for record in records::all_in_force(&valid.id, written) {
         let (Some(name), spec) = (&record.metadata.name, &record.spec) else { continue };
         let asked = engine_of(spec.component).is_some_and(|role| roles.contains(&role));
         let runs = plan.deployed(spec.component).is_some_and(|runs| spec.chosen.as_deref() == Some(runs));

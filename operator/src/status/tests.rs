@@ -3,13 +3,15 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use obstack_crds::ObservabilityStackSpec;
+use obstack_crds::record::{Phase, Tripwire, TripwireState, WireStatus};
 use obstack_crds::status::{
-    ACCEPTED, CONFIGURATION_LIVE, ComponentState, DEGRADED, PROGRESSING, READY, Rejected,
+    ACCEPTED, CONFIGURATION_LIVE, ComponentState, DECISIONS_HOLDING, DEGRADED, PROGRESSING, READY, Rejected,
 };
 use serde_json::{Value, json};
 
 use super::*;
 use crate::apply::{Drift, Failure, ObjectKey};
+use crate::decide::watch::Watch;
 use crate::decide::{Catalog, DecideFacts, Previous, decide};
 use crate::names::{Role, StackId};
 use crate::observe::{EngineFact, Fact, Refusal};
@@ -28,6 +30,7 @@ struct Case {
     rejected: Vec<Rejected>,
     done: Option<Done>,
     previous: ObservabilityStackStatus,
+    records: Vec<DecisionRecord>,
 }
 
 fn engine(role: Role, kind: &str) -> WantedEngine {
@@ -115,16 +118,45 @@ fn case(spec: Value) -> Case {
         rejected: Vec::new(),
         done: Some(Done::default()),
         previous: ObservabilityStackStatus::default(),
+        records: Vec::new(),
     }
 }
 
 impl Case {
+    /// Writes the records down, with one tripwire of the store in a state and all others holding.
+    fn stand(&mut self, id: &str, state: TripwireState, proposed: bool) {
+        let now = Timestamp::from_second(100).unwrap();
+        let actions = records::next(&self.plan, &self.valid, &[], now);
+        self.records = records::after(&[], &actions);
+        for record in &mut self.records {
+            let wire = |wire: &Tripwire| WireStatus {
+                id: wire.id.clone(),
+                state: if wire.id == id { state } else { TripwireState::Holding },
+                pressure: Some("0.5-0.8".to_owned()),
+                reason: None,
+                silent: Vec::new(),
+            };
+            let tripwires: Vec<WireStatus> = record.spec.tripwires.iter().map(wire).collect();
+            let status = record.status.as_mut().unwrap();
+            status.tripwire_state = Some(crate::decide::watch::worst(&tripwires));
+            status.tripwires = tripwires;
+        }
+        if proposed {
+            let mut record = self.records[0].clone();
+            record.metadata.name = Some("main-metrics-store-0002".to_owned());
+            record.spec.number = 2;
+            record.status.as_mut().unwrap().phase = Some(Phase::Proposed);
+            self.records.push(record);
+        }
+    }
+
     fn derive_at(&self, second: i64) -> ObservabilityStackStatus {
         let end = End {
             valid: &self.valid,
             plan: &self.plan,
             facts: &self.facts,
-            records: &[],
+            records: &self.records,
+            watch: &Watch::nothing(),
             engines: &self.engines,
             held: &self.held,
             rejected: &self.rejected,
@@ -387,18 +419,72 @@ fn a_status_stays_within_the_bounds_of_its_schema() {
 }
 
 #[test]
+fn decisions_hold_by_the_worst_of_their_tripwires() {
+    let message = |status: &ObservabilityStackStatus| {
+        status.conditions.iter().find(|c| c.type_ == DECISIONS_HOLDING).unwrap().message.clone()
+    };
+    let mut case = case(json!({}));
+    assert_eq!(condition(&case.derive(), DECISIONS_HOLDING), "Unknown NoRecords");
+    case.stand("memory", TripwireState::Holding, false);
+    let holding = case.derive();
+    // The components that nothing is measured of hold back nothing.
+    assert_eq!(condition(&holding, DECISIONS_HOLDING), "True Holding");
+    assert_eq!(holding.decisions[0].pressure.as_deref(), Some("0.5-0.8"));
+
+    case.stand("memory", TripwireState::AtRisk, false);
+    let at_risk = case.derive();
+    assert_eq!(condition(&at_risk, DECISIONS_HOLDING), "True AtRisk");
+    assert_eq!(message(&at_risk), "close to a bound: metricsStore: memory (next VictoriaMetricsSingle)");
+
+    case.stand("memory", TripwireState::Unknown, false);
+    let unknown = case.derive();
+    assert_eq!(condition(&unknown, DECISIONS_HOLDING), "Unknown NotMeasured");
+    assert_eq!(message(&unknown), "not enough is measured for: metricsStore");
+
+    case.stand("memory", TripwireState::Tripped, true);
+    let tripped = case.derive();
+    assert_eq!(condition(&tripped, DECISIONS_HOLDING), "False Tripped");
+    let said = "look at these decisions again: metricsStore: memory (next VictoriaMetricsSingle); see \
+                main-metrics-store-0002, which is proposed";
+    assert_eq!(message(&tripped), said);
+    assert_eq!(tripped.look_at.as_deref(), Some(said));
+    assert_eq!(tripped.decisions[0].tripped, ["memory"]);
+}
+
+#[test]
+fn a_trip_is_told_once() {
+    let mut case = case(json!({}));
+    case.stand("memory", TripwireState::Holding, false);
+    let holding = case.derive();
+    case.stand("memory", TripwireState::Tripped, true);
+    let tripped = case.derive();
+    let told = happenings(&holding, &tripped, None, &case.records);
+    let reasons: Vec<_> = told.iter().map(|h| (h.warning, h.reason.as_str())).collect();
+    assert_eq!(reasons, [(false, "Proposed"), (true, "TradeoffTripped")]);
+    let note = &told[1].note;
+    let begin = "tripwire memory of main-metrics-store-0001 (metrics store) is tripped: its bound is 0.8; \
+                 next is VictoriaMetricsSingle: a second store";
+    assert!(note.starts_with(begin), "{note}");
+    assert_eq!(happenings(&tripped, &tripped, None, &case.records), [], "and not again");
+
+    // Its end closes the proposal, which decides nothing new.
+    case.stand("memory", TripwireState::Holding, false);
+    assert_eq!(happenings(&tripped, &case.derive(), None, &case.records), []);
+}
+
+#[test]
 fn only_what_is_new_is_told() {
     let mut case = case(json!({}));
     let first = case.derive();
     let told: Vec<String> =
-        happenings(&case.previous, &first, case.done.as_ref()).into_iter().map(|h| h.reason).collect();
+        happenings(&case.previous, &first, case.done.as_ref(), &[]).into_iter().map(|h| h.reason).collect();
     assert_eq!(told, ["Ready"]);
-    assert_eq!(happenings(&first, &first, case.done.as_ref()), []);
+    assert_eq!(happenings(&first, &first, case.done.as_ref(), &[]), []);
 
     case.previous = first.clone();
     case.fail(Class::Forbidden, "Forbidden");
     let degraded = case.derive();
-    let told = happenings(&first, &degraded, case.done.as_ref());
+    let told = happenings(&first, &degraded, case.done.as_ref(), &[]);
     assert_eq!(
         told.iter().map(|h| (h.warning, h.reason.as_str())).collect::<Vec<_>>(),
         [(true, "Forbidden")]
@@ -408,9 +494,9 @@ fn only_what_is_new_is_told() {
         ObjectKey { kind: "Service".to_owned(), namespace: Some("n".to_owned()), name: "x".to_owned() };
     let drift = Drift { object: object.clone(), paths: vec!["spec.ports".to_owned()] };
     let done = Done { drift: vec![drift], pruned: vec![object], ..Done::default() };
-    let told = happenings(&degraded, &degraded, Some(&done));
+    let told = happenings(&degraded, &degraded, Some(&done), &[]);
     assert_eq!(told[0].note, "Service/n/x: put back spec.ports");
     assert_eq!(told[1].note, "deleted Service/n/x, which is no longer wanted");
-    let recovered = happenings(&degraded, &first, None);
+    let recovered = happenings(&degraded, &first, None, &[]);
     assert_eq!(recovered.iter().map(|h| h.reason.as_str()).collect::<Vec<_>>(), ["Recovered"]);
 }
