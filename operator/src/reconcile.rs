@@ -13,7 +13,7 @@ use kube::api::{DynamicObject, ResourceExt};
 use obstack_crds::ObservabilityStack;
 
 use crate::apply::{Done, Owner, keys};
-use crate::decide::{DecideFacts, Previous, decide, records};
+use crate::decide::{DecideFacts, Previous, calibration, decide, records};
 use crate::desired::{DesiredError, desired};
 use crate::error::Class;
 use crate::names::StackId;
@@ -50,8 +50,13 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
     };
 
     let previous = Previous::of_records(existing);
-    let plan = decide(&valid, &DecideFacts::of(&facts), &previous, &world.settings.catalog);
-    let actions = records::next(&plan, &valid, existing, Timestamp::now());
+    let now = Timestamp::now();
+    let reading = calibration::fullest(facts.readings.values().filter_map(Fact::known));
+    let measured = calibration::in_force(existing, reading.map(|reading| &reading.measurements), now);
+    turn.show_sizing(&previous, measured.as_ref(), reading);
+    let decide_facts = DecideFacts { measured, ..DecideFacts::of(&facts) };
+    let plan = decide(&valid, &decide_facts, &previous, &world.settings.catalog);
+    let actions = records::next(&plan, &valid, existing, now);
 
     let home = world.settings.operator_namespace.as_deref();
     let configs = match configs(&valid, &plan, &held::known_secrets(&facts), home) {

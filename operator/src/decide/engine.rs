@@ -8,6 +8,7 @@ use obstack_crds::record::Range;
 
 use super::catalog::{Api, Ask, Catalog, OptionEntry};
 use super::eliminate::{Cause, causes, filled};
+use super::measured::Calibration;
 use super::model::{Load, Needs, add, middle, times};
 use super::{DecideFacts, Previous};
 use crate::validate::{Quality, Requirements, Valid};
@@ -21,6 +22,14 @@ pub(super) struct Spent {
     pub(super) memory: Range,
     pub(super) storage: Range,
     pub(super) monthly_cost: Range,
+}
+
+impl Spent {
+    fn take(&mut self, needs: &Needs) {
+        self.memory = add(self.memory, needs.memory);
+        self.storage = add(self.storage, needs.storage);
+        self.monthly_cost = add(self.monthly_cost, needs.monthly_cost);
+    }
 }
 
 /// The outcome of a component, as the later ones see it.
@@ -44,6 +53,8 @@ pub(super) struct Context<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) load: Load,
     pub(super) spent: Spent,
+    /// The same by the catalog's figures alone: what is deployed follows no measurement.
+    pub(super) spent_by_catalog: Spent,
     outcomes: BTreeMap<Component, Outcome>,
 }
 
@@ -73,8 +84,20 @@ impl<'a> Context<'a> {
         let weights = if weights.iter().all(|w| *w == 0.0) { weights.map(|_| 1.0) } else { weights };
         let middle = |f: &super::catalog::Figure| (f.low * f.high).sqrt();
         let prices = [&catalog.prices.memory, &catalog.prices.storage, &catalog.prices.cpu].map(middle);
-        let (spent, outcomes) = (Spent::default(), BTreeMap::new());
-        Self { valid, requirements, weights, prices, facts, previous, catalog, load, spent, outcomes }
+        let (spent, spent_by_catalog, outcomes) = (Spent::default(), Spent::default(), BTreeMap::new());
+        Self {
+            valid,
+            requirements,
+            weights,
+            prices,
+            facts,
+            previous,
+            catalog,
+            load,
+            spent,
+            spent_by_catalog,
+            outcomes,
+        }
     }
 
     /// The option in force of a component decided before.
@@ -129,9 +152,8 @@ impl<'a> Context<'a> {
     pub(super) fn settle(&mut self, component: Component, verdict: &Verdict<'a>) {
         let candidate = verdict.in_force.as_deref().and_then(|id| verdict.candidate(id));
         if let Some(candidate) = candidate {
-            self.spent.memory = add(self.spent.memory, candidate.needs.memory);
-            self.spent.storage = add(self.spent.storage, candidate.needs.storage);
-            self.spent.monthly_cost = add(self.spent.monthly_cost, candidate.needs.monthly_cost);
+            self.spent.take(&candidate.needs);
+            self.spent_by_catalog.take(&candidate.by_catalog);
         }
         let broken = candidate
             .map(|c| c.causes.iter().map(|cause| cause.requirement().to_owned()).collect())
@@ -145,7 +167,11 @@ impl<'a> Context<'a> {
 pub(super) struct Candidate<'a> {
     pub(super) option: &'a OptionEntry,
     pub(super) copies: u32,
+    /// What was measured of it.
+    pub(super) measured: Calibration,
     pub(super) needs: Needs,
+    /// The same by the catalog's figures alone.
+    pub(super) by_catalog: Needs,
     pub(super) causes: Vec<Cause<'a>>,
     /// In the order of [`Quality::ALL`].
     pub(super) scores: [Range; Quality::ALL.len()],
@@ -225,11 +251,23 @@ fn cost_score(catalog: &Catalog, cost: Range) -> Range {
 
 fn candidate<'a>(component: Component, option: &'a OptionEntry, context: &Context<'a>) -> Candidate<'a> {
     let copies = context.copies(component, option);
-    let needs = if filled(option, context) {
-        Needs::default()
-    } else {
-        Needs::of(&option.models, &context.load, f64::from(copies))
+    let measured = Calibration::of(
+        component,
+        &option.id,
+        context.facts.measured.as_ref(),
+        context.previous,
+        context.catalog,
+    );
+    let filled = filled(option, context);
+    let needs_by = |measured: &Calibration| {
+        if filled {
+            Needs::default()
+        } else {
+            Needs::of(&option.models, &context.load, f64::from(copies), measured)
+        }
     };
+    let by_catalog = needs_by(&Calibration::default());
+    let needs = if measured == Calibration::default() { by_catalog } else { needs_by(&measured) };
     let cost = cost_score(context.catalog, needs.cost(context.prices));
     let scores = Quality::ALL.map(|q| match option.scores.get(&q) {
         Some(score) => Range { low: score.low, high: score.high },
@@ -248,7 +286,7 @@ fn candidate<'a>(component: Component, option: &'a OptionEntry, context: &Contex
     let total = times(total, 1.0 / all);
     let sourced = if rest == 0.0 { 0.0 } else { sourced / rest };
     let causes = causes(option, &needs, context);
-    Candidate { option, copies, needs, causes, total, sourced, scores }
+    Candidate { option, copies, measured, needs, by_catalog, causes, total, sourced, scores }
 }
 
 /// Decides one component.

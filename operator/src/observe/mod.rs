@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod engines;
 pub mod kinds;
+pub mod measure;
 pub mod observer;
 pub mod secrets;
 pub mod stores;
@@ -18,6 +19,7 @@ use kube::core::DynamicObject;
 use obstack_crds::DecisionRecord;
 use obstack_crds::workload::SecretKey;
 
+use crate::decide::calibration::Reading;
 use crate::names::Role;
 
 /// Something that was read, or why it could not be.
@@ -58,6 +60,8 @@ pub struct Facts {
     /// Generations that a replica's reloader has refused, by role, then by pod. A reloader that does not
     /// answer refuses nothing.
     pub refusals: BTreeMap<Role, BTreeMap<String, Refusal>>,
+    /// What each replica of the metrics store measures of itself, by pod; ready ones only.
+    pub readings: BTreeMap<String, Fact<Reading>>,
 }
 
 /// A generation of configuration that a reloader kept out of its engine.

@@ -67,6 +67,7 @@ mod tests {
             records: Fact::Known(Vec::new()),
             engines: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            readings: BTreeMap::new(),
         }
     }
 

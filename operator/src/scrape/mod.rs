@@ -6,6 +6,8 @@ mod prometheus;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use prometheus::own_job;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use obstack_crds::Component;

@@ -95,7 +95,7 @@ fn own_endpoints(stack: &StackId) -> Value {
 }
 
 /// Name of a job of the stack itself. The slash keeps it apart from every Service's name.
-fn own_job(name: &str) -> String {
+pub(crate) fn own_job(name: &str) -> String {
     format!("obstack/{name}")
 }
 

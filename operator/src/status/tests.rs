@@ -104,6 +104,7 @@ fn case(spec: Value) -> Case {
         records: Fact::Known(Vec::new()),
         engines: BTreeMap::from([answer(Role::Metrics), answer(Role::Alerting)]),
         refusals: BTreeMap::new(),
+        readings: BTreeMap::new(),
     };
     Case {
         valid,
