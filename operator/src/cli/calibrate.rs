@@ -115,10 +115,7 @@ pub(super) fn run(args: CalibrateArgs, output: &Output) -> Result<(), CliError> 
         Format::Json => {
             serde_json::to_string_pretty(facts).map_err(|e| CliError::Input(e.to_string()))? + "\n"
         }
-        Format::Yaml => {
-            let value = serde_json::to_value(facts).map_err(|e| CliError::Input(e.to_string()))?;
-            crate::yaml::emit(&value).map_err(|e| CliError::Input(e.to_string()))?
-        }
+        Format::Yaml => crate::yaml::emit(facts).map_err(|e| CliError::Input(e.to_string()))?,
     };
     if args.output != Format::Table {
         for (quantity, reason) in &reading.lacking {
@@ -141,8 +138,7 @@ fn outside(url: &str, error: &MeasureError) -> CliError {
 }
 
 fn token(path: &Path) -> Result<String, CliError> {
-    let fault =
-        |found: String| CliError::Input(format!("--bearer-token-file {}: {found}", path.display()));
+    let fault = |found: String| CliError::Input(format!("--bearer-token-file {}: {found}", path.display()));
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|e| fault(format!("it cannot be read: {e}")))?;
     let read = file.take(MAX_TOKEN).read_to_string(&mut text);

@@ -88,8 +88,7 @@ fn facts(path: &Path, catalog: &Catalog) -> Result<Measurements, CliError> {
     }
     let known: Vec<&str> = Quantity::ALL.iter().map(|quantity| quantity.id()).collect();
     let write = format!("write option, {}, each with its value", numbers::list(&known, "or"));
-    let measured: Measurements =
-        serde_saphyr::from_str(&text).map_err(|e| fault(format!("{e}; {write}")))?;
+    let measured: Measurements = serde_saphyr::from_str(&text).map_err(|e| fault(format!("{e}; {write}")))?;
     let faults = measured.faults(catalog);
     if faults.is_empty() { Ok(measured.rounded()) } else { Err(fault(faults.join("; "))) }
 }
@@ -185,7 +184,10 @@ pub(super) fn measured(m: &Measured) -> String {
         (Some(prior), Some(error)) => {
             let side = if error < 0.0 { "low" } else { "high" };
             let off = numbers::two(error.abs() * 100.0);
-            format!("; the catalog has {}, its middle {off} % too {side}", numbers::range(prior, numbers::count))
+            format!(
+                "; the catalog has {}, its middle {off} % too {side}",
+                numbers::range(prior, numbers::count)
+            )
         }
         _ => String::new(),
     };

@@ -219,7 +219,8 @@ fn value(
 ) -> Result<f64, String> {
     let get = |name: &'static str| {
         let known = answers.get(name).copied();
-        known.ok_or_else(|| format!("the engine's own metrics have no value for {name}; let it scrape itself"))
+        known
+            .ok_or_else(|| format!("the engine's own metrics have no value for {name}; let it scrape itself"))
     };
     let seconds = |duration: Duration| numbers::seconds(duration.as_secs_f64());
     let up_for = |least: Duration| {

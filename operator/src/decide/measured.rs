@@ -157,7 +157,8 @@ impl Measurements {
             if let Some(value) = self.get(quantity).filter(|value| !(low..=high).contains(value)) {
                 let (id, unit) = (quantity.id(), quantity.unit());
                 let found = format!("{id}: found {value}");
-                faults.push(format!("{found}; write a number of {unit} from {low} to {high}, or leave it out"));
+                faults
+                    .push(format!("{found}; write a number of {unit} from {low} to {high}, or leave it out"));
             }
         }
         faults
@@ -224,7 +225,9 @@ pub fn idle(option: &OptionEntry) -> f64 {
 #[must_use]
 pub fn with_measured_series(requirements: &Requirements, measured: &Measurements) -> Requirements {
     let mut requirements = requirements.clone();
-    if let Some(series) = measured.active_series.filter(|series| *series > requirements.active_series.as_f64()) {
+    if let Some(series) =
+        measured.active_series.filter(|series| *series > requirements.active_series.as_f64())
+    {
         requirements.active_series = SeriesCount(series.ceil() as u64);
     }
     requirements
