@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use obstack_crds::record::Range;
 
-use super::decide::measured;
 use super::{CliError, Output, Style, runtime};
 use crate::decide::calibration::{DISK_BYTES, ENOUGH, Engine, RESIDENT, Reading, SAMPLES, SERIES};
 use crate::decide::catalog::{Driver, OptionEntry, Term};
-use crate::decide::measured::{COMPONENT, Quantity, prior};
+use crate::decide::measured::{COMPONENT, Quantity, in_words, prior};
 use crate::decide::{Catalog, numbers};
 use crate::observe::measure::{MeasureError, Measurer};
 
@@ -165,7 +164,7 @@ fn table(
     let mut out = String::new();
     line!(out, "{}  {}", paint(Style::Strong, engine.title()), paint(Style::Faint, url));
     for row in reading.measurements.beside(option) {
-        line!(out, "  {}", measured(&row));
+        line!(out, "  {:<24}{}", row.quantity, in_words(&row));
     }
     for (quantity, reason) in &reading.lacking {
         line!(out, "  {}", paint(Style::Faint, &format!("{:<24}not measured: {reason}", quantity.id())));

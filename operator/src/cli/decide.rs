@@ -5,11 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use obstack_crds::record::{ChosenBy, Measured, Range};
+use obstack_crds::record::{ChosenBy, Range};
 
 use super::input::{Input, InputArgs, Loaded};
 use super::{CliError, Output, Style};
-use crate::decide::measured::Quantity;
+use crate::decide::measured::{Quantity, in_words};
 use crate::decide::report::StackReport;
 use crate::decide::{
     Catalog, DecideFacts, Decision, Measurements, Plan, Previous, decide, madr, numbers, records,
@@ -162,7 +162,7 @@ fn decision(out: &mut String, d: &Decision, paint: &dyn Fn(Style, &str) -> Strin
         row("needs", &format!("{:<24}{}", s.quantity, s.arithmetic));
     }
     for m in &d.measured {
-        row("measured", &measured(m));
+        row("measured", &format!("{:<24}{}", m.quantity, in_words(m)));
     }
     for t in &d.tradeoffs {
         row("accepted", &format!("{} {}", t.text, faint(&format!("[{}]", t.source))));
@@ -175,23 +175,6 @@ fn decision(out: &mut String, d: &Decision, paint: &dyn Fn(Style, &str) -> Strin
         let next = w.next.as_deref().map(|n| format!(", then {n}")).unwrap_or_default();
         row("look again", &format!("{} > {} for {}{next}", w.expr, w.bound, w.for_));
     }
-}
-
-/// `bytesPerSeries          3.1k bytes per series; the catalog has 2k to 8k, its middle 61 % too high`.
-pub(super) fn measured(m: &Measured) -> String {
-    let value = numbers::count(m.measured);
-    let said = match (m.prior, m.error) {
-        (Some(prior), Some(error)) => {
-            let side = if error < 0.0 { "low" } else { "high" };
-            let off = numbers::two(error.abs() * 100.0);
-            format!(
-                "; the catalog has {}, its middle {off} % too {side}",
-                numbers::range(prior, numbers::count)
-            )
-        }
-        _ => String::new(),
-    };
-    format!("{:<24}{value} {}{said}", m.quantity, m.unit)
 }
 
 /// Words of others on one line, without what a terminal would obey.
