@@ -53,6 +53,14 @@ soak: parts control-plane build ## watch stacks at rest, 10 minutes on the sandb
 	@OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-600} scripts/e2e sandbox world::at_rest --nocapture
 	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-1800} scripts/e2e control-plane world::at_rest --nocapture
 
+.PHONY: calibrate
+calibrate: parts ## measure the model of memory and disk on real engines, a quarter of an hour, into docs/decisions/sizing.md
+	@scripts/parts victoriametrics
+	eval "$$(scripts/parts --env)"
+	mkdir -p docs/decisions
+	cargo build -q --workspace --bins
+	$(BIN)/calibrate --output docs/decisions/sizing.md
+
 .PHONY: generate
 generate: ## write the generated files anew: CRDs, docs/cli.md and golden files
 	cargo run -q --bin obstack -- crds --output crds

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use obstack_crds::Component;
 use obstack_crds::record::TripwireState;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
@@ -14,12 +15,16 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::decide::calibration::Compared;
+use crate::decide::measured::COMPONENT;
 use crate::error::Class;
 use crate::names::StackId;
 use crate::observe::kinds::OWNED;
 
 /// Content type of the text that [`Metrics::encode`] makes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type FloatGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 /// How a write is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,15 +110,20 @@ struct WireLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SizingLabels {
+    namespace: String,
+    stack: String,
+    component: Word,
+    quantity: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     namespace: String,
     stack: String,
     component: Word,
     state: Word,
 }
-
-/// A number that is no whole one.
-type Float = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 /// A tripwire as the metrics show it, on the replica where its pressure is highest.
 #[derive(Clone, Debug, PartialEq)]
@@ -158,15 +168,20 @@ pub struct Metrics {
     rejected: Family<StackLabels, Gauge>,
     decision_info: Family<DecisionLabels, Gauge>,
     decision_state: Family<StateLabels, Gauge>,
-    wire_value: Family<WireLabels, Float>,
-    wire_bound: Family<WireLabels, Float>,
-    wire_pressure: Family<WireLabels, Float>,
+    wire_value: Family<WireLabels, FloatGauge>,
+    wire_bound: Family<WireLabels, FloatGauge>,
+    wire_pressure: Family<WireLabels, FloatGauge>,
+    sizing_predicted: Family<SizingLabels, FloatGauge>,
+    sizing_measured: Family<SizingLabels, FloatGauge>,
     queue_depth: Gauge,
-    queue_age: Float,
+    queue_age: FloatGauge,
     leader: Gauge,
     /// Decisions that have samples, by stack, so that they go with it.
     shown: Mutex<BTreeMap<StackId, Vec<DecisionMetric>>>,
 }
+
+/// Quantities of sizing that have samples.
+const SIZED: [&str; 3] = ["bytesPerSeries", "bytesPerSample", "memory"];
 
 const STATES: [(TripwireState, &str); 4] = [
     (TripwireState::Tripped, "tripped"),
@@ -192,6 +207,8 @@ impl Default for Metrics {
             wire_value: Family::default(),
             wire_bound: Family::default(),
             wire_pressure: Family::default(),
+            sizing_predicted: Family::default(),
+            sizing_measured: Family::default(),
             queue_depth: Gauge::default(),
             queue_age: Gauge::default(),
             leader: Gauge::default(),
@@ -237,6 +254,16 @@ impl Default for Metrics {
             "tripwire_pressure_ratio",
             "Value of a tripwire over its bound, on the replica where that is highest; 1 is the bound",
             metrics.wire_pressure.clone(),
+        );
+        registry.register(
+            "sizing_predicted",
+            "What the model of the decision says of one replica: bytes of memory, bytes per series and per sample",
+            metrics.sizing_predicted.clone(),
+        );
+        registry.register(
+            "sizing_measured",
+            "The same as the fullest replica measures it now; absent while there is too little data",
+            metrics.sizing_measured.clone(),
         );
         registry.register("queue_depth", "Stacks that are due and wait", metrics.queue_depth.clone());
         registry.register_with_unit(
@@ -343,8 +370,26 @@ impl Metrics {
         self.forget_wires(id, &before, &now);
     }
 
+    /// Sets what the model of a stack's component says beside what is measured.
+    pub fn set_sizing(&self, id: &StackId, component: Component, rows: &[Compared]) {
+        for quantity in SIZED {
+            let labels = sizing_labels(id, component, quantity);
+            match rows.iter().find(|row| row.quantity == quantity) {
+                Some(row) => {
+                    self.sizing_predicted.get_or_create(&labels).set(row.predicted);
+                    self.sizing_measured.get_or_create(&labels).set(row.measured);
+                }
+                None => {
+                    self.sizing_predicted.remove(&labels);
+                    self.sizing_measured.remove(&labels);
+                }
+            }
+        }
+    }
+
     /// Drops the samples of a stack that is gone.
     pub fn forget_stack(&self, id: &StackId) {
+        self.set_sizing(id, COMPONENT, &[]);
         let before = self.shown.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         for old in before.iter().flatten() {
             self.decision_info.remove(&info_labels(id, old));
@@ -354,7 +399,7 @@ impl Metrics {
         self.rejected.remove(&stack_labels(id));
     }
 
-    fn of_wire(&self, wire: &WireMetric) -> [(&Family<WireLabels, Float>, Option<f64>); 3] {
+    fn of_wire(&self, wire: &WireMetric) -> [(&Family<WireLabels, FloatGauge>, Option<f64>); 3] {
         [(&self.wire_value, wire.value), (&self.wire_bound, wire.bound), (&self.wire_pressure, wire.pressure)]
     }
 
@@ -390,6 +435,15 @@ fn wires<'a>(
     })
 }
 
+fn sizing_labels(id: &StackId, component: Component, quantity: &'static str) -> SizingLabels {
+    SizingLabels {
+        namespace: id.namespace.clone(),
+        stack: id.name.clone(),
+        component: Word(component.id()),
+        quantity: Word(quantity),
+    }
+}
+
 fn stack_labels(id: &StackId) -> StackLabels {
     StackLabels { namespace: id.namespace.clone(), stack: id.name.clone() }
 }
@@ -416,8 +470,6 @@ fn state_labels(id: &StackId, decision: &DecisionMetric, state: &'static str) ->
 
 #[cfg(test)]
 mod tests {
-    use obstack_crds::Component;
-
     use super::*;
 
     fn decision(record: &str, state: TripwireState) -> DecisionMetric {
@@ -493,6 +545,24 @@ mod tests {
         let text = metrics.encode().unwrap();
         assert!(!text.contains("monitoring"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn sizing_is_there_while_it_is_measured_and_goes_with_the_stack() {
+        let metrics = Metrics::default();
+        let id = StackId { namespace: "monitoring".to_owned(), name: "main".to_owned() };
+        let row = |quantity, predicted, measured| Compared { quantity, predicted, measured };
+        let rows = [row("bytesPerSeries", 5000.0, 3100.0), row("memory", 6e8, 4e8)];
+        metrics.set_sizing(&id, COMPONENT, &rows);
+        let text = metrics.encode().unwrap();
+        let labels =
+            r#"{namespace="monitoring",stack="main",component="metricsStore",quantity="bytesPerSeries"}"#;
+        assert!(text.contains(&format!("obstack_sizing_predicted{labels} 5000.0")), "{text}");
+        assert!(text.contains(&format!("obstack_sizing_measured{labels} 3100.0")), "{text}");
+        metrics.set_sizing(&id, COMPONENT, &rows[1..]);
+        assert!(!metrics.encode().unwrap().contains("bytesPerSeries"));
+        metrics.forget_stack(&id);
+        assert!(!metrics.encode().unwrap().contains("monitoring"));
     }
 
     #[test]

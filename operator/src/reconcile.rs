@@ -15,7 +15,7 @@ use crate::apply::{Done, Owner, keys};
 use crate::decide::prompt::prompts;
 use crate::decide::records::Seen;
 use crate::decide::watch::Watch;
-use crate::decide::{DecideFacts, Previous, decide, records};
+use crate::decide::{DecideFacts, Previous, calibration, decide, records};
 use crate::desired::{DesiredError, desired};
 use crate::error::Class;
 use crate::names::StackId;
@@ -53,7 +53,10 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
     };
 
     let (previous, catalog, now) = (Previous::of_records(existing), &world.settings.catalog, whole_second());
-    let known = DecideFacts::of(&facts);
+    let reading = calibration::fullest(facts.readings.values().filter_map(Fact::known));
+    let measured = calibration::in_force(existing, reading.map(|reading| &reading.measurements), now);
+    turn.show_sizing(&previous, measured.as_ref(), reading);
+    let known = DecideFacts { measured, ..DecideFacts::of(&facts) };
     let plan = decide(&valid, &known, &previous, catalog);
     let watch = Watch::of(&owner.id, &plan, &facts, now);
     let prompts = prompts(&valid, &known, &previous, catalog, existing, &watch);

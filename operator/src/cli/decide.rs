@@ -1,15 +1,22 @@
 //! `obstack decide`: what would be chosen for each stack, and why. No cluster is asked.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use obstack_crds::record::{ChosenBy, Range};
 
 use super::input::{Input, InputArgs, Loaded};
 use super::{CliError, Output, Style};
+use crate::decide::measured::{Quantity, in_words};
 use crate::decide::report::StackReport;
-use crate::decide::{Catalog, DecideFacts, Decision, Plan, Previous, decide, madr, numbers, records};
+use crate::decide::{
+    Catalog, DecideFacts, Decision, Measurements, Plan, Previous, decide, madr, numbers, records,
+};
+
+/// Most bytes of a file of measured values.
+const MAX_FACTS: u64 = 64 << 10;
 
 /// Arguments of `obstack decide`.
 #[derive(Clone, Debug, Args)]
@@ -17,14 +24,17 @@ use crate::decide::{Catalog, DecideFacts, Decision, Plan, Previous, decide, madr
 Examples:
   obstack decide -f stack.yaml
   obstack decide -f stacks/ -o json
-  obstack decide -f stack.yaml -o madr > decisions.md")]
+  obstack decide -f stack.yaml -o madr > decisions.md
+  obstack calibrate --url http://localhost:9090 -o yaml > facts.yaml
+  obstack decide -f stack.yaml --facts facts.yaml")]
 pub(super) struct DecideArgs {
     #[command(flatten)]
     input: InputArgs,
     /// How it is printed.
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     output: Format,
-    /// Measured values to decide with; not supported yet.
+    /// Measured values to decide with, YAML or JSON, as `obstack calibrate -o yaml` prints them. They stand in the
+    /// place of the catalog's figures of the option that was measured, and of no other.
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
 }
@@ -43,18 +53,13 @@ enum Format {
 /// Decides the stacks of the input and prints the outcome.
 ///
 /// # Errors
-/// [`CliError::Usage`] for `--facts`, [`CliError::Input`] for what cannot be read or is not valid.
+/// [`CliError::Input`] for what cannot be read or is not valid.
 pub(super) fn run(args: DecideArgs, output: &Output) -> Result<(), CliError> {
-    if args.facts.is_some() {
-        return Err(CliError::Usage(
-            "--facts is not supported yet: decisions are made from the catalog's priors; leave it out"
-                .to_owned(),
-        ));
-    }
     let catalog = Catalog::embedded().map_err(|e| CliError::Input(e.to_string()))?;
     let stacks = Input::read(&args.input)?.stacks(output)?;
-    let plan =
-        |loaded: &Loaded| decide(&loaded.valid, &DecideFacts::offline(), &Previous::default(), &catalog);
+    let measured = args.facts.as_deref().map(|path| facts(path, &catalog)).transpose()?;
+    let facts = DecideFacts { measured, ..DecideFacts::offline() };
+    let plan = |loaded: &Loaded| decide(&loaded.valid, &facts, &Previous::default(), &catalog);
     let text = match args.output {
         Format::Json => {
             let reports: Vec<_> = stacks.iter().map(|s| StackReport::of(&s.id, &plan(s))).collect();
@@ -68,6 +73,24 @@ pub(super) fn run(args: DecideArgs, output: &Output) -> Result<(), CliError> {
         }
     };
     output.print(&text)
+}
+
+/// The measured values of a file.
+fn facts(path: &Path, catalog: &Catalog) -> Result<Measurements, CliError> {
+    let shown = path.display();
+    let fault = |found: String| CliError::Input(format!("--facts {shown}: {found}"));
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|e| fault(format!("it cannot be read: {e}")))?;
+    let read = file.take(MAX_FACTS + 1).read_to_string(&mut text);
+    read.map_err(|e| fault(format!("it cannot be read: {e}")))?;
+    if text.len() as u64 > MAX_FACTS {
+        return Err(fault(format!("it has more than {} KiB; write measured values only", MAX_FACTS >> 10)));
+    }
+    let known: Vec<&str> = Quantity::ALL.iter().map(|quantity| quantity.id()).collect();
+    let write = format!("write option, {}, each with its value", numbers::list(&known, "or"));
+    let measured: Measurements = serde_saphyr::from_str(&text).map_err(|e| fault(format!("{e}; {write}")))?;
+    let faults = measured.faults(catalog);
+    if faults.is_empty() { Ok(measured.rounded()) } else { Err(fault(faults.join("; "))) }
 }
 
 fn markdown(loaded: &Loaded, plan: &Plan) -> String {
@@ -137,6 +160,9 @@ fn decision(out: &mut String, d: &Decision, paint: &dyn Fn(Style, &str) -> Strin
     }
     for s in &d.sizing {
         row("needs", &format!("{:<24}{}", s.quantity, s.arithmetic));
+    }
+    for m in &d.measured {
+        row("measured", &format!("{:<24}{}", m.quantity, in_words(m)));
     }
     for t in &d.tradeoffs {
         row("accepted", &format!("{} {}", t.text, faint(&format!("[{}]", t.source))));

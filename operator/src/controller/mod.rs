@@ -26,6 +26,7 @@ use crate::lease::{Gate, SystemClock};
 use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::observe::engines::Engines;
+use crate::observe::measure::{Measurer, Readings};
 use crate::observe::stores::{Scope, Stores};
 use crate::reconcile::{Settings, World};
 use election::Election;
@@ -109,6 +110,7 @@ pub async fn run_on(
 ) -> Result<(), StartError> {
     let catalog = catalog(&options.tripwire_divisors)?;
     let engines = Engines::new()?;
+    let readings = Readings::new(Measurer::new(None)?, catalog.clone());
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
     let serving = CancellationToken::new();
@@ -149,7 +151,7 @@ pub async fn run_on(
     let writer = Writer::new(client.clone(), gate, metrics.clone());
     let home = options.namespace.clone().filter(|namespace| options.scope.covers(namespace));
     let world = World {
-        observer: Observer::new(client.clone(), options.scope.clone(), stores.clone(), engines),
+        observer: Observer::new(client.clone(), options.scope.clone(), stores.clone(), engines, readings),
         applier: Applier::new(writer.clone(), stores.clone(), metrics.clone()),
         recorder: Recorder::new(client.clone(), writer, options.identity.clone()),
         metrics: metrics.clone(),

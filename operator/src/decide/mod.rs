@@ -3,13 +3,14 @@
 //! The components differ in data, not in code: each option's limits, models, scores and conditions lie in
 //! `operator/catalog/`, and one engine decides all components in their order.
 
+pub mod calibration;
 pub mod catalog;
 mod eliminate;
 mod engine;
 mod explain;
 mod flip;
 pub mod madr;
-mod measured;
+pub mod measured;
 mod model;
 pub mod numbers;
 pub mod prompt;

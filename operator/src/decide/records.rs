@@ -11,7 +11,7 @@ use obstack_crds::{Component, DecisionRecord, DecisionRecordSpec};
 
 use super::prompt::{self, Prompt};
 use super::watch::{self, Watch};
-use super::{Decision, Plan, requirements};
+use super::{Decision, Plan, numbers, requirements};
 use crate::names::{LABEL_COMPONENT, StackId};
 use crate::validate::Valid;
 
@@ -156,6 +156,23 @@ fn by_component<'a>(
     map
 }
 
+/// The record in force of a component, and the open ones that were made after it, the newest first. Records are
+/// those of one stack's name; none where none is accepted.
+pub(super) fn in_force_and_open(
+    records: &[DecisionRecord],
+    component: Component,
+) -> Option<(&DecisionRecord, Vec<&DecisionRecord>)> {
+    let of = || records.iter().filter(|r| r.spec.component == component);
+    let accepted =
+        of().filter(|r| phase(r) == Some(Phase::Accepted)).max_by_key(|record| record.spec.number)?;
+    let is_open = |r: &&DecisionRecord| {
+        matches!(phase(r), None | Some(Phase::Proposed)) && r.spec.number > accepted.spec.number
+    };
+    let mut open: Vec<&DecisionRecord> = of().filter(is_open).collect();
+    open.sort_by_key(|record| std::cmp::Reverse(record.spec.number));
+    Some((accepted, open))
+}
+
 fn phase(record: &DecisionRecord) -> Option<Phase> {
     record.status.as_ref().and_then(|s| s.phase)
 }
@@ -166,11 +183,18 @@ fn intended(record: &DecisionRecord, decision: &Decision) -> Phase {
 }
 
 /// What makes two records the same decision: the choice, who chose and why, what was ruled out by what, what
-/// was accepted, and the bounds. Wording and numbers of a newer catalog make no new record.
+/// was accepted, the bounds, and the measured values, which change at calibration epochs only. Wording and numbers
+/// of a newer catalog make no new record.
 fn same(a: &DecisionRecordSpec, b: &DecisionRecordSpec) -> bool {
-    same_but_bounds(a, b) && bounds(a).eq(bounds(b))
+    same_but_bounds(a, b) && bounds(a).eq(bounds(b)) && measured(a).eq(measured(b))
 }
 
+/// As they are shown: two digits survive any reader of the API.
+fn measured(spec: &DecisionRecordSpec) -> impl Iterator<Item = (&str, String)> {
+    spec.measured.iter().map(|m| (m.quantity.as_str(), numbers::two(m.measured)))
+}
+
+/// Records of the same choice: one with other bounds or other measured values reaffirms it.
 fn same_but_bounds(a: &DecisionRecordSpec, b: &DecisionRecordSpec) -> bool {
     fn ruled_out(spec: &DecisionRecordSpec) -> impl Iterator<Item = (&str, &str)> {
         spec.eliminated.iter().map(|e| (e.option.as_str(), e.requirement.as_str()))

@@ -62,6 +62,7 @@ pub(crate) fn observed(replicas: &[(&str, Option<Vec<WireReading>>)]) -> Facts {
         engines: BTreeMap::new(),
         refusals: BTreeMap::new(),
         wires: replicas.iter().map(|(pod, said)| ((*pod).to_owned(), answer(said))).collect(),
+        readings: Default::default(),
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod engines;
 pub mod kinds;
+pub mod measure;
 pub mod observer;
 pub mod secrets;
 pub mod stores;
@@ -20,6 +21,7 @@ use obstack_crds::DecisionRecord;
 use obstack_crds::record::TripwireState;
 use obstack_crds::workload::SecretKey;
 
+use crate::decide::calibration::Reading;
 use crate::names::Role;
 
 /// Something that was read, or why it could not be.
@@ -60,6 +62,8 @@ pub struct Facts {
     /// Generations that a replica's reloader has refused, by role, then by pod. A reloader that does not
     /// answer refuses nothing.
     pub refusals: BTreeMap<Role, BTreeMap<String, Refusal>>,
+    /// What each replica of the metrics store measures of itself, by pod; ready ones only.
+    pub readings: BTreeMap<String, Fact<Reading>>,
     /// What the engine of each replica of the metrics store says of the tripwires of this stack, by pod.
     pub wires: BTreeMap<String, Fact<Vec<WireReading>>>,
 }

@@ -68,6 +68,7 @@ mod tests {
             engines: BTreeMap::new(),
             refusals: BTreeMap::new(),
             wires: BTreeMap::new(),
+            readings: BTreeMap::new(),
         }
     }
 

@@ -15,8 +15,9 @@ use super::{Outcome, SecretNames};
 use crate::apply::writer::RequestError;
 use crate::apply::{Applier, Done, Owner};
 use crate::controller::events::Recorder;
+use crate::decide::calibration::{Reading, compared};
 use crate::decide::watch::WireNow;
-use crate::decide::{Catalog, records};
+use crate::decide::{Catalog, Measurements, Previous, measured, records};
 use crate::desired::{Context, Pinned};
 use crate::error::Class;
 use crate::metrics::{DecisionMetric, Metrics, WireMetric};
@@ -150,6 +151,20 @@ impl Turn<'_> {
     pub(super) fn referring_to(mut self, references: &BTreeSet<SecretKey>) -> Self {
         self.secrets = references.iter().map(|key| key.name.clone()).collect();
         self
+    }
+
+    /// Shows what the model of the store that runs says beside what is measured.
+    pub(super) fn show_sizing(
+        &self,
+        previous: &Previous,
+        in_force: Option<&Measurements>,
+        reading: Option<&Reading>,
+    ) {
+        let catalog = &self.world.settings.catalog;
+        let component = measured::COMPONENT;
+        let option = previous.get(component).and_then(|choice| catalog.option(component, &choice.option));
+        let compared = option.zip(reading).map(|(option, now)| compared(option, in_force, now));
+        self.world.metrics.set_sizing(&self.owner.id, component, &compared.unwrap_or_default());
     }
 
     /// Ends a reconcile that cannot decide or build: nothing is written but the status.

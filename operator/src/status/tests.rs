@@ -108,6 +108,7 @@ fn case(spec: Value) -> Case {
         engines: BTreeMap::from([answer(Role::Metrics), answer(Role::Alerting)]),
         refusals: BTreeMap::new(),
         wires: BTreeMap::new(),
+        readings: BTreeMap::new(),
     };
     Case {
         valid,
