@@ -131,21 +131,13 @@ mod tests {
     #[test]
     fn a_wire_that_breaks_a_rule_is_refused() {
         for (from, to, says) in [
-            (
-                "{engine}[{range}])) / {memoryLimit}",
-                "{engine}[1h])) / {memoryLimit}",
-                "1h is a duration without",
-            ),
+            ("{range}:{step}]) / {memoryLimit}", "1h:{step}]) / {memoryLimit}", "1h is a duration without"),
             (
                 "* {rangeSeconds} / {windowSeconds}",
                 "* 86400 / {windowSeconds}",
                 "86400 is a duration without",
             ),
-            (
-                "resident_memory_bytes{engine}[{range}]",
-                "resident_memory_bytes{engine}[{rnge}]",
-                "nothing gives {rnge}",
-            ),
+            ("{range}:{step}]) / {memoryLimit}", "{rnge}:{step}]) / {memoryLimit}", "nothing gives {rnge}"),
             (
                 "process_resident_memory_bytes{engine}",
                 "process_resident_memory_bytes",
