@@ -42,6 +42,8 @@ struct Scenario {
     expect: BTreeMap<String, TripwireState>,
     #[serde(default)]
     never: Option<TripwireState>,
+    #[serde(default)]
+    fires: BTreeMap<String, TripwireState>,
 }
 
 fn minute() -> String {
@@ -118,6 +120,13 @@ fn as_test(component: Component, scenario: &Scenario, rules: &str) -> Value {
             }));
         }
     }
+    for (time, state) in &scenario.fires {
+        questions.push(json!({
+            "expr": format!("count(ALERTS{{alertname=\"{}\",alertstate=\"firing\"}})", alert_of(*state)),
+            "eval_time": time,
+            "exp_samples": [{ "labels": "{}", "value": 1 }],
+        }));
+    }
     if let Some(never) = scenario.never {
         let length = |time: &&String| time.parse::<PromDuration>().unwrap();
         let last = scenario.expect.keys().max_by_key(length).unwrap();
@@ -192,6 +201,33 @@ fn promtool_proves_every_tripwire_in_both_directions() {
     assert!(args.len() > 20, "{args:?}");
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     run(&promtool, &args, dir.path(), "operator/rules/tests/tripwires");
+}
+
+/// Alertmanager's own tool says who is told: what has tripped goes to the stack's own route, whatever a person's
+/// routes take, and what is at risk or unknown to nobody.
+#[test]
+fn amtool_sends_only_what_has_tripped_to_the_own_route() {
+    let Some(amtool) = tool("amtool") else { return };
+    let stack = STACK.replace(
+        "route: { receiver: team }",
+        "route: { receiver: team, routes: [{ receiver: pager, matchers: ['namespace=\"monitoring\"'] }] }",
+    );
+    let stack = stack.replace(
+        "receivers: [",
+        "receivers: [{ name: pager, webhook: [{ url: 'http://hooks.example/p' }] }, ",
+    );
+    let case = Case::of(&stack);
+    let dir = tempfile::tempdir().unwrap();
+    let text = case.built.configs.generations[&Role::Alerting].file("alertmanager.yaml").unwrap();
+    std::fs::write(dir.path().join("alertmanager.yaml"), text).unwrap();
+    for (alert, receiver) in
+        [(TRIPPED, "team"), (AT_RISK, "null"), (UNKNOWN, "null"), ("TargetDown", "pager")]
+    {
+        let alert = format!("alertname={alert}");
+        let args =
+            ["config", "routes", "test", "--config.file=alertmanager.yaml", &alert, "namespace=monitoring"];
+        assert_eq!(run(&amtool, &args, dir.path(), &alert).lines().next(), Some(receiver), "{alert}");
+    }
 }
 
 /// What is never deployed needs no test of its own; all else is in the stack that is tested.
