@@ -176,7 +176,7 @@ mod tests {
             let entry = prometheus.tripwires.iter().find(|w| w.id == id).unwrap();
             write(Component::MetricsStore, entry, &given())
         };
-        assert!(wire("memory").expr.ends_with("{job=\"obstack/metrics\"}[1h])) / 1073741824"));
+        assert!(wire("memory").expr.ends_with("{job=\"obstack/metrics\"}))[1h:1m]) / 1073741824"));
         assert_eq!(wire("series").bound, "100000");
         assert_eq!(wire("replay").bound, "600");
         assert!(wire("retention").expr.starts_with("1296000 / (time() - "), "{}", wire("retention").expr);
