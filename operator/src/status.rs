@@ -1,6 +1,7 @@
 //! Pure: what happened becomes the status of the stack. Every path of a reconcile, failures included, ends in
 //! [`derive`], so that each condition has one place where it is written.
 
+mod alerts;
 mod components;
 mod conditions;
 mod engines;
@@ -21,6 +22,7 @@ use crate::error::Class;
 use crate::observe::Facts;
 use crate::validate::{Fault, Valid, effective};
 
+pub use alerts::build_alerts;
 pub use happenings::{Happening, happenings};
 pub use wanted::{WantedEngine, wanted_engines};
 

@@ -173,7 +173,8 @@ fn decision(out: &mut String, d: &Decision, paint: &dyn Fn(Style, &str) -> Strin
     }
     for w in &d.tripwires {
         let next = w.next.as_deref().map(|n| format!(", then {n}")).unwrap_or_default();
-        row("look again", &format!("{} > {} for {}{next}", w.expr, w.bound, w.for_));
+        let lasts = if w.for_.is_empty() { String::new() } else { format!(" for {}", w.for_) };
+        row("look again", &format!("{} > {}{lasts}{next}", w.expr, w.bound));
     }
 }
 

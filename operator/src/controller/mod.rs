@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::Applier;
+use crate::apply::alerts::Teller;
 use crate::apply::writer::Writer;
 use crate::decide::Catalog;
 use crate::http::{self, Health};
@@ -111,6 +112,7 @@ pub async fn run_on(
     let catalog = catalog(&options.tripwire_divisors)?;
     let engines = Engines::new()?;
     let readings = Readings::new(Measurer::new(None)?, catalog.clone());
+    let teller = Teller::new()?;
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
     let serving = CancellationToken::new();
@@ -154,6 +156,7 @@ pub async fn run_on(
         observer: Observer::new(client.clone(), options.scope.clone(), stores.clone(), engines, readings),
         applier: Applier::new(writer.clone(), stores.clone(), metrics.clone()),
         recorder: Recorder::new(client.clone(), writer, options.identity.clone()),
+        teller,
         metrics: metrics.clone(),
         settings: Settings { catalog, operator_image: options.image.clone(), operator_namespace: home },
         statuses: std::sync::Mutex::default(),

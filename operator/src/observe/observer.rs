@@ -202,7 +202,8 @@ impl Observer {
     }
 }
 
-fn address(pod: &Pod) -> Option<&str> {
+/// The address of a pod, once it has one.
+pub fn address(pod: &Pod) -> Option<&str> {
     pod.status.as_ref()?.pod_ip.as_deref()
 }
 

@@ -12,6 +12,7 @@ use obstack_crds::{Component, ObservabilityStack, ObservabilityStackStatus};
 use serde_json::json;
 
 use super::{Outcome, SecretNames};
+use crate::apply::alerts::Teller;
 use crate::apply::writer::RequestError;
 use crate::apply::{Applier, Done, Owner};
 use crate::controller::events::Recorder;
@@ -19,10 +20,13 @@ use crate::decide::calibration::{Reading, compared};
 use crate::decide::watch::WireNow;
 use crate::decide::{Catalog, Measurements, Previous, measured, records};
 use crate::desired::{Context, Pinned};
+use crate::endpoint::Endpoint;
 use crate::error::Class;
 use crate::metrics::{DecisionMetric, Metrics, WireMetric};
+use crate::names::Role;
+use crate::observe::observer::{address, is_ready};
 use crate::observe::{Fact, Facts, Observer};
-use crate::status::{Happened, Reached, derive, happenings};
+use crate::status::{End, Happened, Reached, build_alerts, derive, happenings};
 use crate::validate::Valid;
 
 /// What the operator was started with.
@@ -61,6 +65,8 @@ pub struct World {
     pub applier: Applier,
     /// Tells.
     pub recorder: Recorder,
+    /// Tells Alertmanager what no engine can.
+    pub teller: Teller,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// What the operator was started with.
@@ -202,6 +208,9 @@ impl Turn<'_> {
         self.world.recorder.tell(self.owner, &happenings(&self.before, &status, done, records)).await;
         let decisions = decisions(&status, &reached);
         self.world.metrics.set_stack(&self.owner.id, status.rejected.len(), decisions);
+        if let Reached::End(end) = reached {
+            self.send_alerts(end).await;
+        }
         let watched = records.iter().any(|record| {
             let phase = record.status.as_ref().and_then(|status| status.phase);
             phase == Some(Phase::Accepted) && !record.spec.tripwires.is_empty()
@@ -214,6 +223,17 @@ impl Turn<'_> {
             Reached::End(_) => Outcome::ended(&status, done, self.failures, jitter),
         };
         outcome.referring_to(&self.secrets).watching(watched)
+    }
+
+    /// Sends the alerts that no engine can. They end by themselves where they are not sent again.
+    async fn send_alerts(&self, end: &End<'_>) {
+        let endpoint = Endpoint::of(&self.owner.id, Role::Alerting);
+        let pods = end.facts.pods.known().and_then(|pods| pods.get(&Role::Alerting)).into_iter().flatten();
+        let ready = pods.filter(|pod| is_ready(pod)).filter_map(address);
+        let replicas: Vec<String> = ready.map(|address| endpoint.url_at(address)).collect();
+        for failed in self.world.teller.tell(&replicas, &build_alerts(end, Timestamp::now())).await {
+            tracing::warn!(stack = %self.owner.id, failed, "an alert was not sent; it is tried again");
+        }
     }
 }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use obstack_crds::ObservabilityStackSpec;
-use obstack_crds::record::{Phase, Tripwire, TripwireState, WireStatus};
+use obstack_crds::record::{Phase, Silence, Tripwire, TripwireState, WireStatus};
 use obstack_crds::status::{
     ACCEPTED, CONFIGURATION_LIVE, ComponentState, DECISIONS_HOLDING, DEGRADED, PROGRESSING, READY, Rejected,
 };
@@ -151,18 +151,23 @@ impl Case {
         }
     }
 
-    fn derive_at(&self, second: i64) -> ObservabilityStackStatus {
-        let end = End {
+    fn end<'a>(&'a self, watch: &'a Watch<'a>) -> End<'a> {
+        End {
             valid: &self.valid,
             plan: &self.plan,
             facts: &self.facts,
             records: &self.records,
-            watch: &Watch::nothing(),
+            watch,
             engines: &self.engines,
             held: &self.held,
             rejected: &self.rejected,
             done: self.done.as_ref(),
-        };
+        }
+    }
+
+    fn derive_at(&self, second: i64) -> ObservabilityStackStatus {
+        let watch = Watch::nothing();
+        let end = self.end(&watch);
         derive(&Happened {
             generation: Some(7),
             previous: &self.previous,
@@ -450,6 +455,41 @@ fn decisions_hold_by_the_worst_of_their_tripwires() {
     assert_eq!(message(&tripped), said);
     assert_eq!(tripped.look_at.as_deref(), Some(said));
     assert_eq!(tripped.decisions[0].tripped, ["memory"]);
+}
+
+#[test]
+fn what_the_operator_judges_is_an_alert_that_ends_by_itself() {
+    let mut case = case(json!({ "metrics": { "externalLabels": { "region": "r1" } } }));
+    let now = Timestamp::from_second(1_800_000_600).unwrap();
+    let alerts = |case: &Case| {
+        let watch = Watch::nothing();
+        let end = case.end(&watch);
+        build_alerts(&end, now)
+    };
+    case.stand("engine-dead", TripwireState::AtRisk, false);
+    assert_eq!(alerts(&case), Vec::<Value>::new());
+    case.stand("memory", TripwireState::Tripped, false);
+    assert_eq!(alerts(&case), Vec::<Value>::new(), "the engine sends its own");
+    case.stand("engine-dead", TripwireState::Tripped, false);
+    let silence = Silence { replica: "main-metrics-0".to_owned(), since: "2027-01-15T08:00:00Z".to_owned() };
+    let wires = &mut case.records[0].status.as_mut().unwrap().tripwires;
+    let dead = wires.iter_mut().find(|wire| wire.id == "engine-dead").unwrap();
+    dead.silent = vec![silence];
+    dead.reason = Some("main-metrics-0 has not answered".to_owned());
+    let sent = alerts(&case);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(
+        sent[0]["labels"],
+        json!({
+            "alertname": "TradeoffTripped", "namespace": "monitoring", "stack": "main",
+            "component": "metricsStore", "record": "main-metrics-store-0001", "tripwire": "engine-dead",
+            "severity": "warning", "environment": "dev", "region": "r1"
+        })
+    );
+    assert_eq!(sent[0]["startsAt"], "2027-01-15T08:00:00Z");
+    assert_eq!(sent[0]["endsAt"], "2027-01-15T08:15:00Z");
+    let said = sent[0]["annotations"]["description"].as_str().unwrap();
+    assert!(said.starts_with("main-metrics-0 has not answered. Next is VictoriaMetricsSingle: "), "{said}");
 }
 
 #[test]

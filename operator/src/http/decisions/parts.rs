@@ -170,13 +170,11 @@ pub(super) fn tripwires(html: &mut Html, spec: &DecisionRecordSpec) {
             .raw("</b> <span class=\"faint\">watches ")
             .words(&w.tradeoff)
             .raw("</span>");
-        html.raw("<pre>")
-            .text(&w.expr)
-            .raw("\n  &gt; ")
-            .text(&w.bound)
-            .raw(" for ")
-            .text(&w.for_)
-            .raw("</pre><p>");
+        html.raw("<pre>").text(&w.expr).raw("\n  &gt; ").text(&w.bound);
+        if !w.for_.is_empty() {
+            html.raw(" for ").text(&w.for_);
+        }
+        html.raw("</pre><p>");
         match &w.next {
             Some(next) => html.raw("Then ").words(next).raw(": ").words(&w.cost),
             None => html.words(&w.cost),
