@@ -3,6 +3,7 @@
 //! A command is a module with `struct XArgs: clap::Args` and `fn run(args, &Output) -> Result<(), CliError>`,
 //! and one line each in [`Command`] and [`dispatch`].
 
+pub mod catalog;
 mod check;
 mod completion;
 pub mod config;

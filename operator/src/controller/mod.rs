@@ -48,6 +48,8 @@ pub struct Options {
     pub namespace: Option<String>,
     /// Image that a new stack's reloader is taken from.
     pub image: String,
+    /// Options and numbers to decide by.
+    pub catalog: Catalog,
     /// Time between two looks at a settled stack.
     pub resync: Duration,
     /// How long the API server may take to answer at first.
@@ -81,7 +83,6 @@ pub async fn run_on(
     options: Options,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
-    let catalog = Catalog::embedded()?;
     let engines = Engines::new()?;
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
@@ -127,7 +128,11 @@ pub async fn run_on(
         applier: Applier::new(writer.clone(), stores.clone(), metrics.clone()),
         recorder: Recorder::new(client.clone(), writer, options.identity.clone()),
         metrics: metrics.clone(),
-        settings: Settings { catalog, operator_image: options.image.clone(), operator_namespace: home },
+        settings: Settings {
+            catalog: options.catalog.clone(),
+            operator_image: options.image.clone(),
+            operator_namespace: home,
+        },
         statuses: std::sync::Mutex::default(),
     };
     let controller = Controller::new(Arc::new(world), client, health, leads, &options);

@@ -82,7 +82,7 @@ pub fn render(namespace: &str, record: &DecisionRecordSpec, status: Option<&Deci
     out
 }
 
-fn capital(text: &str) -> String {
+pub(super) fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
