@@ -65,8 +65,8 @@ fn the_same_inputs_give_the_same_bytes_in_another_process_as_the_schema_says() {
     let forward = write(folder.path(), "forward.json", &stacks);
     stacks.reverse();
     let backward = write(folder.path(), "backward.json", &stacks);
+    let decide = |file: &str| printed(&["decide", "-f", file, "-o", "json"]);
     let (once, again, reversed) = std::thread::scope(|scope| {
-        let decide = |file: &str| printed(&["decide", "-f", file, "-o", "json"]);
         let (once, again) = (scope.spawn(|| decide(&forward)), scope.spawn(|| decide(&forward)));
         let reversed = scope.spawn(|| decide(&backward));
         (once.join().unwrap(), again.join().unwrap(), reversed.join().unwrap())
