@@ -179,7 +179,8 @@ fn the_winner_varies_with_the_inputs() {
     }
     let stacks = undecided().count();
     for (component, counts) in &winners {
-        // Delivery turns on what the cluster serves, and no cluster is asked here.
+        // Delivery turns on what the cluster serves, and no cluster is asked here. A second store is seldom worth
+        // it where the first one keeps all that is asked for.
         let least = match component {
             Component::MetricsStore => 5,
             Component::Delivery => 1,
@@ -187,7 +188,8 @@ fn the_winner_varies_with_the_inputs() {
         };
         assert!(counts.len() >= least, "{component}: {counts:?}");
         let most = counts.values().max().copied().unwrap_or(0);
-        assert!(least == 1 || most * 20 < stacks * 19, "{component}: nearly always the same: {counts:?}");
+        let seldom = matches!(component, Component::LongTermStorage | Component::Delivery);
+        assert!(seldom || most * 20 < stacks * 19, "{component}: nearly always the same: {counts:?}");
     }
 }
 

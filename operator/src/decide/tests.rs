@@ -224,8 +224,16 @@ fn no_entry_without_range_unit_source_date_and_speaker() {
         ("unit: bytes, source: robust-memory", "unit: '', source: robust-memory", "write a unit"),
         ("unit: bytes, source: robust-memory", "unit: Gi, source: robust-memory", "write bytes"),
         ("unit: bytes, source: robust-memory,", "unit: bytes,", "missing field"),
-        ("quality: performanceEfficiency, source: robust-memory,", "quality: performanceEfficiency,", "missing field"),
-        ("quality: reliability, source: prometheus-faq", "quality: reliability, source: hearsay", "unknown source"),
+        (
+            "quality: performanceEfficiency, source: robust-memory,",
+            "quality: performanceEfficiency,",
+            "missing field",
+        ),
+        (
+            "quality: reliability, source: prometheus-faq",
+            "quality: reliability, source: hearsay",
+            "unknown source",
+        ),
         ("title: \"Prometheus documentation: FAQ\"", "title: \"\"", "write its title"),
         ("who: independent", "who: everybody", "unknown variant"),
         (

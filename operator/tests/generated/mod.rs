@@ -18,7 +18,7 @@ const CHOICES: [(&str, &str); 8] = [
 ];
 
 /// The specs of `count` stacks. Not each of them is valid.
-pub fn specs(count: usize) -> Vec<Value> {
+pub(crate) fn specs(count: usize) -> Vec<Value> {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let all = spec();

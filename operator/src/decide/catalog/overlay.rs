@@ -333,7 +333,7 @@ components:
             (cut("source: load-test", "source: hearsay"), vec!["metricsStore.Graphite", "unknown source"]),
             (cut(", who: independent", ""), vec!["line 2", "missing field `who`"]),
             (cut("date: '2026-03'", "date: lately"), vec!["source load-test", "YYYY-MM"]),
-            (cut("metricsStore:", "metricStore:"), vec!["line 4", "metricStore", "metricsStore"]),
+            (cut("metricsStore:", "metricStore:"), vec!["line 5", "metricStore", "metricsStore"]),
             (cut("id: Graphite", "id: Prometheus"), vec!["metricsStore.Prometheus", "write it under change"]),
             (cut("deployable: false", "deployable: true"), vec!["write deployable: false"]),
             (cut("add:", "change:"), vec!["unknown field `title`"]),
