@@ -10,7 +10,7 @@ use super::engine::{Context, pick};
 use super::testing::{catalog, valid};
 use super::*;
 use crate::units::{Bytes, PromDuration, SeriesCount};
-use crate::validate::{Quality, validate};
+use crate::validate::validate;
 
 #[path = "../../tests/generated/mod.rs"]
 mod generated;

@@ -173,6 +173,11 @@ impl Worked<'_> {
     }
 
     fn costs(&mut self, left: &[&Candidate<'_>]) {
+        if left.iter().all(|c| c.needs.cost(self.context.sheet.prices).high == 0.0) {
+            line!(self.out, "What is left needs no machine and sends no bill: the score of cost is 100.");
+            line!(self.out);
+            return;
+        }
         let [memory, disk, cpu] = self.context.sheet.prices;
         let score = &self.context.catalog.cost_score;
         let (points, unit) = (score.points_per_tenfold, score.unit_usd);

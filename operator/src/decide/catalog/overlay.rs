@@ -315,6 +315,17 @@ components:
     }
 
     #[test]
+    fn the_example_of_the_book_is_taken() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/catalog.md");
+        let book = std::fs::read_to_string(path).unwrap();
+        let example = book.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+        let own = with_text(example).unwrap();
+        let option = own.option(Component::MetricsStore, "Prometheus").unwrap();
+        assert_eq!((option.limits.len(), option.limits[0].high), (1, 6e6));
+        assert_eq!(own.prices.memory.low, 3.1);
+    }
+
+    #[test]
     fn an_option_of_ones_own_takes_part() {
         let own = with_text(&format!("{SOURCES}{ADDED}")).unwrap();
         assert_eq!(store(&own, &valid()).as_deref(), Some("Graphite"));
