@@ -4,6 +4,7 @@
 //! and one line each in [`Command`] and [`dispatch`].
 
 mod calibrate;
+pub mod catalog;
 mod check;
 mod completion;
 pub mod config;

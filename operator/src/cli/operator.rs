@@ -8,9 +8,11 @@ use obstack_crds::Component;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::catalog::CatalogArgs;
 use super::logging::LogArgs;
 use super::{CliError, Output, runtime};
 use crate::controller::{self, Options, TripwireDivisor};
+use crate::decide::Catalog;
 use crate::observe::stores::Scope;
 use crate::units::PromDuration;
 
@@ -21,6 +23,7 @@ const AFTER_HELP: &str = "\
 Examples:
   obstack operator                                     in a cluster, or with KUBECONFIG
   obstack operator --watch-namespaces team-a,team-b    without cluster-wide rights
+  obstack operator --catalog /etc/obstack/catalog      with options and numbers of one's own
   obstack operator --listen 127.0.0.1:8080 --leader-election=false --log debug";
 
 /// Runs the operator until it is told to stop.
@@ -59,6 +62,8 @@ pub struct OperatorArgs {
     #[arg(long = "tripwire-divisor", value_name = "COMPONENT/TRIPWIRE=N", value_parser = divisor, hide = true)]
     tripwire_divisors: Vec<TripwireDivisor>,
     #[command(flatten)]
+    catalog: CatalogArgs,
+    #[command(flatten)]
     logging: LogArgs,
     /// Name of the pod.
     #[arg(long, value_name = "NAME", env = "POD_NAME", hide = true)]
@@ -95,11 +100,12 @@ fn divisor(text: &str) -> Result<TripwireDivisor, String> {
 /// Runs the command.
 ///
 /// # Errors
-/// Exit code 3 where something outside is missing: the address is
-/// taken, no cluster is configured, or it does not answer.
+/// Exit code 1 where the files of `--catalog` are at fault, and 3 where something outside is missing: the
+/// address is taken, no cluster is configured, or it does not answer.
 pub fn run(args: OperatorArgs, _output: &Output) -> Result<(), CliError> {
     args.logging.init();
-    let options = options(args);
+    let catalog = args.catalog.load()?;
+    let options = options(args, catalog);
     runtime(THREADS)?.block_on(async {
         let stop = CancellationToken::new();
         let signals = stop.clone();
@@ -112,7 +118,12 @@ pub fn run(args: OperatorArgs, _output: &Output) -> Result<(), CliError> {
             }
             signals.cancel();
         });
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), scope = ?options.scope, "obstack operator");
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            scope = ?options.scope,
+            catalog = options.catalog.version,
+            "obstack operator"
+        );
         controller::run(options, stop).await.map_err(|error| CliError::Outside(error.to_string()))
     })
 }
@@ -121,7 +132,7 @@ fn no_signals(error: std::io::Error) -> CliError {
     CliError::Outside(format!("signals cannot be waited for: {error}"))
 }
 
-fn options(args: OperatorArgs) -> Options {
+fn options(args: OperatorArgs, catalog: Catalog) -> Options {
     let mut namespaces = args.watch_namespaces;
     namespaces.retain(|namespace| !namespace.is_empty());
     namespaces.sort();
@@ -140,6 +151,7 @@ fn options(args: OperatorArgs) -> Options {
         identity,
         namespace: args.pod_namespace,
         image: args.image,
+        catalog,
         resync: args.resync,
         startup_timeout: args.startup_timeout,
         answer_timeout: args.answer_timeout,
@@ -161,7 +173,8 @@ mod tests {
     }
 
     fn parse(args: &[&str]) -> Result<Options, clap::Error> {
-        Command::try_parse_from([&["operator"], args].concat()).map(|command| options(command.args))
+        Command::try_parse_from([&["operator"], args].concat())
+            .map(|command| options(command.args, Catalog::embedded().unwrap()))
     }
 
     #[test]

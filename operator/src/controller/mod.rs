@@ -51,6 +51,8 @@ pub struct Options {
     pub namespace: Option<String>,
     /// Image that a new stack's reloader is taken from.
     pub image: String,
+    /// Options and numbers to decide by.
+    pub catalog: Catalog,
     /// Time between two looks at a settled stack.
     pub resync: Duration,
     /// How long the API server may take to answer at first.
@@ -75,9 +77,8 @@ pub struct TripwireDivisor {
     pub divisor: u32,
 }
 
-/// The catalog that is part of this binary, with these tripwires divided.
-fn catalog(divisors: &[TripwireDivisor]) -> Result<Catalog, StartError> {
-    let mut catalog = Catalog::embedded()?;
+/// The catalog with these tripwires divided.
+fn divided(mut catalog: Catalog, divisors: &[TripwireDivisor]) -> Result<Catalog, StartError> {
     for TripwireDivisor { component, tripwire, divisor } in divisors {
         if !catalog.divide(*component, tripwire, *divisor) {
             return Err(StartError::NoTripwire { component: *component, tripwire: tripwire.clone() });
@@ -109,7 +110,7 @@ pub async fn run_on(
     options: Options,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
-    let catalog = catalog(&options.tripwire_divisors)?;
+    let catalog = divided(options.catalog.clone(), &options.tripwire_divisors)?;
     let engines = Engines::new()?;
     let readings = Readings::new(Measurer::new(None)?, catalog.clone());
     let teller = Teller::new()?;

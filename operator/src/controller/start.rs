@@ -14,7 +14,6 @@ use tower::BoxError;
 use tower::util::MapFutureLayer;
 
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
-use crate::decide::CatalogError;
 use crate::http::Health;
 use crate::observe::stores::Scope;
 
@@ -60,9 +59,6 @@ pub enum StartError {
         /// The last failure.
         reason: String,
     },
-    /// The catalog in the binary is broken.
-    #[error("the catalog of this build cannot be read: {0}")]
-    Catalog(#[from] CatalogError),
     /// No HTTP client for the engines can be made.
     #[error("no HTTP client can be made: {0}")]
     Http(#[from] reqwest::Error),

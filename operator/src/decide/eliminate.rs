@@ -75,6 +75,7 @@ impl<'a> Cause<'a> {
                         r.scrape_interval,
                         numbers::range_in(*needs, &limit.unit)
                     ),
+                    LimitOf::Retention => format!("{} of samples are asked for", r.retention),
                 };
                 let most = numbers::range_in(Range { low: limit.low, high: limit.high }, &limit.unit);
                 format!(
@@ -136,6 +137,9 @@ impl<'a> Cause<'a> {
             Self::Limit { limit, needs } => match limit.of {
                 LimitOf::ActiveSeries => {
                     format!("lower requirements.activeSeries to {}", numbers::count(limit.high))
+                }
+                LimitOf::Retention => {
+                    format!("lower requirements.retention to {}d", (limit.high / 86_400.0).floor())
                 }
                 LimitOf::StoragePerReplica => {
                     let share = limit.high / needs.low;
@@ -220,6 +224,7 @@ fn visit<'a>(
         let needs = match limit.of {
             LimitOf::ActiveSeries => super::model::point(context.sheet.load.series),
             LimitOf::StoragePerReplica => needs.storage_per_copy,
+            LimitOf::Retention => super::model::point(context.sheet.load.retention_seconds),
         };
         if needs.low > limit.high {
             see(Cause::Limit { limit, needs })?;

@@ -64,7 +64,7 @@ struct Estimate<'a> {
 pub(super) struct Sheet<'a> {
     pub(super) load: Load,
     /// What the machines of an option are priced with, by GiB of memory, GiB of disk and core.
-    prices: [f64; 3],
+    pub(super) prices: [f64; 3],
     /// What an option scores that costs nothing.
     free: Range,
     /// By component, in its order and in that of the catalog.
@@ -144,7 +144,7 @@ pub(super) struct Context<'a> {
     /// The requirements to decide by: the stack's own, or with one of them changed.
     pub(super) requirements: Requirements,
     /// The weights to decide by, in the order of [`Quality::ALL`].
-    weights: [f64; QUALITIES],
+    pub(super) weights: [f64; QUALITIES],
     pub(super) facts: &'a DecideFacts,
     pub(super) previous: &'a Previous,
     pub(super) catalog: &'a Catalog,

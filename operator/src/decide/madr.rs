@@ -83,7 +83,7 @@ pub fn render(namespace: &str, record: &DecisionRecordSpec, status: Option<&Deci
     out
 }
 
-fn capital(text: &str) -> String {
+pub(super) fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
@@ -216,6 +216,13 @@ fn line_of_choice(out: &mut String, record: &DecisionRecordSpec, chosen: &str) {
 
 fn options(out: &mut String, record: &DecisionRecordSpec) {
     line!(out, "## Pros and Cons of the Options");
+    line!(out);
+    line!(
+        out,
+        "Scores run from 0 to 100 and are ranges, since no figure is known better; a total is their mean, weighted by the \
+         drivers above. Totals that overlap are a tie, settled by what is in force already, then by what takes the least \
+         looking after."
+    );
     for option in considered(record) {
         line!(out);
         line!(out, "### {}", inline(option));

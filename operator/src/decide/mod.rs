@@ -20,11 +20,14 @@ pub mod records;
 pub mod report;
 mod resources;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod watch;
 mod wires;
+pub mod worked;
 
 use std::collections::BTreeMap;
 
@@ -185,6 +188,19 @@ impl Previous {
         self.choices.get(&component)
     }
 
+    /// The choices in force after a plan: what flip points are held against. Where no records are kept, these
+    /// are the same.
+    fn after(&self, plan: &Plan, catalog: &Catalog) -> Self {
+        let mut next = self.clone();
+        for decision in plan.decisions.iter().filter(|_| self.kept) {
+            let known = self.get(decision.component).map(|p| &p.option);
+            if let Some(option) = decision.in_force.as_ref().filter(|option| Some(*option) != known) {
+                next = next.with(decision.component, option, &catalog.version);
+            }
+        }
+        next
+    }
+
     /// These choices with one more.
     #[must_use]
     pub fn with(mut self, component: Component, option: &str, catalog: &str) -> Self {
@@ -198,13 +214,7 @@ impl Previous {
 pub fn decide(valid: &Valid, facts: &DecideFacts, previous: &Previous, catalog: &Catalog) -> Plan {
     let mut plan = decide_once(valid, facts, previous, catalog);
     let base = std::array::from_fn(|i| plan.decisions.get(i).and_then(|d| d.chosen.clone()));
-    let mut next = previous.clone();
-    for decision in plan.decisions.iter().filter(|_| previous.kept) {
-        let known = previous.get(decision.component).map(|p| &p.option);
-        if let Some(option) = decision.in_force.as_ref().filter(|option| Some(*option) != known) {
-            next = next.with(decision.component, option, &catalog.version);
-        }
-    }
+    let next = previous.after(&plan, catalog);
     let flips = flip::flip_points(valid, facts, &next, catalog, &base);
     for (decision, flip_points) in plan.decisions.iter_mut().zip(flips) {
         decision.flip_points = flip_points;

@@ -11,7 +11,7 @@ use obstack_crds::status::{
 use super::engines::{Live, live, refusal};
 use super::{End, Happened, MAX_MESSAGE, Reached, shorten};
 use crate::apply::Failure;
-use crate::decide::records;
+use crate::decide::{Decision, numbers, records};
 use crate::error::Class;
 use crate::validate::Fault;
 
@@ -72,7 +72,7 @@ fn said(kind: &str, happened: &Happened<'_>, status: &ObservabilityStackStatus) 
             _ => None,
         },
         Reached::End(end) => Some(match kind {
-            ACCEPTED => accepted(status),
+            ACCEPTED => accepted(end, status),
             READY => ready(status),
             CONFIGURATION_LIVE => configuration_live(end, happened.previous),
             DECISIONS_HOLDING => decisions_holding(end, status),
@@ -102,13 +102,29 @@ fn list(faults: &[Fault]) -> String {
     named.join("; ")
 }
 
-fn accepted(status: &ObservabilityStackStatus) -> Say {
-    match status.rejected.as_slice() {
-        [] => say("True", "Accepted", "the spec is valid"),
-        rejected => {
-            say("True", "AcceptedInPart", format!("{} kept out, see status.rejected", parts(rejected.len())))
+fn accepted(end: &End<'_>, status: &ObservabilityStackStatus) -> Say {
+    let broken = overridden(end);
+    match (status.rejected.as_slice(), broken) {
+        ([], None) => say("True", "Accepted", "the spec is valid"),
+        ([], Some(broken)) => say("True", "PersonOverrides", broken),
+        (rejected, broken) => {
+            let kept_out = format!("{} kept out, see status.rejected", parts(rejected.len()));
+            let message = broken.map_or(kept_out.clone(), |broken| format!("{kept_out}; {broken}"));
+            say("True", "AcceptedInPart", message)
         }
     }
+}
+
+/// Choices of people that break a requirement: they go before the engine, and are never passed over in silence.
+fn overridden(end: &End<'_>) -> Option<String> {
+    let line = |decision: &Decision| {
+        let broken: Vec<&str> = decision.violates.iter().map(|v| v.requirement.as_str()).collect();
+        let chosen = decision.chosen.as_deref().filter(|_| !broken.is_empty())?;
+        let broken = numbers::list(&broken, "and");
+        Some(format!("{}: {chosen} breaks {broken}, and a person chose it", decision.component.id()))
+    };
+    let lines: Vec<String> = end.plan.decisions.iter().filter_map(line).collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
 }
 
 fn parts(count: usize) -> String {

@@ -541,3 +541,27 @@ fn only_what_is_new_is_told() {
     let recovered = happenings(&degraded, &first, None, &[]);
     assert_eq!(recovered.iter().map(|h| h.reason.as_str()).collect::<Vec<_>>(), ["Recovered"]);
 }
+
+#[test]
+fn a_persons_choice_against_a_requirement_is_said_by_a_condition() {
+    let spec = |series: &str| {
+        json!({
+            "requirements": { "activeSeries": series },
+            "decisions": { "metricsStore": { "choose": "Prometheus", "because": "we shard by hand" } }
+        })
+    };
+    let status = case(spec("50M")).derive();
+    assert_eq!(condition(&status, ACCEPTED), "True PersonOverrides");
+    let message = &status.conditions.iter().find(|c| c.type_ == ACCEPTED).unwrap().message;
+    assert!(message.starts_with("metricsStore: Prometheus breaks requirements.activeSeries"), "{message}");
+    assert!(message.ends_with("and a person chose it"), "{message}");
+    // A choice that breaks nothing is no matter for a condition.
+    assert_eq!(condition(&case(spec("50k")).derive(), ACCEPTED), "True Accepted");
+
+    let mut both = case(spec("50M"));
+    both.rejected.push(Rejected { object: "Rule/x".to_owned(), reason: "no".to_owned() });
+    let status = both.derive();
+    assert_eq!(condition(&status, ACCEPTED), "True AcceptedInPart");
+    let message = &status.conditions.iter().find(|c| c.type_ == ACCEPTED).unwrap().message;
+    assert!(message.contains("1 part was kept out") && message.contains("Prometheus breaks"), "{message}");
+}

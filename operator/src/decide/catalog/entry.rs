@@ -128,6 +128,8 @@ pub enum LimitOf {
     ActiveSeries,
     /// Bytes of disk of one copy.
     StoragePerReplica,
+    /// Seconds that samples are kept.
+    Retention,
 }
 
 /// A hard limit. What needs more than its upper end at the favourable end of its own range is eliminated.
