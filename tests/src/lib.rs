@@ -11,6 +11,7 @@
 
 pub mod ask;
 pub mod breaches;
+pub mod chromium;
 pub mod contract;
 pub mod control_plane;
 pub mod parts;
