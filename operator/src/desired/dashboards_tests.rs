@@ -78,7 +78,8 @@ fn every_question_is_promql_to_the_metrics_store() {
 #[test]
 fn every_metric_of_ours_exists() {
     const RECORDED: [&str; 2] = ["obstack:tripwire:value", "obstack:tripwire:pressure"];
-    let served = crate::metrics::Metrics::default().encode().unwrap();
+    // A family without samples is not in the text that is served.
+    let registered = include_str!("../metrics.rs");
     let words = regex::Regex::new("obstack[_:][a-z_:]+").unwrap();
     let mut asked = BTreeSet::new();
     for (_, dashboard) in dashboards() {
@@ -90,7 +91,8 @@ fn every_metric_of_ours_exists() {
         }
     }
     for name in &asked {
-        let known = RECORDED.contains(&name.as_str()) || served.contains(&format!("# TYPE {name} "));
+        let own = name.strip_prefix("obstack_").map(|name| format!("\"{name}\","));
+        let known = RECORDED.contains(&name.as_str()) || own.is_some_and(|own| registered.contains(&own));
         assert!(known, "{name} is asked for and does not exist");
     }
     assert!(RECORDED.iter().all(|name| asked.contains(*name)), "{asked:?}");

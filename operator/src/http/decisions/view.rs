@@ -102,7 +102,7 @@ pub(super) fn wires(record: &DecisionRecord) -> Vec<(&Tripwire, WireStatus)> {
         id: id.to_owned(),
         state: TripwireState::Unknown,
         pressure: None,
-        reason: Some("not measured yet".to_owned()),
+        reason: None,
     };
     record
         .spec

@@ -50,7 +50,7 @@ async fn two_teams() -> Bench {
     }
     let stack = json!({
         "apiVersion": "obstack.io/v1alpha1", "kind": "ObservabilityStack",
-        "metadata": { "name": "till", "namespace": OTHER }
+        "metadata": { "name": "till", "namespace": OTHER }, "spec": {}
     });
     bench.put(&ApiResource::erase::<ObservabilityStack>(&()), Some(OTHER), stack).await;
     bench.stack(json!({})).await;
