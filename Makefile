@@ -12,11 +12,13 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 20
 
 .PHONY: parts
-parts: ## install what the sandbox runs: Prometheus, Alertmanager, their tools, bubblewrap, kubectl
+parts: ## install what the sandbox runs: Prometheus, Alertmanager, their tools, bubblewrap, kubectl, Chromium
 	@scripts/parts prometheus alertmanager bubblewrap
 	# Only tests run it, and they say so where it is missing.
-	code=0; scripts/parts kubectl || code=$$?
-	[ "$$code" = 0 ] || { [ "$$code" = 3 ] && [ "$${CI:-}" != true ]; }
+	for part in kubectl chromium; do
+	  code=0; scripts/parts $$part || code=$$?
+	  [ "$$code" = 0 ] || { [ "$$code" = 3 ] && [ "$${CI:-}" != true ]; }
+	done
 
 .PHONY: control-plane
 control-plane: ## build what a real control plane needs, from source, once

@@ -13,6 +13,7 @@ use super::logging::LogArgs;
 use super::{CliError, Output, runtime};
 use crate::controller::{self, Options, TripwireDivisor};
 use crate::decide::Catalog;
+use crate::http::decisions::DecisionsAccess;
 use crate::observe::stores::Scope;
 use crate::units::PromDuration;
 
@@ -33,6 +34,9 @@ pub struct OperatorArgs {
     /// Address for /metrics, /healthz, /readyz and /decisions.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = address)]
     listen: SocketAddr,
+    /// Who may read /decisions.
+    #[arg(long, value_name = "ACCESS", default_value = "token", env = "OBSTACK_DECISIONS_ACCESS")]
+    decisions_access: Access,
     /// Namespaces to watch, separated by commas, with rights in each. Left out: all, with cluster-wide rights.
     #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', env = "WATCH_NAMESPACES")]
     watch_namespaces: Vec<String>,
@@ -71,6 +75,24 @@ pub struct OperatorArgs {
     /// Namespace of the pod.
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", hide = true)]
     pod_namespace: Option<String>,
+}
+
+/// Who may read the decisions page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Access {
+    /// Whoever brings a token of the cluster, of those namespaces whose stacks the token may get.
+    Token,
+    /// Everybody, of every namespace: for a sandbox on a loopback address.
+    Open,
+}
+
+impl From<Access> for DecisionsAccess {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Token => Self::Token,
+            Access::Open => Self::Open,
+        }
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -146,6 +168,7 @@ fn options(args: OperatorArgs, catalog: Catalog) -> Options {
         .unwrap_or_else(|| format!("obstack-{}-{:08x}", std::process::id(), rand::random::<u32>()));
     Options {
         listen: args.listen,
+        decisions_access: args.decisions_access.into(),
         scope,
         lease_namespace: args.leader_election.then_some(lease_namespace),
         identity,
@@ -212,6 +235,14 @@ mod tests {
         let wanted =
             [of(Component::MetricsStore, "memory", 60), of(Component::Collection, "sample-limit", 2)];
         assert_eq!(options.tripwire_divisors, wanted);
+    }
+
+    #[test]
+    fn the_decisions_page_is_closed_unless_it_is_opened() {
+        assert_eq!(parse(&[]).unwrap().decisions_access, DecisionsAccess::Token);
+        let open = parse(&["--decisions-access", "open"]).unwrap();
+        assert_eq!(open.decisions_access, DecisionsAccess::Open);
+        assert!(parse(&["--decisions-access", "all"]).unwrap_err().to_string().contains("token, open"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Watches, the queue, the Lease: what turns changes into reconciles.
 
+mod access;
 pub mod election;
 pub mod events;
 mod pages;
@@ -11,7 +12,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
 use obstack_crds::Component;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -22,6 +22,7 @@ use crate::apply::Applier;
 use crate::apply::alerts::Teller;
 use crate::apply::writer::Writer;
 use crate::decide::Catalog;
+use crate::http::decisions::DecisionsAccess;
 use crate::http::{self, Health};
 use crate::lease::{Gate, SystemClock};
 use crate::metrics::Metrics;
@@ -34,13 +35,15 @@ use election::Election;
 use events::Recorder;
 use pages::Pages;
 use run::Controller;
-use start::StartError;
+use start::{Clients, StartError};
 
 /// How the operator runs.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where it serves.
     pub listen: SocketAddr,
+    /// Who may read the decisions page.
+    pub decisions_access: DecisionsAccess,
     /// Which namespaces it watches.
     pub scope: Scope,
     /// Namespace of the Lease; none without leader election.
@@ -95,8 +98,8 @@ fn divided(mut catalog: Catalog, divisors: &[TripwireDivisor]) -> Result<Catalog
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), StartError> {
     let address = options.listen;
     let listener = http::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-    let (client, url) = start::client(options.answer_timeout).await?;
-    run_on(client, &url, listener, options, stop).await
+    let clients = start::clients(options.answer_timeout).await?;
+    run_on(clients, listener, options, stop).await
 }
 
 /// Runs the operator on this cluster, serving at this listener, until `stop`.
@@ -104,12 +107,12 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), StartE
 /// # Errors
 /// When it cannot start. What fails later is tried again.
 pub async fn run_on(
-    client: Client,
-    url: &str,
+    clients: Clients,
     listener: TcpListener,
     options: Options,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
+    let Clients { own: client, anonymous, url } = clients;
     let catalog = divided(options.catalog.clone(), &options.tripwire_divisors)?;
     let engines = Engines::new()?;
     let readings = Readings::new(Measurer::new(None)?, catalog.clone());
@@ -118,15 +121,22 @@ pub async fn run_on(
     let health = Arc::new(Health::default());
     let serving = CancellationToken::new();
     let _stop_serving = serving.clone().drop_guard();
-    let pages = Pages::default();
+    let pages = Pages::new(options.decisions_access, anonymous);
     let router =
         http::router(metrics.clone(), health.clone(), http::decisions::router(Arc::new(pages.clone())));
     // Port 0 asks the system for one that is free: what it gave is what is told.
     let address = listener.local_addr().unwrap_or(options.listen);
     let server = tokio::spawn(http::serve(listener, router, serving.clone()));
     tracing::info!(%address, "serving /metrics, /healthz, /readyz and /decisions");
+    if options.decisions_access == DecisionsAccess::Open && !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "whoever reaches this address reads every decision of every namespace: leave \
+             --decisions-access=open out, or listen on a loopback address"
+        );
+    }
 
-    start::wait_for_api(&client, url, options.startup_timeout, &health).await?;
+    start::wait_for_api(&client, &url, options.startup_timeout, &health).await?;
     if !start::wait_for_types(&client, &options.scope, &health, &stop).await {
         return Ok(());
     }
