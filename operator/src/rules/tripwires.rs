@@ -180,7 +180,7 @@ impl Words<'_> {
         };
         let tradeoff = plain(&wire.tradeoff);
         let description = format!(
-            "The trade-off {tradeoff} was accepted, and tripwire {} has been past its bound for {}, at \
+            "The trade-off {tradeoff} was accepted, and tripwire {} has been past its bound for at least {}, at \
              {{{{ $value | humanizePercentage }}}} of it. {value}{next}{}",
             self.of(),
             wire.for_,
@@ -201,7 +201,7 @@ impl Words<'_> {
 
     fn unknown(&self) -> [String; 2] {
         let description = format!(
-            "Tripwire {} has had no value for {}: its series are missing, or there is too little data yet. {}",
+            "Tripwire {} has had no value for at least {}: its series are missing, or there is too little data yet. {}",
             self.of(),
             self.wire.for_,
             self.look()
