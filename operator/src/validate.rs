@@ -334,6 +334,29 @@ pub fn effective(valid: &Valid) -> BTreeMap<String, String> {
     values
 }
 
+/// The parts of a stack's spec whose validity depends on its requirements, its priorities or on nothing: as
+/// long as only those change, it is valid where the whole spec is, and sooner checked.
+pub(crate) fn sizing_only(valid: &Valid) -> ObservabilityStackSpec {
+    let whole = &valid.spec;
+    let mut spec = ObservabilityStackSpec {
+        environment: whole.environment,
+        defaults_version: whole.defaults_version,
+        requirements: whole.requirements.clone(),
+        priorities: whole.priorities.clone(),
+        ..ObservabilityStackSpec::default()
+    };
+    spec.metrics.replicas = whole.metrics.replicas;
+    spec.metrics.evaluation_interval.clone_from(&whole.metrics.evaluation_interval);
+    spec.metrics.storage.clone_from(&whole.metrics.storage);
+    spec.metrics.workload.resources.clone_from(&whole.metrics.workload.resources);
+    spec.alerting.replicas = whole.alerting.replicas;
+    spec.alerting.storage.clone_from(&whole.alerting.storage);
+    spec.alerting.workload.resources.clone_from(&whole.alerting.workload.resources);
+    spec.dashboards.replicas = whole.dashboards.replicas;
+    spec.dashboards.workload.resources.clone_from(&whole.dashboards.workload.resources);
+    spec
+}
+
 /// Keys of the Secrets that the stack refers to and the operator reads.
 pub fn secret_refs(valid: &Valid) -> BTreeSet<SecretKey> {
     let receivers = &valid.spec.alerting.receivers;

@@ -47,14 +47,14 @@ impl Checked {
     }
 }
 
-/// Checks a stack.
-pub fn check_stack(node: &Node, id: &StackId) -> Checked {
+/// Checks a stack. What people choose must be an option of this catalog; without one, of the embedded one.
+pub fn check_stack(node: &Node, id: &StackId, catalog: Option<&Catalog>) -> Checked {
     let (mut checked, replaced) = check_shape(node, STACK);
     let spec = checked.body.get("spec").cloned().unwrap_or_else(|| json!({}));
     checked.shape.extend(opaque_faults(&spec));
     let Ok(spec) = serde_json::from_value::<ObservabilityStackSpec>(spec) else { return checked };
     let mut meaning = all_faults(id.clone(), &spec);
-    meaning.extend(catalog_faults(&spec));
+    meaning.extend(catalog_faults(&spec, catalog));
     meaning.extend(library_faults(&spec));
     // Where a stand-in took the place of something, its form is at fault and not its meaning.
     meaning.retain(|fault| {
@@ -185,8 +185,9 @@ fn reads<T: serde::de::DeserializeOwned>(path: &str, value: &Value, what: &str, 
 }
 
 /// Choices of people that the catalog does not have.
-fn catalog_faults(spec: &ObservabilityStackSpec) -> Vec<Fault> {
-    let Ok(catalog) = Catalog::embedded() else { return Vec::new() };
+fn catalog_faults(spec: &ObservabilityStackSpec, catalog: Option<&Catalog>) -> Vec<Fault> {
+    static EMBEDDED: LazyLock<Option<Catalog>> = LazyLock::new(|| Catalog::embedded().ok());
+    let Some(catalog) = catalog.or(EMBEDDED.as_ref()) else { return Vec::new() };
     let mut faults = Vec::new();
     for component in Component::ALL {
         let Some(choice) = spec.decisions.get(component) else { continue };

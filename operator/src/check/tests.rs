@@ -14,7 +14,7 @@ fn check_all(text: &str) -> Vec<String> {
     let name = node.get("metadata").and_then(|m| m.value.get("name")).map(|n| n.value.to_json());
     let name = name.and_then(|n| n.as_str().map(str::to_owned)).unwrap_or_default();
     let id = StackId { namespace: "default".into(), name };
-    check_stack(&node, &id).faults().iter().map(ToString::to_string).collect()
+    check_stack(&node, &id, None).faults().iter().map(ToString::to_string).collect()
 }
 
 #[test]

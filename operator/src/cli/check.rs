@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
+use super::catalog::CatalogArgs;
 use super::input::{Document, Finding, Input, InputArgs};
 use super::{CliError, Output, Style};
 use crate::check::{self, RECORD, STACK};
+use crate::decide::Catalog;
 use crate::names::StackId;
 use crate::validate::Fault;
 
@@ -23,10 +25,12 @@ Exit code 1 if there is any.")]
 pub(super) struct CheckArgs {
     #[command(flatten)]
     input: InputArgs,
+    #[command(flatten)]
+    catalog: CatalogArgs,
 }
 
 pub(super) fn run(args: CheckArgs, output: &Output) -> Result<(), CliError> {
-    let input = Input::read(&args.input)?;
+    let input = Input::read(&args.input)?.with_catalog(&args.catalog.load()?);
     let report = Report::of(&input);
     let lines: Vec<String> = report.findings.iter().map(|finding| line(finding, output)).collect();
     output.print(&lines.concat())?;
@@ -74,7 +78,7 @@ impl Report {
         let mut report = Self { findings: input.problems.clone(), ours: 0, others: 0 };
         let mut stacks: BTreeMap<StackId, &Document> = BTreeMap::new();
         for document in &input.documents {
-            report.document(document);
+            report.document(document, input.catalog.as_ref());
             if document.is_stack()
                 && let Some(first) = stacks.insert(document.id(), document)
             {
@@ -99,7 +103,7 @@ impl Report {
         report
     }
 
-    fn document(&mut self, document: &Document) {
+    fn document(&mut self, document: &Document, catalog: Option<&Catalog>) {
         let wanted = format!("{}/{}", obstack_crds::GROUP, obstack_crds::VERSION);
         let (version, kind) = (document.text(&["apiVersion"]), document.text(&["kind"]));
         let (Some(version), Some(kind)) = (&version, &kind) else {
@@ -133,7 +137,7 @@ impl Report {
             self.findings.push(document.finding("apiVersion", found, wanted));
         }
         let checked = match kind.as_str() {
-            STACK => check::check_stack(&document.node, &document.id()),
+            STACK => check::check_stack(&document.node, &document.id(), catalog),
             RECORD => check::check_record(&document.node),
             other => {
                 let write = crate::text::nearest(other, [STACK, RECORD]).unwrap_or(STACK);

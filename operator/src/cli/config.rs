@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::input::{Input, InputArgs};
-use super::render::{Built, OperatorArgs, catalog};
+use super::render::{Built, OperatorArgs};
 use super::{CliError, Output};
 use crate::names::Role;
 use crate::running::Generation;
@@ -37,8 +37,8 @@ pub struct ConfigArgs {
 /// # Errors
 /// [`CliError`] where the input is at fault.
 pub fn run(args: ConfigArgs, output: &Output) -> Result<(), CliError> {
-    let input = Input::read(&args.input)?;
-    let catalog = catalog()?;
+    let catalog = args.operator.catalog.load()?;
+    let input = Input::read(&args.input)?.with_catalog(&catalog);
     let mut text = String::new();
     for loaded in input.stacks(output)? {
         let built = Built::of(&loaded, &input, &args.operator, &catalog)?;
@@ -136,7 +136,9 @@ stringData: { url: 'https://hook.example/T0KEN' }
 ",
         );
         let loaded = &input.stacks(&Output::stdio(clap::ColorChoice::Never)).unwrap()[0];
-        let built = Built::of(loaded, &input, &OperatorArgs::default(), &catalog().unwrap()).unwrap();
+        let built =
+            Built::of(loaded, &input, &OperatorArgs::default(), &crate::decide::Catalog::embedded().unwrap())
+                .unwrap();
         let text = configuration("monitoring/main", &built).unwrap();
         assert!(!text.contains("T0KEN"));
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();

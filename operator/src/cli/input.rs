@@ -8,6 +8,7 @@ use obstack_crds::ObservabilityStack;
 use serde_json::Value;
 
 use crate::check;
+use crate::decide::Catalog;
 use crate::names::StackId;
 use crate::validate::{Fault, Valid, validate};
 
@@ -36,6 +37,8 @@ pub struct Input {
     pub documents: Vec<Document>,
     /// What is wrong with the files as YAML.
     pub problems: Vec<Finding>,
+    /// The catalog whose options people may choose; none is that of this binary.
+    pub catalog: Option<Catalog>,
 }
 
 /// One document of a file.
@@ -156,6 +159,13 @@ impl Input {
         Ok(input)
     }
 
+    /// The same input, with the options of this catalog to choose from.
+    #[must_use]
+    pub fn with_catalog(mut self, catalog: &Catalog) -> Self {
+        self.catalog = Some(catalog.clone());
+        self
+    }
+
     /// Adds the documents of a text.
     pub fn add(&mut self, file: &str, text: &str) {
         let (nodes, problems) = marked::parse(text);
@@ -196,7 +206,7 @@ impl Input {
         let mut stacks = Vec::new();
         let mut findings = self.problems.clone();
         for document in self.documents.iter().filter(|d| d.is_stack()) {
-            match load(document) {
+            match load(document, self.catalog.as_ref()) {
                 Ok(loaded) => stacks.push(loaded),
                 Err(mut faults) => findings.append(&mut faults),
             }
@@ -218,12 +228,12 @@ impl Input {
 
 /// A document as a valid stack, or what is wrong with it. A broken rule group is no hindrance: it stands in
 /// [`Valid::rejected`], as with the operator.
-fn load(document: &Document) -> Result<Loaded, Vec<Finding>> {
+fn load(document: &Document, catalog: Option<&Catalog>) -> Result<Loaded, Vec<Finding>> {
     let id = document.id();
     let place = |faults: Vec<Fault>| -> Vec<Finding> {
         faults.into_iter().map(|fault| document.finding(&fault.path, fault.found, fault.write)).collect()
     };
-    let checked = check::check_stack(&document.node, &id);
+    let checked = check::check_stack(&document.node, &id, catalog);
     if !checked.shape.is_empty() {
         return Err(place(checked.faults()));
     }

@@ -8,9 +8,12 @@ use obstack_crds::Component;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::catalog::CatalogArgs;
 use super::logging::LogArgs;
 use super::{CliError, Output, runtime};
 use crate::controller::{self, Options, TripwireDivisor};
+use crate::decide::Catalog;
+use crate::http::decisions::DecisionsAccess;
 use crate::observe::stores::Scope;
 use crate::units::PromDuration;
 
@@ -21,6 +24,7 @@ const AFTER_HELP: &str = "\
 Examples:
   obstack operator                                     in a cluster, or with KUBECONFIG
   obstack operator --watch-namespaces team-a,team-b    without cluster-wide rights
+  obstack operator --catalog /etc/obstack/catalog      with options and numbers of one's own
   obstack operator --listen 127.0.0.1:8080 --leader-election=false --log debug";
 
 /// Runs the operator until it is told to stop.
@@ -30,6 +34,9 @@ pub struct OperatorArgs {
     /// Address for /metrics, /healthz, /readyz and /decisions.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = address)]
     listen: SocketAddr,
+    /// Who may read /decisions.
+    #[arg(long, value_name = "ACCESS", default_value = "token", env = "OBSTACK_DECISIONS_ACCESS")]
+    decisions_access: Access,
     /// Namespaces to watch, separated by commas, with rights in each. Left out: all, with cluster-wide rights.
     #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', env = "WATCH_NAMESPACES")]
     watch_namespaces: Vec<String>,
@@ -59,6 +66,8 @@ pub struct OperatorArgs {
     #[arg(long = "tripwire-divisor", value_name = "COMPONENT/TRIPWIRE=N", value_parser = divisor, hide = true)]
     tripwire_divisors: Vec<TripwireDivisor>,
     #[command(flatten)]
+    catalog: CatalogArgs,
+    #[command(flatten)]
     logging: LogArgs,
     /// Name of the pod.
     #[arg(long, value_name = "NAME", env = "POD_NAME", hide = true)]
@@ -66,6 +75,24 @@ pub struct OperatorArgs {
     /// Namespace of the pod.
     #[arg(long, value_name = "NAMESPACE", env = "POD_NAMESPACE", hide = true)]
     pod_namespace: Option<String>,
+}
+
+/// Who may read the decisions page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Access {
+    /// Whoever brings a token of the cluster, of those namespaces whose stacks the token may get.
+    Token,
+    /// Everybody, of every namespace: for a sandbox on a loopback address.
+    Open,
+}
+
+impl From<Access> for DecisionsAccess {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Token => Self::Token,
+            Access::Open => Self::Open,
+        }
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -95,11 +122,12 @@ fn divisor(text: &str) -> Result<TripwireDivisor, String> {
 /// Runs the command.
 ///
 /// # Errors
-/// Exit code 3 where something outside is missing: the address is
-/// taken, no cluster is configured, or it does not answer.
+/// Exit code 1 where the files of `--catalog` are at fault, and 3 where something outside is missing: the
+/// address is taken, no cluster is configured, or it does not answer.
 pub fn run(args: OperatorArgs, _output: &Output) -> Result<(), CliError> {
     args.logging.init();
-    let options = options(args);
+    let catalog = args.catalog.load()?;
+    let options = options(args, catalog);
     runtime(THREADS)?.block_on(async {
         let stop = CancellationToken::new();
         let signals = stop.clone();
@@ -112,7 +140,12 @@ pub fn run(args: OperatorArgs, _output: &Output) -> Result<(), CliError> {
             }
             signals.cancel();
         });
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), scope = ?options.scope, "obstack operator");
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            scope = ?options.scope,
+            catalog = options.catalog.version,
+            "obstack operator"
+        );
         controller::run(options, stop).await.map_err(|error| CliError::Outside(error.to_string()))
     })
 }
@@ -121,7 +154,7 @@ fn no_signals(error: std::io::Error) -> CliError {
     CliError::Outside(format!("signals cannot be waited for: {error}"))
 }
 
-fn options(args: OperatorArgs) -> Options {
+fn options(args: OperatorArgs, catalog: Catalog) -> Options {
     let mut namespaces = args.watch_namespaces;
     namespaces.retain(|namespace| !namespace.is_empty());
     namespaces.sort();
@@ -135,11 +168,13 @@ fn options(args: OperatorArgs) -> Options {
         .unwrap_or_else(|| format!("obstack-{}-{:08x}", std::process::id(), rand::random::<u32>()));
     Options {
         listen: args.listen,
+        decisions_access: args.decisions_access.into(),
         scope,
         lease_namespace: args.leader_election.then_some(lease_namespace),
         identity,
         namespace: args.pod_namespace,
         image: args.image,
+        catalog,
         resync: args.resync,
         startup_timeout: args.startup_timeout,
         answer_timeout: args.answer_timeout,
@@ -161,7 +196,8 @@ mod tests {
     }
 
     fn parse(args: &[&str]) -> Result<Options, clap::Error> {
-        Command::try_parse_from([&["operator"], args].concat()).map(|command| options(command.args))
+        Command::try_parse_from([&["operator"], args].concat())
+            .map(|command| options(command.args, Catalog::embedded().unwrap()))
     }
 
     #[test]
@@ -199,6 +235,14 @@ mod tests {
         let wanted =
             [of(Component::MetricsStore, "memory", 60), of(Component::Collection, "sample-limit", 2)];
         assert_eq!(options.tripwire_divisors, wanted);
+    }
+
+    #[test]
+    fn the_decisions_page_is_closed_unless_it_is_opened() {
+        assert_eq!(parse(&[]).unwrap().decisions_access, DecisionsAccess::Token);
+        let open = parse(&["--decisions-access", "open"]).unwrap();
+        assert_eq!(open.decisions_access, DecisionsAccess::Open);
+        assert!(parse(&["--decisions-access", "all"]).unwrap_err().to_string().contains("token, open"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use obstack_crds::ObservabilityStack;
 use obstack_crds::workload::SecretKey;
 use serde_json::{Map, Value, json};
 
+use super::catalog::CatalogArgs;
 use super::input::{Input, InputArgs, Loaded};
 use super::{CliError, Output};
 use crate::decide::{Catalog, DecideFacts, Plan, Previous, decide, records};
@@ -46,6 +47,8 @@ pub struct OperatorArgs {
     /// Image that the reloader is taken from.
     #[arg(long, value_name = "IMAGE", default_value = concat!("ghcr.io/obstack/obstack:", env!("CARGO_PKG_VERSION")))]
     operator_image: String,
+    #[command(flatten)]
+    pub(super) catalog: CatalogArgs,
 }
 
 impl Default for OperatorArgs {
@@ -53,6 +56,7 @@ impl Default for OperatorArgs {
         Self {
             operator_namespace: OPERATOR_NAMESPACE.to_owned(),
             operator_image: concat!("ghcr.io/obstack/obstack:", env!("CARGO_PKG_VERSION")).to_owned(),
+            catalog: CatalogArgs::default(),
         }
     }
 }
@@ -62,9 +66,9 @@ impl Default for OperatorArgs {
 /// # Errors
 /// [`CliError`] where the input is at fault.
 pub fn run(args: RenderArgs, output: &Output) -> Result<(), CliError> {
-    let input = Input::read(&args.input)?;
+    let catalog = args.operator.catalog.load()?;
+    let input = Input::read(&args.input)?.with_catalog(&catalog);
     let stacks = input.stacks(output)?;
-    let catalog = catalog()?;
     let mut text = String::new();
     for loaded in &stacks {
         if args.effective {
@@ -134,11 +138,6 @@ impl Built {
         }
         Ok(text)
     }
-}
-
-/// The catalog that is part of this binary.
-pub(super) fn catalog() -> Result<Catalog, CliError> {
-    Catalog::embedded().map_err(|e| CliError::Outside(e.to_string()))
 }
 
 /// Appends a YAML document.
@@ -264,7 +263,7 @@ metadata: { name: main, namespace: monitoring }
 
     fn built(text: &str) -> Built {
         let (input, loaded) = load(text);
-        Built::of(&loaded, &input, &OperatorArgs::default(), &catalog().unwrap()).unwrap()
+        Built::of(&loaded, &input, &OperatorArgs::default(), &Catalog::embedded().unwrap()).unwrap()
     }
 
     #[test]

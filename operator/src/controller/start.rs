@@ -7,6 +7,7 @@ use axum::http::Response;
 use futures::future::BoxFuture;
 use kube::api::{Api, ListParams};
 use kube::client::{ClientBuilder, DynBody};
+use kube::config::AuthInfo;
 use kube::{Client, Config};
 use obstack_crds::{Component, ObservabilityStack};
 use tokio_util::sync::CancellationToken;
@@ -14,7 +15,6 @@ use tower::BoxError;
 use tower::util::MapFutureLayer;
 
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
-use crate::decide::CatalogError;
 use crate::http::Health;
 use crate::observe::stores::Scope;
 
@@ -60,9 +60,6 @@ pub enum StartError {
         /// The last failure.
         reason: String,
     },
-    /// The catalog in the binary is broken.
-    #[error("the catalog of this build cannot be read: {0}")]
-    Catalog(#[from] CatalogError),
     /// No HTTP client for the engines can be made.
     #[error("no HTTP client can be made: {0}")]
     Http(#[from] reqwest::Error),
@@ -71,23 +68,47 @@ pub enum StartError {
 /// An answer on its way through the client.
 type Answer = BoxFuture<'static, Result<Response<Box<DynBody>>, BoxError>>;
 
-/// A client of the cluster that is configured. Every answer has to begin within `limit`: without a bound, a
-/// list or the start of a watch that is never answered would be waited for forever, and that kind would not be
-/// seen again.
+/// The clients of one cluster.
+#[derive(Clone)]
+pub struct Clients {
+    /// With the operator's own credentials.
+    pub own: Client,
+    /// Without any: for questions that are asked with a viewer's token.
+    pub anonymous: Client,
+    /// Address of the API server.
+    pub url: String,
+}
+
+/// Clients of the cluster that is configured.
 ///
 /// # Errors
 /// When none is configured, or it cannot be used.
-pub async fn client(limit: Duration) -> Result<(Client, String), StartError> {
-    let mut config = Config::infer().await.map_err(|error| StartError::NoCluster(Box::new(error)))?;
+pub async fn clients(limit: Duration) -> Result<Clients, StartError> {
+    let config = Config::infer().await.map_err(|error| StartError::NoCluster(Box::new(error)))?;
+    clients_of(config, limit)
+}
+
+/// Clients of a cluster. Every answer has to begin within `limit`: without a bound, a list or the start of a
+/// watch that is never answered would be waited for forever, and that kind would not be seen again.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub fn clients_of(mut config: Config, limit: Duration) -> Result<Clients, StartError> {
     // A write that is sent again by the client would not ask the gate again.
     config.default_retry = false;
     let url = config.cluster_url.to_string();
+    let mut stranger = config.clone();
+    stranger.auth_info = AuthInfo::default();
+    Ok(Clients { own: client(config, limit)?, anonymous: client(stranger, limit)?, url })
+}
+
+fn client(config: Config, limit: Duration) -> Result<Client, StartError> {
     let builder = ClientBuilder::try_from(config).map_err(|error| StartError::BadCluster(Box::new(error)))?;
     let bounded = MapFutureLayer::new(move |answer: Answer| async move {
         let late = |_| BoxError::from(format!("no answer within {} s", limit.as_secs()));
         tokio::time::timeout(limit, answer).await.map_err(late)?
     });
-    Ok((builder.with_layer(&bounded).build(), url))
+    Ok(builder.with_layer(&bounded).build())
 }
 
 /// Waits until the API server answers.

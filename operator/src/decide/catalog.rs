@@ -8,12 +8,14 @@ use serde::Deserialize;
 
 mod check;
 mod entry;
+mod overlay;
 mod wire;
 
 pub use entry::{
     Api, Ask, Copies, CostScore, Driver, Figure, FilledBy, Limit, LimitOf, Models, NotAfter, OptionEntry,
     Prices, Requires, Score, Source, Term, TradeoffEntry, TripwireEntry, When, Who,
 };
+pub use overlay::{MAX_BYTES, OverlayFile};
 
 use crate::units::PromDuration;
 
@@ -69,7 +71,7 @@ struct ComponentFile {
 /// Every option of every component.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Catalog {
-    /// Version, a date and a count.
+    /// Version, a date and a count; with files of one's own, `+` and a digest of these.
     pub version: String,
     /// Prices that all options share.
     pub prices: Prices,
@@ -77,6 +79,9 @@ pub struct Catalog {
     pub cost_score: CostScore,
     sources: BTreeMap<String, Source>,
     options: BTreeMap<Component, Vec<OptionEntry>>,
+    /// Files of one's own by what they brought, so that an error can name the file: `metricsStore.Prometheus`,
+    /// `prices.cpu`, `source load-test`.
+    origins: BTreeMap<String, String>,
 }
 
 impl Catalog {
@@ -105,6 +110,7 @@ impl Catalog {
             cost_score: head.cost_score,
             sources: head.sources,
             options: BTreeMap::new(),
+            origins: BTreeMap::new(),
         };
         for (name, text) in files {
             let file: ComponentFile = serde_saphyr::from_str(text).map_err(|e| unreadable(name, e))?;
@@ -146,22 +152,27 @@ impl Catalog {
     }
 
     fn check(&self) -> Result<(), CatalogError> {
-        check::check(self, &self.sources).map_err(CatalogError::Broken)
+        check::check(self, &self.sources).map_err(|(at, message)| {
+            let file = self.origins.get(&at).map(|file| format!("{file}: ")).unwrap_or_default();
+            CatalogError::Broken(format!("{file}{message}"))
+        })
     }
 }
 
 /// Whether an SPDX identifier is denied. `AGPL-3.0` denies `AGPL-3.0-only` and `AGPL-3.0-or-later` too.
 pub fn licence_denied(licence: &str, denied: &str) -> bool {
-    fn family(id: &str) -> String {
-        let id = id.to_ascii_lowercase();
+    fn family(id: &str) -> &str {
         for suffix in ["-only", "-or-later", "+"] {
-            if let Some(stem) = id.strip_suffix(suffix) {
-                return stem.to_owned();
+            let stem = id.len().checked_sub(suffix.len()).and_then(|at| id.split_at_checked(at));
+            if let Some((stem, end)) = stem
+                && end.eq_ignore_ascii_case(suffix)
+            {
+                return stem;
             }
         }
         id
     }
-    licence != "none" && family(licence) == family(denied)
+    licence != "none" && family(licence).eq_ignore_ascii_case(family(denied))
 }
 
 /// Length of a duration of the catalog; the check holds that all can be read.

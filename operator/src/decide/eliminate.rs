@@ -2,6 +2,8 @@
 //! where even the favourable end of what is known of it breaks a requirement, so that tightening never brings
 //! one back.
 
+use std::ops::ControlFlow;
+
 use obstack_crds::Component;
 use obstack_crds::record::{Elimination, Range};
 
@@ -29,12 +31,12 @@ pub(super) enum Cause<'a> {
     Budget { budget: Budget, needs: Range, total: f64, spent: f64 },
     Needs(Ask),
     Excludes(Ask),
-    Outcome { requires: &'a Requires, found: String },
+    Outcome { requires: &'a Requires, found: &'a str },
     NotAfter(&'a NotAfter),
     MissingApi(Api),
 }
 
-impl Cause<'_> {
+impl<'a> Cause<'a> {
     /// Whether the cause lies in what people wrote, in an earlier outcome or in the cluster, and not in a
     /// number of the catalog: only such a cause moves a running stack by itself.
     pub(super) fn structural(&self) -> bool {
@@ -42,7 +44,7 @@ impl Cause<'_> {
     }
 
     /// Path of the requirement under `spec`, the component whose outcome it was, or `cluster`.
-    pub(super) fn requirement(&self) -> &str {
+    pub(super) fn requirement(&self) -> &'a str {
         match self {
             Self::Licence { .. } => "requirements.licences.deny",
             Self::Limit { limit, .. } => &limit.requirement,
@@ -73,6 +75,7 @@ impl Cause<'_> {
                         r.scrape_interval,
                         numbers::range_in(*needs, &limit.unit)
                     ),
+                    LimitOf::Retention => format!("{} of samples are asked for", r.retention),
                 };
                 let most = numbers::range_in(Range { low: limit.low, high: limit.high }, &limit.unit);
                 format!(
@@ -84,7 +87,7 @@ impl Cause<'_> {
             Self::Recovery { needs } => format!(
                 "After a restart it answers in {} ({}); {} are allowed.",
                 numbers::range(*needs, numbers::seconds),
-                arithmetic(&option.models.recovery, &context.load, 1),
+                arithmetic(&option.models.recovery, &context.sheet.load, 1),
                 r.recovery_time
             ),
             Self::Budget { budget, needs, total, spent } => {
@@ -135,9 +138,12 @@ impl Cause<'_> {
                 LimitOf::ActiveSeries => {
                     format!("lower requirements.activeSeries to {}", numbers::count(limit.high))
                 }
+                LimitOf::Retention => {
+                    format!("lower requirements.retention to {}d", (limit.high / 86_400.0).floor())
+                }
                 LimitOf::StoragePerReplica => {
                     let share = limit.high / needs.low;
-                    let most = context.load.retention_seconds * share;
+                    let most = context.sheet.load.retention_seconds * share;
                     format!("lower requirements.retention to about {}", numbers::seconds(most))
                 }
             },
@@ -182,22 +188,50 @@ fn cite(catalog: &Catalog, source: &str) -> String {
 
 /// Everything that rules an option out; none where it is left.
 pub(super) fn causes<'a>(option: &'a OptionEntry, needs: &Needs, context: &Context<'a>) -> Vec<Cause<'a>> {
-    let r = &context.requirements;
     let mut causes = Vec::new();
+    let _all = visit(option, needs, context, &mut |cause| {
+        causes.push(cause);
+        ControlFlow::Continue(())
+    });
+    causes
+}
+
+/// Whether an option is left: nothing rules it out. It ends at the first cause.
+pub(super) fn left(option: &OptionEntry, needs: &Needs, context: &Context<'_>) -> bool {
+    visit(option, needs, context, &mut |_| ControlFlow::Break(())).is_continue()
+}
+
+/// Whether people, an earlier outcome or the cluster rule an option out.
+pub(super) fn structurally(option: &OptionEntry, needs: &Needs, context: &Context<'_>) -> bool {
+    let stop = |cause: Cause<'_>| {
+        if cause.structural() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    visit(option, needs, context, &mut { stop }).is_break()
+}
+
+/// Shows each cause to `see`, until it breaks off: the one place that says what rules an option out.
+fn visit<'a>(
+    option: &'a OptionEntry,
+    needs: &Needs,
+    context: &Context<'a>,
+    see: &mut dyn FnMut(Cause<'a>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let r = &context.requirements;
     if let Some(denied) = r.licences_deny.iter().find(|d| licence_denied(&option.licence, d)) {
-        causes.push(Cause::Licence { denied: denied.clone() });
+        see(Cause::Licence { denied: denied.clone() })?;
     }
     for limit in &option.limits {
         let needs = match limit.of {
-            LimitOf::ActiveSeries => super::model::point(context.load.series),
+            LimitOf::ActiveSeries => super::model::point(context.sheet.load.series),
             LimitOf::StoragePerReplica => needs.storage_per_copy,
+            LimitOf::Retention => super::model::point(context.sheet.load.retention_seconds),
         };
         if needs.low > limit.high {
-            causes.push(Cause::Limit { limit, needs });
+            see(Cause::Limit { limit, needs })?;
         }
     }
     if needs.recovery.low > r.recovery_time.as_secs_f64() {
-        causes.push(Cause::Recovery { needs: needs.recovery });
+        see(Cause::Recovery { needs: needs.recovery })?;
     }
     for (budget, needs, total, spent) in [
         (Budget::Memory, needs.memory, r.budget_memory.map(|b| b.as_f64()), context.spent.memory.low),
@@ -211,29 +245,33 @@ pub(super) fn causes<'a>(option: &'a OptionEntry, needs: &Needs, context: &Conte
     ] {
         // What needs nothing breaks no budget, even one that is used up already.
         if let Some(total) = total.filter(|total| needs.low > 0.0 && spent + needs.low > *total) {
-            causes.push(Cause::Budget { budget, needs, total, spent });
+            see(Cause::Budget { budget, needs, total, spent })?;
         }
     }
-    causes.extend(option.needs.iter().filter(|ask| !context.asks(**ask)).map(|ask| Cause::Needs(*ask)));
-    causes.extend(option.excludes.iter().filter(|ask| context.asks(**ask)).map(|ask| Cause::Excludes(*ask)));
+    for ask in option.needs.iter().filter(|ask| !context.asks(**ask)) {
+        see(Cause::Needs(*ask))?;
+    }
+    for ask in option.excludes.iter().filter(|ask| context.asks(**ask)) {
+        see(Cause::Excludes(*ask))?;
+    }
     for requires in &option.requires {
         if let Some(found) = context.in_force(requires.component)
             && !requires.any_of.iter().any(|id| id == found)
         {
-            causes.push(Cause::Outcome { requires, found: found.to_owned() });
+            see(Cause::Outcome { requires, found })?;
         }
     }
     if let Some(after) = &option.not_after
-        && context.broken(after.component).any(|requirement| requirement == after.requirement)
+        && context.broken(after.component).contains(&after.requirement.as_str())
     {
-        causes.push(Cause::NotAfter(after));
+        see(Cause::NotAfter(after))?;
     }
     if let Some(api) = option.needs_api
         && context.serves(api) == Some(false)
     {
-        causes.push(Cause::MissingApi(api));
+        see(Cause::MissingApi(api))?;
     }
-    causes
+    ControlFlow::Continue(())
 }
 
 /// Whether an earlier outcome fills the option's component already.

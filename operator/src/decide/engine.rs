@@ -2,18 +2,25 @@
 //! Requirements eliminate first, a weighted sum with ranges ranks what is left, overlapping totals are a tie.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use obstack_crds::Component;
 use obstack_crds::record::Range;
 
 use super::catalog::{Api, Ask, Catalog, OptionEntry};
-use super::eliminate::{Cause, causes, filled};
+use super::eliminate::{Cause, causes, filled, left, structurally};
+use super::measured::Calibration;
 use super::model::{Load, Needs, add, middle, times};
 use super::{DecideFacts, Previous};
 use crate::validate::{Quality, Requirements, Valid};
 
 /// Totals closer than this are equal: far below what any range claims to know.
 const EPSILON: f64 = 1e-6;
+const COMPONENTS: usize = Component::ALL.len();
+const QUALITIES: usize = Quality::ALL.len();
+
+/// Ranges by quality, in the order of [`Quality::ALL`].
+pub(super) type Scores = [Range; QUALITIES];
 
 /// What has been spent by the components decided before.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,12 +30,113 @@ pub(super) struct Spent {
     pub(super) monthly_cost: Range,
 }
 
-/// The outcome of a component, as the later ones see it.
-#[derive(Clone, Debug)]
-struct Outcome {
-    in_force: Option<String>,
-    broken: Vec<String>,
+impl Spent {
+    fn take(&mut self, needs: &Needs) {
+        self.memory = add(self.memory, needs.memory);
+        self.storage = add(self.storage, needs.storage);
+        self.monthly_cost = add(self.monthly_cost, needs.monthly_cost);
+    }
 }
+
+/// The outcome of a component, as the later ones see it.
+#[derive(Clone, Debug, Default)]
+struct Outcome<'a> {
+    in_force: Option<&'a str>,
+    broken: Vec<&'a str>,
+}
+
+/// What is known of an option under a load, whatever was decided before it.
+#[derive(Clone, Debug)]
+struct Estimate<'a> {
+    option: &'a OptionEntry,
+    copies: u32,
+    /// What was measured of it.
+    measured: Calibration,
+    needs: Needs,
+    /// The same by the catalog's figures alone.
+    by_catalog: Needs,
+    scores: Scores,
+}
+
+/// Every option's estimate under one load: worked out once, and shared by all decisions that only differ in
+/// weights, budgets, licences or the time of recovery.
+#[derive(Clone, Debug)]
+pub(super) struct Sheet<'a> {
+    pub(super) load: Load,
+    /// What the machines of an option are priced with, by GiB of memory, GiB of disk and core.
+    pub(super) prices: [f64; 3],
+    /// What an option scores that costs nothing.
+    free: Range,
+    /// By component, in its order and in that of the catalog.
+    estimates: [Vec<Estimate<'a>>; COMPONENTS],
+}
+
+impl<'a> Sheet<'a> {
+    fn new(
+        valid: &Valid,
+        facts: &DecideFacts,
+        previous: &Previous,
+        catalog: &'a Catalog,
+        load: Load,
+    ) -> Self {
+        let middle = |f: &super::catalog::Figure| (f.low * f.high).sqrt();
+        let prices = [&catalog.prices.memory, &catalog.prices.storage, &catalog.prices.cpu].map(middle);
+        let estimate = |component: Component, option: &'a OptionEntry| {
+            let score = |q| option.scores.get(&q).map_or_else(Range::default, |s| s.range());
+            Estimate {
+                option,
+                copies: 0,
+                measured: Calibration::of(component, &option.id, facts.measured.as_ref(), previous, catalog),
+                needs: Needs::default(),
+                by_catalog: Needs::default(),
+                scores: Quality::ALL.map(score),
+            }
+        };
+        let estimates = Component::ALL.map(|c| catalog.options(c).iter().map(|o| estimate(c, o)).collect());
+        let free = cost_score(catalog, Range::default());
+        Self { load, prices, free, estimates }.under(valid, catalog, load)
+    }
+
+    /// The same options under another load.
+    fn under(&self, valid: &Valid, catalog: &Catalog, load: Load) -> Self {
+        let mut sheet = Self { load, ..self.clone() };
+        for (component, estimates) in Component::ALL.into_iter().zip(&mut sheet.estimates) {
+            for e in estimates {
+                e.copies = copies(component, e.option, valid, &load);
+                let needs_by = |measured: &Calibration| {
+                    Needs::of(&e.option.models, &load, f64::from(e.copies), measured)
+                };
+                e.by_catalog = needs_by(&Calibration::default());
+                e.needs = needs_by(&e.measured);
+                e.scores[COST] = cost_score(catalog, e.needs.cost(sheet.prices));
+            }
+        }
+        sheet
+    }
+
+    fn of(&self, component: Component) -> &[Estimate<'a>] {
+        &self.estimates[component as usize]
+    }
+
+    /// What an option needs and scores after the outcomes before it: nothing more where one of these fills it.
+    fn after(&self, estimate: &Estimate<'a>, context: &Context<'a>) -> (Needs, Scores) {
+        let (mut needs, mut scores) = (estimate.needs, estimate.scores);
+        if filled(estimate.option, context) {
+            needs = Needs::default();
+            scores[COST] = self.free;
+        }
+        (needs, scores)
+    }
+
+    /// What an option needs after the outcomes before it, by the catalog's figures alone.
+    fn by_catalog(&self, estimate: &Estimate<'a>, context: &Context<'a>) -> Needs {
+        if filled(estimate.option, context) { Needs::default() } else { estimate.by_catalog }
+    }
+}
+
+/// Place of the cost in [`Quality::ALL`].
+const COST: usize = 0;
+const _: () = assert!(matches!(Quality::ALL[COST], Quality::Cost));
 
 /// All that a decision depends on.
 pub(super) struct Context<'a> {
@@ -36,15 +144,15 @@ pub(super) struct Context<'a> {
     /// The requirements to decide by: the stack's own, or with one of them changed.
     pub(super) requirements: Requirements,
     /// The weights to decide by, in the order of [`Quality::ALL`].
-    weights: [f64; Quality::ALL.len()],
-    /// What the machines of an option are priced with, by GiB of memory, GiB of disk and core.
-    prices: [f64; 3],
+    pub(super) weights: [f64; QUALITIES],
     pub(super) facts: &'a DecideFacts,
     pub(super) previous: &'a Previous,
     pub(super) catalog: &'a Catalog,
-    pub(super) load: Load,
+    pub(super) sheet: Rc<Sheet<'a>>,
     pub(super) spent: Spent,
-    outcomes: BTreeMap<Component, Outcome>,
+    /// The same by the catalog's figures alone: what is deployed follows no measurement.
+    pub(super) spent_by_catalog: Spent,
+    outcomes: [Outcome<'a>; COMPONENTS],
 }
 
 impl<'a> Context<'a> {
@@ -54,37 +162,52 @@ impl<'a> Context<'a> {
         previous: &'a Previous,
         catalog: &'a Catalog,
     ) -> Self {
-        Self::with(valid, valid.requirements.clone(), &valid.priorities, facts, previous, catalog)
+        let sheet = Rc::new(Sheet::new(valid, facts, previous, catalog, Load::of(&valid.requirements)));
+        Self {
+            valid,
+            requirements: valid.requirements.clone(),
+            weights: weights(&valid.priorities),
+            facts,
+            previous,
+            catalog,
+            sheet,
+            spent: Spent::default(),
+            spent_by_catalog: Spent::default(),
+            outcomes: Default::default(),
+        }
     }
 
-    /// The same stack with other requirements and weights.
-    pub(super) fn with(
-        valid: &'a Valid,
-        requirements: Requirements,
-        priorities: &BTreeMap<Quality, u8>,
-        facts: &'a DecideFacts,
-        previous: &'a Previous,
-        catalog: &'a Catalog,
-    ) -> Self {
+    /// The same stack with other requirements and weights, before anything is decided.
+    pub(super) fn with(&self, requirements: Requirements, priorities: &BTreeMap<Quality, u8>) -> Self {
         let load = Load::of(&requirements);
-        let weight = |q| f64::from(priorities.get(&q).copied().unwrap_or(0));
-        let weights = Quality::ALL.map(weight);
-        // Where all weights are 0, all are the same.
-        let weights = if weights.iter().all(|w| *w == 0.0) { weights.map(|_| 1.0) } else { weights };
-        let middle = |f: &super::catalog::Figure| (f.low * f.high).sqrt();
-        let prices = [&catalog.prices.memory, &catalog.prices.storage, &catalog.prices.cpu].map(middle);
-        let (spent, outcomes) = (Spent::default(), BTreeMap::new());
-        Self { valid, requirements, weights, prices, facts, previous, catalog, load, spent, outcomes }
+        let sheet = if load == self.sheet.load {
+            Rc::clone(&self.sheet)
+        } else {
+            Rc::new(self.sheet.under(self.valid, self.catalog, load))
+        };
+        let (valid, facts, previous, catalog) = (self.valid, self.facts, self.previous, self.catalog);
+        Self {
+            valid,
+            requirements,
+            weights: weights(priorities),
+            facts,
+            previous,
+            catalog,
+            sheet,
+            spent: Spent::default(),
+            spent_by_catalog: Spent::default(),
+            outcomes: Default::default(),
+        }
     }
 
     /// The option in force of a component decided before.
-    pub(super) fn in_force(&self, component: Component) -> Option<&str> {
-        self.outcomes.get(&component).and_then(|o| o.in_force.as_deref())
+    pub(super) fn in_force(&self, component: Component) -> Option<&'a str> {
+        self.outcomes[component as usize].in_force
     }
 
     /// Requirements that the option in force of a component decided before breaks.
-    pub(super) fn broken(&self, component: Component) -> impl Iterator<Item = &str> {
-        self.outcomes.get(&component).into_iter().flat_map(|o| o.broken.iter().map(String::as_str))
+    pub(super) fn broken(&self, component: Component) -> &[&'a str] {
+        &self.outcomes[component as usize].broken
     }
 
     /// Whether the cluster serves an API; none where that is not known.
@@ -109,35 +232,49 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Copies of an option: the spec's `replicas` where it says them, else by availability.
-    pub(super) fn copies(&self, component: Component, option: &OptionEntry) -> u32 {
-        let spec = &self.valid.spec;
-        let written = match component {
-            Component::MetricsStore => spec.metrics.replicas,
-            Component::Alerting => spec.alerting.replicas,
-            Component::Dashboards => spec.dashboards.replicas,
-            _ => None,
-        };
-        match written.and_then(|n| u32::try_from(n).ok()).filter(|_| option.replicas_knob) {
-            Some(copies) => copies,
-            None if self.load.replicated => option.copies.replicated,
-            None => option.copies.single,
-        }
-    }
-
     /// Takes the outcome of a component up, for those after it.
-    pub(super) fn settle(&mut self, component: Component, verdict: &Verdict<'a>) {
-        let candidate = verdict.in_force.as_deref().and_then(|id| verdict.candidate(id));
-        if let Some(candidate) = candidate {
-            self.spent.memory = add(self.spent.memory, candidate.needs.memory);
-            self.spent.storage = add(self.spent.storage, candidate.needs.storage);
-            self.spent.monthly_cost = add(self.spent.monthly_cost, candidate.needs.monthly_cost);
+    pub(super) fn settle(&mut self, component: Component, in_force: Option<&'a str>) {
+        let mut broken = Vec::new();
+        let estimate = in_force.and_then(|id| self.sheet.of(component).iter().find(|e| e.option.id == id));
+        if let Some(estimate) = estimate {
+            let (needs, _) = self.sheet.after(estimate, self);
+            if !left(estimate.option, &needs, self) {
+                broken = causes(estimate.option, &needs, self).iter().map(Cause::requirement).collect();
+            }
+            let by_catalog = self.sheet.by_catalog(estimate, self);
+            self.spent.take(&needs);
+            self.spent_by_catalog.take(&by_catalog);
         }
-        let broken = candidate
-            .map(|c| c.causes.iter().map(|cause| cause.requirement().to_owned()).collect())
-            .unwrap_or_default();
-        self.outcomes.insert(component, Outcome { in_force: verdict.in_force.clone(), broken });
+        self.outcomes[component as usize] = Outcome { in_force, broken };
     }
+}
+
+/// Copies of an option: the spec's `replicas` where it says them, else by availability.
+fn copies(component: Component, option: &OptionEntry, valid: &Valid, load: &Load) -> u32 {
+    let spec = &valid.spec;
+    let written = match component {
+        Component::MetricsStore => spec.metrics.replicas,
+        Component::Alerting => spec.alerting.replicas,
+        Component::Dashboards => spec.dashboards.replicas,
+        _ => None,
+    };
+    match written.and_then(|n| u32::try_from(n).ok()).filter(|_| option.replicas_knob) {
+        Some(copies) => copies,
+        None if load.replicated => option.copies.replicated,
+        None => option.copies.single,
+    }
+}
+
+/// Weights in the order of [`Quality::ALL`]. Where all are 0, all are the same.
+fn weights(priorities: &BTreeMap<Quality, u8>) -> [f64; QUALITIES] {
+    let weights = Quality::ALL.map(|q| f64::from(priorities.get(&q).copied().unwrap_or(0)));
+    if weights.iter().all(|w| *w == 0.0) { weights.map(|_| 1.0) } else { weights }
+}
+
+/// The weighted sum of scores, over the sum of the weights.
+fn total(scores: &Scores, weights: &[f64; QUALITIES]) -> Range {
+    let sum = scores.iter().zip(weights).fold(Range::default(), |sum, (s, w)| add(sum, times(*s, *w)));
+    times(sum, 1.0 / weights.iter().sum::<f64>())
 }
 
 /// An option with all that is known of it here.
@@ -145,10 +282,14 @@ impl<'a> Context<'a> {
 pub(super) struct Candidate<'a> {
     pub(super) option: &'a OptionEntry,
     pub(super) copies: u32,
+    /// What was measured of it.
+    pub(super) measured: Calibration,
     pub(super) needs: Needs,
+    /// The same by the catalog's figures alone.
+    pub(super) by_catalog: Needs,
     pub(super) causes: Vec<Cause<'a>>,
     /// In the order of [`Quality::ALL`].
-    pub(super) scores: [Range; Quality::ALL.len()],
+    pub(super) scores: Scores,
     pub(super) total: Range,
     /// The total's middle with our judgements left out.
     sourced: f64,
@@ -163,20 +304,34 @@ pub(super) enum Settled {
     Burden,
 }
 
-/// What was found for a component.
+/// What is chosen for a component.
+#[derive(Clone, Debug)]
+pub(super) struct Pick<'a> {
+    /// What the engine chooses.
+    pub(super) engine: Option<&'a str>,
+    /// What is chosen: a person's word, else the engine's choice.
+    pub(super) chosen: Option<&'a str>,
+    pub(super) by_person: bool,
+    pub(super) in_force: Option<&'a str>,
+    pub(super) settled: Option<Settled>,
+    /// Options passed over, as what they need of the cluster could not be read.
+    pub(super) passed_over: Vec<&'a str>,
+}
+
+/// What was found for a component: the pick, and all that led to it.
 #[derive(Clone, Debug)]
 pub(super) struct Verdict<'a> {
     /// Every option of the catalog, in its order.
     pub(super) candidates: Vec<Candidate<'a>>,
-    /// What the engine chooses.
-    pub(super) engine: Option<&'a str>,
-    /// What is chosen: a person's word, else the engine's choice.
-    pub(super) chosen: Option<String>,
-    pub(super) by_person: bool,
-    pub(super) in_force: Option<String>,
-    pub(super) settled: Option<Settled>,
-    /// Options passed over, as what they need of the cluster could not be read.
-    pub(super) passed_over: Vec<&'a str>,
+    pick: Pick<'a>,
+}
+
+impl<'a> std::ops::Deref for Verdict<'a> {
+    type Target = Pick<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.pick
+    }
 }
 
 impl<'a> Verdict<'a> {
@@ -223,87 +378,89 @@ fn cost_score(catalog: &Catalog, cost: Range) -> Range {
     Range { low: score(cost.high), high: score(cost.low) }
 }
 
-fn candidate<'a>(component: Component, option: &'a OptionEntry, context: &Context<'a>) -> Candidate<'a> {
-    let copies = context.copies(component, option);
-    let needs = if filled(option, context) {
-        Needs::default()
-    } else {
-        Needs::of(&option.models, &context.load, f64::from(copies))
-    };
-    let cost = cost_score(context.catalog, needs.cost(context.prices));
-    let scores = Quality::ALL.map(|q| match option.scores.get(&q) {
-        Some(score) => Range { low: score.low, high: score.high },
-        None => cost,
-    });
+fn candidate<'a>(estimate: &Estimate<'a>, context: &Context<'a>) -> Candidate<'a> {
+    let option = estimate.option;
+    let (needs, scores) = context.sheet.after(estimate, context);
+    let by_catalog = context.sheet.by_catalog(estimate, context);
+    let measured = estimate.measured.clone();
     let judged = |q: Quality| option.scores.get(&q).is_some_and(|s| s.judgement);
-    let (mut total, mut all, mut sourced, mut rest) = (Range::default(), 0.0, 0.0, 0.0);
+    let (mut sourced, mut rest) = (0.0, 0.0);
     for ((quality, weight), score) in Quality::ALL.into_iter().zip(context.weights).zip(scores) {
-        total = add(total, times(score, weight));
-        all += weight;
         if !judged(quality) {
             sourced += weight * middle(score);
             rest += weight;
         }
     }
-    let total = times(total, 1.0 / all);
     let sourced = if rest == 0.0 { 0.0 } else { sourced / rest };
+    let total = total(&scores, &context.weights);
     let causes = causes(option, &needs, context);
-    Candidate { option, copies, needs, causes, total, sourced, scores }
+    Candidate { option, copies: estimate.copies, measured, needs, by_catalog, causes, scores, total, sourced }
 }
 
-/// Decides one component.
+/// Decides one component, and keeps all that led to it.
 pub(super) fn decide_one<'a>(component: Component, context: &Context<'a>) -> Verdict<'a> {
-    let candidates: Vec<_> = context
-        .catalog
-        .options(component)
-        .iter()
-        .map(|option| candidate(component, option, context))
-        .collect();
-    let previous = context.previous.get(component);
-    let still = previous.and_then(|p| candidates.iter().find(|c| c.option.id == p.option));
+    let candidates = context.sheet.of(component).iter().map(|e| candidate(e, context)).collect();
+    Verdict { candidates, pick: pick(component, context) }
+}
+
+/// An option that nothing rules out.
+#[derive(Clone, Copy, Debug)]
+struct Standing<'a> {
+    option: &'a OptionEntry,
+    total: Range,
+}
+
+/// Decides one component. Nothing is kept but the choice: flip points ask for it some hundred times.
+pub(super) fn pick<'a>(component: Component, context: &Context<'a>) -> Pick<'a> {
+    let mut standing = Vec::with_capacity(context.sheet.of(component).len());
+    for estimate in context.sheet.of(component) {
+        let (needs, scores) = context.sheet.after(estimate, context);
+        if left(estimate.option, &needs, context) {
+            standing.push(Standing { option: estimate.option, total: total(&scores, &context.weights) });
+        }
+    }
 
     // What is not known changes nothing: while the cluster's APIs cannot be read, no option that needs one
     // displaces a previous choice that is still left.
-    let stays = still.is_some_and(|c| c.causes.is_empty());
-    let unread = |c: &Candidate<'_>| {
+    let previous = context.previous.get(component).map(|p| p.option.as_str());
+    let stays = previous.is_some_and(|p| standing.iter().any(|s| s.option.id == p));
+    let unread = |o: &OptionEntry| {
         stays
-            && c.option.needs_api.is_some_and(|api| context.serves(api).is_none())
-            && previous.is_some_and(|p| p.option != c.option.id)
+            && o.needs_api.is_some_and(|api| context.serves(api).is_none())
+            && previous.is_some_and(|p| p != o.id)
     };
-    let left: Vec<&Candidate<'_>> = candidates.iter().filter(|c| c.causes.is_empty() && !unread(c)).collect();
-    let passed_over = candidates
-        .iter()
-        .filter(|c| c.causes.is_empty() && unread(c))
-        .map(|c| c.option.id.as_str())
-        .collect();
+    let mut passed_over = Vec::new();
+    standing.retain(|s| {
+        let keep = !unread(s.option);
+        if !keep {
+            passed_over.push(s.option.id.as_str());
+        }
+        keep
+    });
 
-    let (engine, settled) = choose(&left, previous.map(|p| p.option.as_str()));
-    let person = context.valid.overrides.get(&component);
-    let chosen = person.map(|o| o.choose.clone()).or_else(|| engine.map(str::to_owned));
-    let in_force = if person.is_some() {
-        chosen.clone()
-    } else {
-        in_force(chosen.as_deref(), context, component, &candidates)
-    };
-    Verdict { candidates, engine, chosen, by_person: person.is_some(), in_force, settled, passed_over }
+    let (engine, settled) = choose(&standing, previous);
+    let person = context.valid.overrides.get(&component).map(|o| o.choose.as_str());
+    let chosen = person.or(engine);
+    let in_force = if person.is_some() { chosen } else { in_force(chosen, context, component) };
+    Pick { engine, chosen, by_person: person.is_some(), in_force, settled, passed_over }
 }
 
 /// The best of what is left, and how a tie was settled.
-fn choose<'a>(left: &[&Candidate<'a>], previous: Option<&str>) -> (Option<&'a str>, Option<Settled>) {
-    let Some(best) = left.iter().copied().reduce(|best, c| {
+fn choose<'a>(left: &[Standing<'a>], previous: Option<&str>) -> (Option<&'a str>, Option<Settled>) {
+    let Some(best) = left.iter().reduce(|best, c| {
         // The first of equals stays: the catalog's order.
         if middle(c.total) > middle(best.total) + EPSILON { c } else { best }
     }) else {
         return (None, None);
     };
-    let tied: Vec<_> = left.iter().copied().filter(|c| overlap(c.total, best.total)).collect();
-    if tied.len() == 1 {
+    let tied = || left.iter().filter(|c| overlap(c.total, best.total));
+    if tied().count() == 1 {
         return (Some(&best.option.id), None);
     }
-    if let Some(stays) = tied.iter().find(|c| previous == Some(c.option.id.as_str())) {
+    if let Some(stays) = tied().find(|c| previous == Some(c.option.id.as_str())) {
         return (Some(&stays.option.id), Some(Settled::Previous));
     }
-    let light = tied.into_iter().reduce(|light, c| {
+    let light = tied().reduce(|light, c| {
         let burden = c.option.burden.cmp(&light.option.burden);
         let better = middle(c.total) > middle(light.total) + EPSILON;
         if burden.is_lt() || burden.is_eq() && better { c } else { light }
@@ -314,22 +471,20 @@ fn choose<'a>(left: &[&Candidate<'a>], previous: Option<&str>) -> (Option<&'a st
 /// What runs: the choice, or the previous one where the move needs a person's word. By itself a stack moves
 /// only between options that hold no data, and only for a cause that people or the cluster gave, or under
 /// the catalog that the previous choice was made with.
-fn in_force(
-    chosen: Option<&str>,
-    context: &Context<'_>,
-    component: Component,
-    candidates: &[Candidate<'_>],
-) -> Option<String> {
+fn in_force<'a>(chosen: Option<&'a str>, context: &Context<'a>, component: Component) -> Option<&'a str> {
     let Some(previous) = context.previous.get(component) else {
-        return chosen.map(str::to_owned);
+        return chosen;
     };
-    let stays = Some(previous.option.clone());
+    let stays = Some(previous.option.as_str());
     let Some(chosen) = chosen.filter(|chosen| *chosen != previous.option) else {
         return stays;
     };
-    let Some(old) = candidates.iter().find(|c| c.option.id == previous.option) else {
+    let Some(old) = context.sheet.of(component).iter().find(|e| e.option.id == previous.option) else {
         return stays;
     };
-    let asked_for = old.causes.iter().any(Cause::structural) || previous.catalog == context.catalog.version;
-    if !old.option.stateful && asked_for { Some(chosen.to_owned()) } else { stays }
+    let asked_for = || {
+        let (needs, _) = context.sheet.after(old, context);
+        previous.catalog == context.catalog.version || structurally(old.option, &needs, context)
+    };
+    if !old.option.stateful && asked_for() { Some(chosen) } else { stays }
 }

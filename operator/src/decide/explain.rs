@@ -1,13 +1,14 @@
 //! A verdict in words and records: everything that a reader of a decision gets to see.
 
 use obstack_crds::Component;
-use obstack_crds::record::{ChosenBy, Elimination, Range, Ranked, Sizing, Tradeoff, Tripwire};
+use obstack_crds::record::{ChosenBy, Elimination, Measured, Range, Ranked, Sizing, Tradeoff, Tripwire};
 
 use super::Decision;
 use super::catalog::{OptionEntry, When};
 use super::eliminate::{Cause, relaxations};
 use super::engine::{Candidate, Context, Settled, Verdict, overlap};
-use super::model::{arithmetic, requirements};
+use super::measured::{COMPONENT, Of};
+use super::model::{arithmetic_of, requirements};
 use super::numbers;
 use super::resources::{Resources, resources};
 use super::wires::{self, Given};
@@ -17,8 +18,8 @@ use crate::validate::Quality;
 const STATEMENT: usize = 4_096;
 
 pub(super) fn decision(component: Component, verdict: &Verdict<'_>, context: &Context<'_>) -> Decision {
-    let chosen = verdict.chosen.as_deref().and_then(|id| verdict.candidate(id));
-    let in_force = verdict.in_force.as_deref().and_then(|id| verdict.candidate(id));
+    let chosen = verdict.chosen.and_then(|id| verdict.candidate(id));
+    let in_force = verdict.in_force.and_then(|id| verdict.candidate(id));
     let resources = in_force.and_then(|c| resources(component, c, context));
     let tradeoffs = chosen.map(|c| tradeoffs(c, context)).unwrap_or_default();
     let wanted = chosen
@@ -34,11 +35,11 @@ pub(super) fn decision(component: Component, verdict: &Verdict<'_>, context: &Co
     let person = verdict.by_person.then(|| context.valid.overrides.get(&component)).flatten();
     let mut decision = Decision {
         component,
-        chosen: verdict.chosen.clone(),
+        chosen: verdict.chosen.map(str::to_owned),
         chosen_by: if verdict.by_person { ChosenBy::Person } else { ChosenBy::Engine },
         because: person.map(|p| p.because.clone()),
         engine_would_choose: if verdict.by_person { verdict.engine.map(str::to_owned) } else { None },
-        in_force: verdict.in_force.clone(),
+        in_force: verdict.in_force.map(str::to_owned),
         deployable: in_force.is_some_and(|c| c.option.deployable),
         resources,
         uncertain: uncertain(component, context),
@@ -49,7 +50,7 @@ pub(super) fn decision(component: Component, verdict: &Verdict<'_>, context: &Co
         relaxations: if none_left { relaxations(component, &ruled_out, context) } else { Vec::new() },
         sizing: chosen.map(|c| sizing(c, context)).unwrap_or_default(),
         tripwires: chosen.map(|c| tripwires(component, c, wanted.as_ref(), context)).unwrap_or_default(),
-        measured: Vec::new(),
+        measured: measured(component, verdict, context),
         tradeoffs,
         flip_points: Vec::new(),
         statement: String::new(),
@@ -70,7 +71,7 @@ fn uncertain(component: Component, context: &Context<'_>) -> Option<String> {
 }
 
 fn violates(component: Component, verdict: &Verdict<'_>, context: &Context<'_>) -> Vec<Elimination> {
-    let Some(chosen) = verdict.chosen.as_deref().filter(|_| verdict.by_person) else {
+    let Some(chosen) = verdict.chosen.filter(|_| verdict.by_person) else {
         return Vec::new();
     };
     match verdict.candidate(chosen) {
@@ -166,23 +167,36 @@ fn tie(verdict: &Verdict<'_>) -> Option<String> {
 fn sizing(candidate: &Candidate<'_>, context: &Context<'_>) -> Vec<Sizing> {
     let models = &candidate.option.models;
     let needs = &candidate.needs;
-    let entry = |quantity: &str, range: Range, unit: &str, terms: &[super::catalog::Term], copies: u32| {
+    let copies = candidate.copies;
+    let entry = |quantity: &str, of, range: Range, unit: &str, terms: &[super::catalog::Term]| {
         (range.high > 0.0).then(|| Sizing {
             quantity: quantity.to_owned(),
             range: Range { low: numbers::round2(range.low), high: numbers::round2(range.high) },
             unit: unit.to_owned(),
-            arithmetic: arithmetic(terms, &context.load, copies),
+            arithmetic: arithmetic_of(of, terms, &context.sheet.load, copies, &candidate.measured),
         })
     };
     [
-        entry("memory", needs.memory, "bytes", &models.memory, candidate.copies),
-        entry("storage", needs.storage, "bytes", &models.storage, candidate.copies),
-        entry("cpu", needs.cpu, "cores", &models.cpu, candidate.copies),
-        entry("monthlyCost", needs.monthly_cost, "USD", &models.monthly_cost, candidate.copies),
+        entry("memory", Of::Memory, needs.memory, "bytes", &models.memory),
+        entry("storage", Of::Storage, needs.storage, "bytes", &models.storage),
+        entry("cpu", Of::Other, needs.cpu, "cores", &models.cpu),
+        entry("monthlyCost", Of::Other, needs.monthly_cost, "USD", &models.monthly_cost),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// What was measured beside the catalog's figures, as long as the engine that was measured runs.
+fn measured(component: Component, verdict: &Verdict<'_>, context: &Context<'_>) -> Vec<Measured> {
+    let facts = context.facts.measured.as_ref().filter(|_| component == COMPONENT);
+    let of_running = facts.and_then(|facts| {
+        let id = facts.measured_option(context.previous, context.catalog)?;
+        let runs = context.previous.get(component).is_none() || verdict.in_force.as_deref() == Some(id);
+        let candidate = verdict.candidate(id).filter(|_| runs)?;
+        Some(facts.beside(candidate.option))
+    });
+    of_running.unwrap_or_default()
 }
 
 fn applies(when: Option<When>, copies: u32) -> bool {
@@ -212,7 +226,7 @@ fn tripwires(
 ) -> Vec<Tripwire> {
     let r = &context.valid.requirements;
     let memory_limit = resources.map_or_else(
-        || (candidate.needs.memory.high / f64::from(candidate.copies.max(1))).ceil() as u64,
+        || (candidate.by_catalog.memory.high / f64::from(candidate.copies.max(1))).ceil() as u64,
         |r| r.memory_limit.0,
     );
     let given = Given {

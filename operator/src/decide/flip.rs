@@ -4,18 +4,19 @@
 //! the first that changes the choice is then closed in on, down to two digits. Categories are tried one by
 //! one. A value that validation would refuse is no flip point.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use obstack_crds::Component;
 use obstack_crds::record::FlipPoint;
 use obstack_crds::stack::Availability;
+use obstack_crds::{Component, ObservabilityStackSpec};
 
 use super::catalog::licence_denied;
-use super::engine::{Context, decide_one};
+use super::engine::{Context, pick};
 use super::model::dollars;
 use super::{Catalog, DecideFacts, Previous};
 use crate::units::{Bytes, PromDuration, SeriesCount};
-use crate::validate::{Quality, Requirements, Valid, validate};
+use crate::validate::{Quality, Requirements, Valid, sizing_only, validate};
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -28,11 +29,11 @@ const COMPONENTS: usize = Component::ALL.len();
 const LONGEST: usize = 128;
 
 /// What each component would choose.
-type Choices = [Option<String>; COMPONENTS];
+type Choices<'a> = [Option<&'a str>; COMPONENTS];
 
 /// A requirement that is a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Number {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Number {
     ActiveSeries,
     ScrapeInterval,
     Retention,
@@ -142,8 +143,8 @@ impl Number {
 }
 
 /// One change of one input.
-#[derive(Clone, Debug)]
-enum Change {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Change {
     Number(Number, u64),
     Availability(Availability),
     Deny(BTreeSet<String>),
@@ -151,12 +152,15 @@ enum Change {
 }
 
 /// Everything that stays while an input is changed.
-struct Search<'a> {
+pub(super) struct Search<'a> {
     valid: &'a Valid,
-    facts: &'a DecideFacts,
-    previous: &'a Previous,
-    catalog: &'a Catalog,
-    base: Choices,
+    context: Context<'a>,
+    /// What each component chooses as things are.
+    base: Choices<'a>,
+    /// As much of the spec as decides whether a change is valid.
+    spec: ObservabilityStackSpec,
+    /// Changes of which it is known whether they are valid.
+    checked: RefCell<BTreeMap<Change, bool>>,
 }
 
 /// The flip points of every component, in the order of [`Component::ALL`].
@@ -165,9 +169,10 @@ pub(super) fn flip_points(
     facts: &DecideFacts,
     previous: &Previous,
     catalog: &Catalog,
-    base: Choices,
+    base: &[Option<String>; COMPONENTS],
 ) -> Vec<Vec<FlipPoint>> {
-    let search = Search { valid, facts, previous, catalog, base };
+    let base = std::array::from_fn(|i| base[i].as_deref());
+    let search = Search::new(valid, Context::new(valid, facts, previous, catalog), base);
     let mut all: Vec<Vec<FlipPoint>> = vec![Vec::new(); COMPONENTS];
     let mut add = |points: Vec<FlipPoint>| {
         for (list, point) in all.iter_mut().zip(points) {
@@ -185,72 +190,58 @@ pub(super) fn flip_points(
     all
 }
 
-impl Search<'_> {
-    fn choices(&self, change: &Change) -> Choices {
+impl<'a> Search<'a> {
+    pub(super) fn new(valid: &'a Valid, context: Context<'a>, base: Choices<'a>) -> Self {
+        let spec = sizing_only(valid);
+        Self { valid, context, base, spec, checked: RefCell::default() }
+    }
+
+    /// What each component would choose after a change.
+    pub(super) fn choices(&self, change: &Change) -> Choices<'a> {
         let mut requirements = self.valid.requirements.clone();
-        let mut priorities = self.valid.priorities.clone();
-        match change {
-            Change::Number(number, value) => number.set(&mut requirements, *value),
-            Change::Availability(availability) => requirements.availability = *availability,
-            Change::Deny(deny) => requirements.licences_deny.clone_from(deny),
+        let mut context = match change {
             Change::Weight(quality, weight) => {
+                let mut priorities = self.valid.priorities.clone();
                 priorities.insert(*quality, *weight);
+                self.context.with(requirements, &priorities)
             }
-        }
-        let (facts, previous, catalog) = (self.facts, self.previous, self.catalog);
-        let mut context = Context::with(self.valid, requirements, &priorities, facts, previous, catalog);
+            other => {
+                match other {
+                    Change::Number(number, value) => number.set(&mut requirements, *value),
+                    Change::Availability(availability) => requirements.availability = *availability,
+                    Change::Deny(deny) => requirements.licences_deny.clone_from(deny),
+                    Change::Weight(..) => {}
+                }
+                self.context.with(requirements, &self.valid.priorities)
+            }
+        };
         Component::ALL.map(|component| {
-            let verdict = decide_one(component, &context);
-            context.settle(component, &verdict);
-            verdict.chosen
+            let pick = pick(component, &context);
+            context.settle(component, pick.in_force);
+            pick.chosen
         })
     }
 
     /// Whether validation takes the change.
     fn valid_at(&self, change: &Change) -> bool {
-        let mut spec = self.valid.spec.clone();
-        let r = &mut spec.requirements;
-        match change {
-            Change::Number(number, value) => {
-                let text = Some(number.show(*value));
-                match number {
-                    Number::ActiveSeries => r.active_series = text,
-                    Number::ScrapeInterval => r.scrape_interval = text,
-                    Number::Retention => r.retention = text,
-                    Number::RecoveryTime => r.recovery_time = text,
-                    Number::Memory => r.budget.memory = text,
-                    Number::Storage => r.budget.storage = text,
-                    Number::MonthlyCost => r.budget.monthly_cost = text,
-                }
-            }
-            Change::Availability(availability) => r.availability = Some(*availability),
-            Change::Deny(deny) => r.licences.deny = deny.iter().cloned().collect(),
-            Change::Weight(quality, weight) => {
-                let p = &mut spec.priorities;
-                let slot = match quality {
-                    Quality::Cost => &mut p.cost,
-                    Quality::Reliability => &mut p.reliability,
-                    Quality::PerformanceEfficiency => &mut p.performance_efficiency,
-                    Quality::Compatibility => &mut p.compatibility,
-                    Quality::Maintainability => &mut p.maintainability,
-                    Quality::Security => &mut p.security,
-                    Quality::Flexibility => &mut p.flexibility,
-                };
-                *slot = Some(*weight);
-            }
+        if let Some(known) = self.checked.borrow().get(change) {
+            return *known;
         }
-        validate(self.valid.id.clone(), &spec, Some(self.valid.defaults_version)).is_ok()
+        let mut spec = self.spec.clone();
+        write(change, &mut spec);
+        let taken = validate(self.valid.id.clone(), &spec, Some(self.valid.defaults_version)).is_ok();
+        self.checked.borrow_mut().insert(change.clone(), taken);
+        taken
     }
 
     fn number(&self, number: Number) -> Vec<FlipPoint> {
         let now = number.of(&self.valid.requirements);
-        let mut known: BTreeMap<u64, Choices> = BTreeMap::new();
+        let mut known: BTreeMap<u64, Choices<'a>> = BTreeMap::new();
         let grid = number.grid();
         let up: Vec<u64> = grid.iter().copied().filter(|v| now.is_some_and(|now| *v > now)).collect();
         let down: Vec<u64> = grid.iter().copied().rev().filter(|v| now.is_none_or(|now| *v < now)).collect();
-        let mut choices = |value: u64| {
-            known.entry(value).or_insert_with(|| self.choices(&Change::Number(number, value))).clone()
-        };
+        let mut choices =
+            |value: u64| *known.entry(value).or_insert_with(|| self.choices(&Change::Number(number, value)));
         let point = |index: usize| {
             let mut hit = |values: &[u64]| {
                 let at = values.iter().position(|v| choices(*v)[index] != self.base[index])?;
@@ -264,7 +255,8 @@ impl Search<'_> {
             };
             let found = nearest.and_then(|(_, short, hit)| {
                 let (short, hit) = close_in(number, short, hit, |v| choices(v)[index] != self.base[index]);
-                self.valid_at(&Change::Number(number, hit)).then(|| (short, hit, choices(hit)[index].clone()))
+                self.valid_at(&Change::Number(number, hit))
+                    .then(|| (short, hit, choices(hit)[index].map(str::to_owned)))
             });
             let from = now.map_or_else(|| "none".to_owned(), |now| number.show(now));
             match found {
@@ -286,7 +278,7 @@ impl Search<'_> {
 
     /// One change out of a list, each a step of its own.
     fn first_of(&self, path: &str, from: &str, step: &str, list: &[(Change, String)]) -> Vec<FlipPoint> {
-        let tried: Vec<Choices> = list.iter().map(|(change, _)| self.choices(change)).collect();
+        let tried: Vec<Choices<'a>> = list.iter().map(|(change, _)| self.choices(change)).collect();
         let point = |index: usize| {
             let flips = |i: &usize| {
                 let (change, text) = &list[*i];
@@ -298,7 +290,7 @@ impl Search<'_> {
                 from: if from.len() <= LONGEST { from.to_owned() } else { "a long list".to_owned() },
                 to: found.map(|i| list[i].1.clone()),
                 step: step.to_owned(),
-                choice: found.and_then(|i| tried[i][index].clone()),
+                choice: found.and_then(|i| tried[i][index].map(str::to_owned)),
             }
         };
         (0..COMPONENTS).map(point).collect()
@@ -318,7 +310,7 @@ impl Search<'_> {
         let now = &self.valid.requirements.licences_deny;
         let known: BTreeSet<&str> = Component::ALL
             .into_iter()
-            .flat_map(|c| self.catalog.options(c))
+            .flat_map(|c| self.context.catalog.options(c))
             .map(|o| o.licence.as_str())
             .filter(|l| *l != "none")
             .collect();
@@ -339,7 +331,7 @@ impl Search<'_> {
 
     fn weight(&self, quality: Quality) -> Vec<FlipPoint> {
         let now = self.valid.priorities.get(&quality).copied().unwrap_or(0);
-        let tried: BTreeMap<u8, Choices> =
+        let tried: BTreeMap<u8, Choices<'a>> =
             (0..=5).filter(|w| *w != now).map(|w| (w, self.choices(&Change::Weight(quality, w)))).collect();
         let point = |index: usize| {
             let flips = |w: &u8| tried[w][index] != self.base[index];
@@ -355,10 +347,44 @@ impl Search<'_> {
                 from: now.to_string(),
                 to: found.map(|w| w.to_string()),
                 step: "1".to_owned(),
-                choice: found.and_then(|w| tried[&w][index].clone()),
+                choice: found.and_then(|w| tried[&w][index].map(str::to_owned)),
             }
         };
         (0..COMPONENTS).map(point).collect()
+    }
+}
+
+/// Writes a change into a spec, as a person would.
+fn write(change: &Change, spec: &mut ObservabilityStackSpec) {
+    let r = &mut spec.requirements;
+    match change {
+        Change::Number(number, value) => {
+            let text = Some(number.show(*value));
+            match number {
+                Number::ActiveSeries => r.active_series = text,
+                Number::ScrapeInterval => r.scrape_interval = text,
+                Number::Retention => r.retention = text,
+                Number::RecoveryTime => r.recovery_time = text,
+                Number::Memory => r.budget.memory = text,
+                Number::Storage => r.budget.storage = text,
+                Number::MonthlyCost => r.budget.monthly_cost = text,
+            }
+        }
+        Change::Availability(availability) => r.availability = Some(*availability),
+        Change::Deny(deny) => r.licences.deny = deny.iter().cloned().collect(),
+        Change::Weight(quality, weight) => {
+            let p = &mut spec.priorities;
+            let slot = match quality {
+                Quality::Cost => &mut p.cost,
+                Quality::Reliability => &mut p.reliability,
+                Quality::PerformanceEfficiency => &mut p.performance_efficiency,
+                Quality::Compatibility => &mut p.compatibility,
+                Quality::Maintainability => &mut p.maintainability,
+                Quality::Security => &mut p.security,
+                Quality::Flexibility => &mut p.flexibility,
+            };
+            *slot = Some(*weight);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use obstack_crds::DecisionRecordSpec;
 use obstack_crds::record::{ChosenBy, DecisionRecordStatus, Phase, Range, Ranked};
 
+use super::measured::in_words;
 use super::numbers;
 
 /// A score from which on a quality is told as a strength, and up to which as a weakness.
@@ -82,7 +83,7 @@ pub fn render(namespace: &str, record: &DecisionRecordSpec, status: Option<&Deci
     out
 }
 
-fn capital(text: &str) -> String {
+pub(super) fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
@@ -215,6 +216,13 @@ fn line_of_choice(out: &mut String, record: &DecisionRecordSpec, chosen: &str) {
 
 fn options(out: &mut String, record: &DecisionRecordSpec) {
     line!(out, "## Pros and Cons of the Options");
+    line!(out);
+    line!(
+        out,
+        "Scores run from 0 to 100 and are ranges, since no figure is known better; a total is their mean, weighted by the \
+         drivers above. Totals that overlap are a tie, settled by what is in force already, then by what takes the least \
+         looking after."
+    );
     for option in considered(record) {
         line!(out);
         line!(out, "### {}", inline(option));
@@ -257,6 +265,14 @@ fn more(out: &mut String, record: &DecisionRecordSpec) {
         line!(out);
         for s in &record.sizing {
             line!(out, "* {}: {}", inline(&s.quantity), inline(&s.arithmetic));
+        }
+        line!(out);
+    }
+    if !record.measured.is_empty() {
+        line!(out, "Measured on the engine that ran then:");
+        line!(out);
+        for m in &record.measured {
+            line!(out, "* {}: {}", inline(&m.quantity), inline(&in_words(m)));
         }
         line!(out);
     }

@@ -3,25 +3,31 @@
 //! The components differ in data, not in code: each option's limits, models, scores and conditions lie in
 //! `operator/catalog/`, and one engine decides all components in their order.
 
+pub mod calibration;
 pub mod catalog;
 mod eliminate;
 mod engine;
 mod explain;
 mod flip;
 pub mod madr;
-mod measured;
+pub mod measured;
 mod model;
 pub mod numbers;
+pub mod prompt;
 #[cfg(test)]
 mod properties;
 pub mod records;
 pub mod report;
 mod resources;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 mod wires;
+pub mod worked;
 
 use std::collections::BTreeMap;
 
@@ -182,6 +188,19 @@ impl Previous {
         self.choices.get(&component)
     }
 
+    /// The choices in force after a plan: what flip points are held against. Where no records are kept, these
+    /// are the same.
+    fn after(&self, plan: &Plan, catalog: &Catalog) -> Self {
+        let mut next = self.clone();
+        for decision in plan.decisions.iter().filter(|_| self.kept) {
+            let known = self.get(decision.component).map(|p| &p.option);
+            if let Some(option) = decision.in_force.as_ref().filter(|option| Some(*option) != known) {
+                next = next.with(decision.component, option, &catalog.version);
+            }
+        }
+        next
+    }
+
     /// These choices with one more.
     #[must_use]
     pub fn with(mut self, component: Component, option: &str, catalog: &str) -> Self {
@@ -195,14 +214,8 @@ impl Previous {
 pub fn decide(valid: &Valid, facts: &DecideFacts, previous: &Previous, catalog: &Catalog) -> Plan {
     let mut plan = decide_once(valid, facts, previous, catalog);
     let base = std::array::from_fn(|i| plan.decisions.get(i).and_then(|d| d.chosen.clone()));
-    let mut next = previous.clone();
-    for decision in plan.decisions.iter().filter(|_| previous.kept) {
-        let known = previous.get(decision.component).map(|p| &p.option);
-        if let Some(option) = decision.in_force.as_ref().filter(|option| Some(*option) != known) {
-            next = next.with(decision.component, option, &catalog.version);
-        }
-    }
-    let flips = flip::flip_points(valid, facts, &next, catalog, base);
+    let next = previous.after(&plan, catalog);
+    let flips = flip::flip_points(valid, facts, &next, catalog, &base);
     for (decision, flip_points) in plan.decisions.iter_mut().zip(flips) {
         decision.flip_points = flip_points;
     }
@@ -216,7 +229,7 @@ fn decide_once(valid: &Valid, facts: &DecideFacts, previous: &Previous, catalog:
     for component in Component::ALL {
         let verdict = engine::decide_one(component, &context);
         decisions.push(explain::decision(component, &verdict, &context));
-        context.settle(component, &verdict);
+        context.settle(component, verdict.in_force);
     }
     Plan { catalog: catalog.version.clone(), decisions }
 }

@@ -80,7 +80,7 @@ fn what_a_tripwire_evaluates_is_part_of_a_record() {
     let of = records.iter().filter(|r| r.spec.component == Component::Alerting);
     let waits: Vec<_> = of.map(|r| (r.spec.reaffirms, r.spec.tripwires[0].for_.as_str())).collect();
     assert_eq!(waits, [(false, "15m"), (true, "1m")]);
-    let in_force: Vec<_> = in_force(&valid.id, &records).iter().map(|r| r.spec.number).collect();
+    let in_force: Vec<_> = all_in_force(&valid.id, &records).iter().map(|r| r.spec.number).collect();
     assert_eq!(in_force, [1, 1, 1, 2, 1, 1, 1, 1]);
 }
 
@@ -89,7 +89,7 @@ fn the_first_records_are_those_that_a_first_look_writes() {
     let valid = valid();
     let plan = decide(&valid, &facts(), &Previous::of_records(&[]), &catalog());
     let names = |records: &[DecisionRecord]| -> Vec<_> {
-        in_force(&valid.id, records).iter().map(|r| r.metadata.name.clone()).collect()
+        all_in_force(&valid.id, records).iter().map(|r| r.metadata.name.clone()).collect()
     };
     assert_eq!(names(&first(&plan, &valid)), names(&settle(&valid, &[])));
     assert_eq!(names(&first(&plan, &valid)).len(), 8);

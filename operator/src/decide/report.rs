@@ -2,13 +2,15 @@
 
 use obstack_crds::record::{ChosenBy, Elimination, FlipPoint, Ranked, Tradeoff, Tripwire};
 use obstack_crds::{Component, DecisionRecordSpec};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde::Serialize;
 
 use super::{Decision, Plan};
 use crate::names::StackId;
 
 /// The decisions of one stack.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StackReport<D> {
     /// Namespace of the stack.
@@ -20,7 +22,7 @@ pub struct StackReport<D> {
 }
 
 /// One decision.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DecisionReport {
     /// Which component.
@@ -80,4 +82,18 @@ impl StackReport<DecisionReport> {
             decisions: plan.decisions.iter().map(DecisionReport::from).collect(),
         }
     }
+}
+
+/// What `obstack decide -o json` prints, as a JSON Schema (draft 2020-12).
+pub fn schema() -> String {
+    let generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
+    let mut schema = generator.into_root_schema_for::<Vec<StackReport<DecisionReport>>>();
+    schema.insert("title".into(), "The decisions of obstack".into());
+    schema.insert(
+        "description".into(),
+        "What `obstack decide -o json` prints: one item per stack. Fields may be added; what is here stays."
+            .into(),
+    );
+    let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    format!("{text}\n")
 }

@@ -220,6 +220,27 @@ fn no_entry_without_range_unit_source_date_and_speaker() {
         ("low: 50, high: 72, judgement: true", "low: 60, high: 62, judgement: true", "range of 20"),
         ("low: 50, high: 72, judgement: true", "low: 50, high: 72", "name a source"),
         ("quote: \"16 to 64 TiB\"", "quote: \"\"", "as its source has it"),
+        ("        quote: \"16 to 64 TiB\"\n", "", "missing field"),
+        ("unit: bytes, source: robust-memory", "unit: '', source: robust-memory", "write a unit"),
+        ("unit: bytes, source: robust-memory", "unit: Gi, source: robust-memory", "write bytes"),
+        ("unit: bytes, source: robust-memory,", "unit: bytes,", "missing field"),
+        (
+            "quality: performanceEfficiency, source: robust-memory,",
+            "quality: performanceEfficiency,",
+            "missing field",
+        ),
+        (
+            "quality: reliability, source: prometheus-faq",
+            "quality: reliability, source: hearsay",
+            "unknown source",
+        ),
+        ("title: \"Prometheus documentation: FAQ\"", "title: \"\"", "write its title"),
+        ("who: independent", "who: everybody", "unknown variant"),
+        (
+            "        basis: { low: 0.7, high: 0.9, unit: \"share of the limit\", source: ours, quote: \"room for a replay\" }\n",
+            "",
+            "needs a basis",
+        ),
         ("licence: Apache-2.0", "licence: Apache-2.0\n    licenze: x", "unknown field"),
     ] {
         let error = broken(from, to);

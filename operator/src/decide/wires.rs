@@ -68,6 +68,7 @@ pub(super) fn write(component: Component, wire: &TripwireEntry, given: &Given) -
         guard: fill(&wire.guard, &values),
         next: wire.next.clone(),
         cost: wire.cost.clone(),
+        judged_by: wire.judged_by,
     }
 }
 

@@ -41,7 +41,7 @@ pub fn fragments(
     written: &[DecisionRecord],
 ) -> Result<Vec<Fragment>, ConfigError> {
     let mut fragments = Vec::new();
-    for record in records::in_force(&valid.id, written) {
+    for record in records::all_in_force(&valid.id, written) {
         let (Some(name), spec) = (&record.metadata.name, &record.spec) else { continue };
         let asked = engine_of(spec.component).is_some_and(|role| roles.contains(&role));
         let runs = plan.deployed(spec.component).is_some_and(|runs| spec.chosen.as_deref() == Some(runs));
@@ -54,10 +54,12 @@ pub fn fragments(
     Ok(fragments)
 }
 
-/// The rules of a record's tripwires. One whose bound is no number above 0 is left out: nothing has a pressure
+/// The rules of a record's tripwires that the engine judges. One whose bound is no number above 0 is left out: nothing has a pressure
 /// against it, and a missing value is Unknown.
 pub fn build_group(stack: &StackId, record: &str, spec: &DecisionRecordSpec) -> Group {
-    let bounded = |wire: &&Tripwire| wire.bound.parse::<f64>().is_ok_and(|b| b.is_finite() && b > 0.0);
+    let bounded = |wire: &&Tripwire| {
+        wire.judged_by.is_engine() && wire.bound.parse::<f64>().is_ok_and(|b| b.is_finite() && b > 0.0)
+    };
     let wires = spec.tripwires.iter().filter(bounded);
     Group {
         name: format!("obstack-tripwires-{}", spec.component),

@@ -13,34 +13,33 @@ pub(super) fn ensure(holds: bool, message: impl FnOnce() -> String) -> Check {
     if holds { Ok(()) } else { Err(message()) }
 }
 
-/// Checks all of it; the first fault is told with its place.
-pub(super) fn check(catalog: &Catalog, sources: &BTreeMap<String, Source>) -> Check {
-    ensure(!catalog.version.is_empty(), || "version is empty".into())?;
+/// Checks all of it; the first fault is told with the entry that it is in, and as a message.
+pub(super) fn check(catalog: &Catalog, sources: &BTreeMap<String, Source>) -> Result<(), (String, String)> {
+    let within = |at: &str, check: Check| check.map_err(|message| (at.to_owned(), message));
+    within("version", ensure(!catalog.version.is_empty(), || "version is empty".into()))?;
     for (id, source) in sources {
-        ensure(!source.title.is_empty(), || format!("source {id}: write its title"))?;
-        ensure(is_date(&source.date), || format!("source {id}: write its date as YYYY-MM"))?;
+        let at = format!("source {id}");
+        within(&at, ensure(!source.title.is_empty(), || format!("{at}: write its title")))?;
+        within(&at, ensure(is_date(&source.date), || format!("{at}: write its date as YYYY-MM")))?;
     }
     for (name, figure) in [
         ("memory", &catalog.prices.memory),
         ("storage", &catalog.prices.storage),
         ("cpu", &catalog.prices.cpu),
     ] {
-        number(
-            &format!("prices.{name}"),
-            (figure.low, figure.high),
-            &figure.unit,
-            &figure.source,
-            &figure.quote,
-            sources,
-        )?;
+        let at = format!("prices.{name}");
+        let range = (figure.low, figure.high);
+        within(&at, number(&at, range, &figure.unit, &figure.source, &figure.quote, sources))?;
     }
     for component in Component::ALL {
         let options = catalog.options(component);
-        ensure(!options.is_empty(), || format!("{component}: no options"))?;
+        let at = component.id();
+        within(at, ensure(!options.is_empty(), || format!("{component}: no options")))?;
         let ids: BTreeSet<_> = options.iter().map(|o| o.id.as_str()).collect();
-        ensure(ids.len() == options.len(), || format!("{component}: an id is there twice"))?;
+        within(at, ensure(ids.len() == options.len(), || format!("{component}: an id is there twice")))?;
         for option in options {
-            check_option(&format!("{component}.{}", option.id), component, option, catalog, sources)?;
+            let at = format!("{component}.{}", option.id);
+            within(&at, check_option(&at, component, option, catalog, sources))?;
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use obstack_crds::Component;
+use obstack_crds::record::{JudgedBy, Range};
 use serde::Deserialize;
 
 use crate::validate::Quality;
@@ -127,6 +128,8 @@ pub enum LimitOf {
     ActiveSeries,
     /// Bytes of disk of one copy.
     StoragePerReplica,
+    /// Seconds that samples are kept.
+    Retention,
 }
 
 /// A hard limit. What needs more than its upper end at the favourable end of its own range is eliminated.
@@ -167,6 +170,13 @@ pub struct Score {
     pub source: Option<String>,
     /// What it rests on.
     pub basis: String,
+}
+
+impl Score {
+    /// Both ends.
+    pub fn range(&self) -> Range {
+        Range { low: self.low, high: self.high }
+    }
 }
 
 /// When a trade-off or a tripwire applies.
@@ -218,12 +228,17 @@ pub struct TripwireEntry {
     /// Where a bound that no requirement gives comes from.
     #[serde(default)]
     pub basis: Option<Figure>,
+    /// Who judges it. What the operator judges has its value in words, and no durations and no guard.
+    #[serde(default)]
+    pub judged_by: JudgedBy,
     /// How long the bound must be passed, a Prometheus duration.
-    #[serde(rename = "for")]
+    #[serde(rename = "for", default)]
     pub for_: String,
     /// How long it stays tripped after the bound is kept again, a Prometheus duration.
+    #[serde(default)]
     pub keep_firing_for: String,
     /// Holds where there is enough data to judge.
+    #[serde(default)]
     pub guard: String,
     /// The option to go to.
     #[serde(default)]

@@ -25,6 +25,12 @@ const HOUR: u64 = 3_600;
 
 /// Checks one tripwire; the first fault is told.
 pub(super) fn check(at: &str, component: Component, option: &OptionEntry, wire: &TripwireEntry) -> Check {
+    if !wire.judged_by.is_engine() {
+        return ensure(
+            wire.for_.is_empty() && wire.keep_firing_for.is_empty() && wire.guard.is_empty(),
+            || format!("{at}: what the operator judges has neither durations nor a guard"),
+        );
+    }
     ensure(duration(&wire.for_).is_some() && duration(&wire.keep_firing_for).is_some(), || {
         format!("{at}: write durations")
     })?;
