@@ -54,8 +54,8 @@ pub fn fragments(
     Ok(fragments)
 }
 
-/// The rules of a record's tripwires that the engine judges. One whose bound is no number above 0 is left out: nothing has a pressure
-/// against it, and a missing value is Unknown.
+/// The rules of a record's tripwires that the engine judges. One whose bound is no number above 0 is left out:
+/// nothing has a pressure against it, and a missing value is Unknown.
 pub fn build_group(stack: &StackId, record: &str, spec: &DecisionRecordSpec) -> Group {
     let bounded = |wire: &&Tripwire| {
         wire.judged_by.is_engine() && wire.bound.parse::<f64>().is_ok_and(|b| b.is_finite() && b > 0.0)
