@@ -12,11 +12,13 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 20
 
 .PHONY: parts
-parts: ## install what the sandbox runs: Prometheus, Alertmanager, their tools, bubblewrap, kubectl
+parts: ## install what the sandbox runs: Prometheus, Alertmanager, their tools, bubblewrap, kubectl, Chromium
 	@scripts/parts prometheus alertmanager bubblewrap
 	# Only tests run it, and they say so where it is missing.
-	code=0; scripts/parts kubectl || code=$$?
-	[ "$$code" = 0 ] || { [ "$$code" = 3 ] && [ "$${CI:-}" != true ]; }
+	for part in kubectl chromium; do
+	  code=0; scripts/parts $$part || code=$$?
+	  [ "$$code" = 0 ] || { [ "$$code" = 3 ] && [ "$${CI:-}" != true ]; }
+	done
 
 .PHONY: control-plane
 control-plane: ## build what a real control plane needs, from source, once
@@ -52,6 +54,14 @@ e2e-control-plane: parts control-plane ## run those of whole clusters on a real 
 soak: parts control-plane build ## watch stacks at rest, 10 minutes on the sandbox and 30 on a real control plane: no write may happen
 	@OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-600} scripts/e2e sandbox world::at_rest --nocapture
 	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-1800} scripts/e2e control-plane world::at_rest --nocapture
+
+.PHONY: calibrate
+calibrate: parts ## measure the model of memory and disk on real engines, a quarter of an hour, into docs/decisions/sizing.md
+	@scripts/parts victoriametrics
+	eval "$$(scripts/parts --env)"
+	mkdir -p docs/decisions
+	cargo build -q --workspace --bins
+	$(BIN)/calibrate --output docs/decisions/sizing.md
 
 .PHONY: generate
 generate: ## write the generated files anew: CRDs, docs/cli.md and golden files

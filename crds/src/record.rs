@@ -115,6 +115,25 @@ pub struct DecisionRecordSpec {
     /// Whether the choice is that of the superseded record and only bounds or numbers changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reaffirms: bool,
+    /// The tripped tripwires of the record in force because of which this one is proposed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub prompted_by: Vec<PromptedBy>,
+}
+
+/// A tripped tripwire because of which a record is proposed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromptedBy {
+    /// Id of the tripwire, in the record that this one would supersede.
+    #[schemars(length(max = 64))]
+    pub tripwire: String,
+    /// Its value when the record was proposed, rounded to two digits; none where the engine had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Its bound.
+    #[schemars(length(max = 64))]
+    pub bound: String,
 }
 
 /// Who chose.
@@ -288,6 +307,27 @@ pub struct Tripwire {
     /// What moving there costs.
     #[schemars(length(max = 1024))]
     pub cost: String,
+    /// Who judges it. What the operator judges has its value in words in `expr`, and no rule.
+    #[serde(default, skip_serializing_if = "JudgedBy::is_engine")]
+    pub judged_by: JudgedBy,
+}
+
+/// Who judges a tripwire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum JudgedBy {
+    /// The engine, by alert rules that outlive the operator.
+    #[default]
+    Engine,
+    /// The operator, because an engine cannot tell of its own death.
+    Operator,
+}
+
+impl JudgedBy {
+    /// Whether the engine judges.
+    pub fn is_engine(&self) -> bool {
+        *self == Self::Engine
+    }
 }
 
 /// What became of a record.
@@ -327,6 +367,22 @@ pub struct WireStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub reason: Option<String>,
+    /// Replicas that do not answer, where the operator judges: from when on it counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub silent: Vec<Silence>,
+}
+
+/// A replica that does not answer the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Silence {
+    /// Name of its pod.
+    #[schemars(length(max = 253))]
+    pub replica: String,
+    /// Since when, RFC 3339, in UTC.
+    #[schemars(length(max = 40))]
+    pub since: String,
 }
 
 /// Where a record stands.

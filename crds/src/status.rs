@@ -140,6 +140,10 @@ pub struct DecisionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub pressure: Option<String>,
+    /// Ids of the tripwires that are tripped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 64)))]
+    pub tripped: Vec<String>,
 }
 
 /// Something that was kept out, and why. The others go on.

@@ -1,10 +1,11 @@
 //! The operator's own metrics, as OpenMetrics. Every label comes from a closed set, but for the names of
 //! stacks and of records, which are what those metrics are about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use obstack_crds::Component;
 use obstack_crds::record::TripwireState;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
@@ -14,12 +15,16 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::decide::calibration::Compared;
+use crate::decide::measured::COMPONENT;
 use crate::error::Class;
 use crate::names::StackId;
 use crate::observe::kinds::OWNED;
 
 /// Content type of the text that [`Metrics::encode`] makes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type FloatGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 /// How a write is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,7 +51,7 @@ impl Verb {
 }
 
 /// A label value from a closed set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Word(&'static str);
 
 impl EncodeLabelValue for Word {
@@ -95,6 +100,23 @@ struct DecisionLabels {
     chosen_by: Word,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct WireLabels {
+    namespace: String,
+    stack: String,
+    component: Word,
+    record: String,
+    tripwire: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SizingLabels {
+    namespace: String,
+    stack: String,
+    component: Word,
+    quantity: Word,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     namespace: String,
@@ -103,8 +125,23 @@ struct StateLabels {
     state: Word,
 }
 
+/// A tripwire as the metrics show it, on the replica where its pressure is highest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WireMetric {
+    /// Name of its record.
+    pub record: String,
+    /// Its id, from the catalog.
+    pub tripwire: String,
+    /// Its value; none where it is not known.
+    pub value: Option<f64>,
+    /// Its bound; none where that is no number.
+    pub bound: Option<f64>,
+    /// Its pressure; none where it is not known.
+    pub pressure: Option<f64>,
+}
+
 /// A decision as the metrics show it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DecisionMetric {
     /// Which component.
     pub component: obstack_crds::Component,
@@ -114,8 +151,10 @@ pub struct DecisionMetric {
     pub chosen: String,
     /// Whether a person chose.
     pub by_person: bool,
-    /// State of the record's tripwires.
+    /// State of the tripwires of the record in force.
     pub state: TripwireState,
+    /// Those tripwires.
+    pub wires: Vec<WireMetric>,
 }
 
 /// Every metric of the operator.
@@ -129,12 +168,20 @@ pub struct Metrics {
     rejected: Family<StackLabels, Gauge>,
     decision_info: Family<DecisionLabels, Gauge>,
     decision_state: Family<StateLabels, Gauge>,
+    wire_value: Family<WireLabels, FloatGauge>,
+    wire_bound: Family<WireLabels, FloatGauge>,
+    wire_pressure: Family<WireLabels, FloatGauge>,
+    sizing_predicted: Family<SizingLabels, FloatGauge>,
+    sizing_measured: Family<SizingLabels, FloatGauge>,
     queue_depth: Gauge,
-    queue_age: Gauge<f64, std::sync::atomic::AtomicU64>,
+    queue_age: FloatGauge,
     leader: Gauge,
     /// Decisions that have samples, by stack, so that they go with it.
     shown: Mutex<BTreeMap<StackId, Vec<DecisionMetric>>>,
 }
+
+/// Quantities of sizing that have samples.
+const SIZED: [&str; 3] = ["bytesPerSeries", "bytesPerSample", "memory"];
 
 const STATES: [(TripwireState, &str); 4] = [
     (TripwireState::Tripped, "tripped"),
@@ -157,6 +204,11 @@ impl Default for Metrics {
             rejected: Family::default(),
             decision_info: Family::default(),
             decision_state: Family::default(),
+            wire_value: Family::default(),
+            wire_bound: Family::default(),
+            wire_pressure: Family::default(),
+            sizing_predicted: Family::default(),
+            sizing_measured: Family::default(),
             queue_depth: Gauge::default(),
             queue_age: Gauge::default(),
             leader: Gauge::default(),
@@ -187,6 +239,31 @@ impl Default for Metrics {
             "decision_state",
             "1 for the state that the tripwires of the decision are in, 0 for the others",
             metrics.decision_state.clone(),
+        );
+        registry.register(
+            "tripwire_value",
+            "Value of a tripwire of the record in force, in the unit of its bound",
+            metrics.wire_value.clone(),
+        );
+        registry.register(
+            "tripwire_bound",
+            "The bound that the value of a tripwire is held against",
+            metrics.wire_bound.clone(),
+        );
+        registry.register(
+            "tripwire_pressure_ratio",
+            "Value of a tripwire over its bound, on the replica where that is highest; 1 is the bound",
+            metrics.wire_pressure.clone(),
+        );
+        registry.register(
+            "sizing_predicted",
+            "What the model of the decision says of one replica: bytes of memory, bytes per series and per sample",
+            metrics.sizing_predicted.clone(),
+        );
+        registry.register(
+            "sizing_measured",
+            "The same as the fullest replica measures it now; absent while there is too little data",
+            metrics.sizing_measured.clone(),
         );
         registry.register("queue_depth", "Stacks that are due and wait", metrics.queue_depth.clone());
         registry.register_with_unit(
@@ -269,6 +346,15 @@ impl Metrics {
                 self.decision_state.get_or_create(&state_labels(id, decision, word)).set(value);
             }
         }
+        for (labels, wire) in wires(id, &decisions) {
+            for (family, value) in self.of_wire(wire) {
+                // What is not known is no sample, and no 0.
+                match value {
+                    Some(value) => drop(family.get_or_create(&labels).set(value)),
+                    None => drop(family.remove(&labels)),
+                }
+            }
+        }
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let before = shown.insert(id.clone(), decisions.clone()).unwrap_or_default();
         drop(shown);
@@ -280,22 +366,81 @@ impl Metrics {
                 self.forget_state(id, old);
             }
         }
+        let now: BTreeSet<WireLabels> = wires(id, &decisions).map(|(labels, _)| labels).collect();
+        self.forget_wires(id, &before, &now);
+    }
+
+    /// Sets what the model of a stack's component says beside what is measured.
+    pub fn set_sizing(&self, id: &StackId, component: Component, rows: &[Compared]) {
+        for quantity in SIZED {
+            let labels = sizing_labels(id, component, quantity);
+            match rows.iter().find(|row| row.quantity == quantity) {
+                Some(row) => {
+                    self.sizing_predicted.get_or_create(&labels).set(row.predicted);
+                    self.sizing_measured.get_or_create(&labels).set(row.measured);
+                }
+                None => {
+                    self.sizing_predicted.remove(&labels);
+                    self.sizing_measured.remove(&labels);
+                }
+            }
+        }
     }
 
     /// Drops the samples of a stack that is gone.
     pub fn forget_stack(&self, id: &StackId) {
+        self.set_sizing(id, COMPONENT, &[]);
         let before = self.shown.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         for old in before.iter().flatten() {
             self.decision_info.remove(&info_labels(id, old));
             self.forget_state(id, old);
         }
+        self.forget_wires(id, &before.unwrap_or_default(), &BTreeSet::new());
         self.rejected.remove(&stack_labels(id));
+    }
+
+    fn of_wire(&self, wire: &WireMetric) -> [(&Family<WireLabels, FloatGauge>, Option<f64>); 3] {
+        [(&self.wire_value, wire.value), (&self.wire_bound, wire.bound), (&self.wire_pressure, wire.pressure)]
+    }
+
+    fn forget_wires(&self, id: &StackId, before: &[DecisionMetric], now: &BTreeSet<WireLabels>) {
+        for (labels, wire) in wires(id, before).filter(|(labels, _)| !now.contains(labels)) {
+            for (family, _) in self.of_wire(wire) {
+                family.remove(&labels);
+            }
+        }
     }
 
     fn forget_state(&self, id: &StackId, decision: &DecisionMetric) {
         for (_, word) in STATES {
             self.decision_state.remove(&state_labels(id, decision, word));
         }
+    }
+}
+
+/// Every tripwire of these decisions with its labels.
+fn wires<'a>(
+    id: &'a StackId,
+    decisions: &'a [DecisionMetric],
+) -> impl Iterator<Item = (WireLabels, &'a WireMetric)> {
+    let labels = move |component: obstack_crds::Component, wire: &WireMetric| WireLabels {
+        namespace: id.namespace.clone(),
+        stack: id.name.clone(),
+        component: Word(component.id()),
+        record: wire.record.clone(),
+        tripwire: wire.tripwire.clone(),
+    };
+    decisions.iter().flat_map(move |decision| {
+        decision.wires.iter().map(move |wire| (labels(decision.component, wire), wire))
+    })
+}
+
+fn sizing_labels(id: &StackId, component: Component, quantity: &'static str) -> SizingLabels {
+    SizingLabels {
+        namespace: id.namespace.clone(),
+        stack: id.name.clone(),
+        component: Word(component.id()),
+        quantity: Word(quantity),
     }
 }
 
@@ -325,8 +470,6 @@ fn state_labels(id: &StackId, decision: &DecisionMetric, state: &'static str) ->
 
 #[cfg(test)]
 mod tests {
-    use obstack_crds::Component;
-
     use super::*;
 
     fn decision(record: &str, state: TripwireState) -> DecisionMetric {
@@ -336,7 +479,50 @@ mod tests {
             chosen: "Prometheus".to_owned(),
             by_person: false,
             state,
+            wires: vec![WireMetric {
+                record: record.to_owned(),
+                tripwire: "memory".to_owned(),
+                value: Some(0.6),
+                bound: Some(0.8),
+                pressure: Some(0.75),
+            }],
         }
+    }
+
+    #[test]
+    fn a_tripwire_has_no_sample_where_it_is_not_known_and_none_once_its_record_or_stack_is_gone() {
+        let metrics = Metrics::default();
+        let id = StackId { namespace: "monitoring".to_owned(), name: "main".to_owned() };
+        let sample = |record: &str, name: &str, value: &str| {
+            format!(
+                "{name}{{namespace=\"monitoring\",stack=\"main\",component=\"metricsStore\",\
+                 record=\"{record}\",tripwire=\"memory\"}} {value}\n"
+            )
+        };
+        let mut known = decision("main-metrics-store-0001", TripwireState::Holding);
+        metrics.set_stack(&id, 0, vec![known.clone()]);
+        let text = metrics.encode().unwrap();
+        for (name, value) in [
+            ("obstack_tripwire_value", "0.6"),
+            ("obstack_tripwire_bound", "0.8"),
+            ("obstack_tripwire_pressure_ratio", "0.75"),
+        ] {
+            assert!(text.contains(&sample("main-metrics-store-0001", name, value)), "{name}: {text}");
+        }
+        known.wires[0].value = None;
+        known.wires[0].pressure = None;
+        metrics.set_stack(&id, 0, vec![known]);
+        let text = metrics.encode().unwrap();
+        assert!(!text.contains("obstack_tripwire_value{"), "{text}");
+        assert!(!text.contains("obstack_tripwire_pressure_ratio{"), "{text}");
+        assert!(text.contains("obstack_tripwire_bound{"), "{text}");
+        metrics.set_stack(&id, 0, vec![decision("main-metrics-store-0002", TripwireState::Holding)]);
+        let text = metrics.encode().unwrap();
+        assert!(!text.contains("0001"), "{text}");
+        assert!(text.contains(&sample("main-metrics-store-0002", "obstack_tripwire_value", "0.6")), "{text}");
+        metrics.forget_stack(&id);
+        let text = metrics.encode().unwrap();
+        assert!(!text.contains("monitoring"), "{text}");
     }
 
     #[test]
@@ -359,6 +545,24 @@ mod tests {
         let text = metrics.encode().unwrap();
         assert!(!text.contains("monitoring"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn sizing_is_there_while_it_is_measured_and_goes_with_the_stack() {
+        let metrics = Metrics::default();
+        let id = StackId { namespace: "monitoring".to_owned(), name: "main".to_owned() };
+        let row = |quantity, predicted, measured| Compared { quantity, predicted, measured };
+        let rows = [row("bytesPerSeries", 5000.0, 3100.0), row("memory", 6e8, 4e8)];
+        metrics.set_sizing(&id, COMPONENT, &rows);
+        let text = metrics.encode().unwrap();
+        let labels =
+            r#"{namespace="monitoring",stack="main",component="metricsStore",quantity="bytesPerSeries"}"#;
+        assert!(text.contains(&format!("obstack_sizing_predicted{labels} 5000.0")), "{text}");
+        assert!(text.contains(&format!("obstack_sizing_measured{labels} 3100.0")), "{text}");
+        metrics.set_sizing(&id, COMPONENT, &rows[1..]);
+        assert!(!metrics.encode().unwrap().contains("bytesPerSeries"));
+        metrics.forget_stack(&id);
+        assert!(!metrics.encode().unwrap().contains("monitoring"));
     }
 
     #[test]

@@ -20,6 +20,11 @@ pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Selector of everything that the operator owns.
 pub const SELECTOR_OWNED: &str = "app.kubernetes.io/managed-by=obstack";
 
+/// Name of a scrape job of the stack itself. The slash keeps it apart from every Service's name.
+pub fn own_job(name: &str) -> String {
+    format!("obstack/{name}")
+}
+
 /// The part that a workload plays in a stack. Services, claims and configuration are named by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {

@@ -8,12 +8,14 @@ mod world;
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::jiff::Timestamp;
 use kube::api::{DynamicObject, ResourceExt};
 use obstack_crds::ObservabilityStack;
 
 use crate::apply::{Done, Owner, keys};
-use crate::decide::{DecideFacts, Previous, decide, records};
+use crate::decide::prompt::prompts;
+use crate::decide::records::Seen;
+use crate::decide::watch::Watch;
+use crate::decide::{DecideFacts, Previous, calibration, decide, records};
 use crate::desired::{DesiredError, desired};
 use crate::error::Class;
 use crate::names::StackId;
@@ -23,6 +25,7 @@ use crate::status::{End, Reached, wanted_engines};
 use crate::validate::{Fault, secret_refs, validate};
 
 pub use outcome::Outcome;
+use world::whole_second;
 pub use world::{Settings, World};
 
 /// Reconciles one stack. `failures` is how often in a row it would have failed, this time included.
@@ -49,12 +52,20 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         }
     };
 
-    let previous = Previous::of_records(existing);
-    let plan = decide(&valid, &DecideFacts::of(&facts), &previous, &world.settings.catalog);
-    let actions = records::next(&plan, &valid, existing, Timestamp::now());
+    let (previous, catalog, now) = (Previous::of_records(existing), &world.settings.catalog, whole_second());
+    let reading = calibration::fullest(facts.readings.values().filter_map(Fact::known));
+    let measured = calibration::in_force(existing, reading.map(|reading| &reading.measurements), now);
+    turn.show_sizing(&previous, measured.as_ref(), reading);
+    let known = DecideFacts { measured, ..DecideFacts::of(&facts) };
+    let plan = decide(&valid, &known, &previous, catalog);
+    let watch = Watch::of(&owner.id, &plan, &facts, now);
+    let prompts = prompts(&valid, &known, &previous, catalog, existing, &watch);
+    let seen = Seen { watch: &watch, prompts: &prompts };
+    let actions = records::next_watched(&plan, &valid, existing, &seen, now);
+    let wanted_records = records::after(existing, &actions);
 
     let home = world.settings.operator_namespace.as_deref();
-    let configs = match configs(&valid, &plan, &held::known_secrets(&facts), home) {
+    let configs = match configs(&valid, &plan, &wanted_records, &held::known_secrets(&facts), home) {
         Ok(configs) => configs,
         Err(error) => return turn.wait(&valid, Class::Bug, &error.to_string()).await,
     };
@@ -86,12 +97,13 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         done = Some(doing);
     }
 
-    let written = if done.is_some() { records::after(existing, &actions) } else { existing.clone() };
+    let written = if done.is_some() { wanted_records } else { existing.clone() };
     let end = End {
         valid: &valid,
         plan: &plan,
         facts: &facts,
         records: &written,
+        watch: &watch,
         engines: &engines,
         held: &held,
         rejected: &[configs.rejected, built.rejected].concat(),

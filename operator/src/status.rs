@@ -1,6 +1,7 @@
 //! Pure: what happened becomes the status of the stack. Every path of a reconcile, failures included, ends in
 //! [`derive`], so that each condition has one place where it is written.
 
+mod alerts;
 mod components;
 mod conditions;
 mod engines;
@@ -15,11 +16,13 @@ use obstack_crds::DecisionRecord;
 use obstack_crds::status::{ObservabilityStackStatus, Rejected};
 
 use crate::apply::Done;
+use crate::decide::watch::Watch;
 use crate::decide::{Plan, records};
 use crate::error::Class;
 use crate::observe::Facts;
 use crate::validate::{Fault, Valid, effective};
 
+pub use alerts::build_alerts;
 pub use happenings::{Happening, happenings};
 pub use wanted::{WantedEngine, wanted_engines};
 
@@ -67,6 +70,8 @@ pub struct End<'a> {
     pub facts: &'a Facts,
     /// Records as they are after this reconcile.
     pub records: &'a [DecisionRecord],
+    /// How the tripwires of the records in force stand.
+    pub watch: &'a Watch<'a>,
     /// What is wanted of each engine.
     pub engines: &'a [WantedEngine],
     /// Components whose configuration is held back, each with the reason.

@@ -27,6 +27,16 @@ pub async fn text(url: &str) -> Result<String, String> {
     answer.text().await.map_err(|e| e.to_string())
 }
 
+/// GET of a text with a bearer token, within 5 seconds.
+///
+/// # Errors
+/// The request's, as text.
+pub async fn with_token(url: &str, token: &str) -> Result<String, String> {
+    let answer = client()?.get(url).bearer_auth(token).send().await.map_err(|e| e.to_string())?;
+    let answer = answer.error_for_status().map_err(|e| e.to_string())?;
+    answer.text().await.map_err(|e| e.to_string())
+}
+
 /// One client for all tests: making one costs more than what it asks. It keeps no connection, because a
 /// connection belongs to the runtime of one test.
 fn client() -> Result<&'static reqwest::Client, String> {

@@ -11,6 +11,8 @@
 
 pub mod ask;
 pub mod breaches;
+pub mod calibrate;
+pub mod chromium;
 pub mod contract;
 pub mod control_plane;
 pub mod parts;

@@ -56,6 +56,7 @@ impl Operator {
             .env_remove("OBSTACK_LOG")
             .env_remove("OBSTACK_LOG_FORMAT")
             .env_remove("WATCH_NAMESPACES")
+            .env_remove("OBSTACK_DECISIONS_ACCESS")
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out)

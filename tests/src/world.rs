@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
+use k8s_openapi::api::authentication::v1::TokenRequest;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
 use obstack_crds::ObservabilityStack;
@@ -274,6 +275,17 @@ impl World {
     /// When there is no such Service.
     pub async fn operator_url(&self) -> String {
         format!("http://{}:8080", self.address(HOME, "obstack").await)
+    }
+
+    /// A token of a service account.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn token(&self, namespace: &str, account: &str) -> String {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
+        let asked =
+            accounts.create_token_request(account, &PostParams::default(), &TokenRequest::default()).await;
+        asked.expect("a token").status.and_then(|status| status.token).expect("the server's answer")
     }
 
     async fn address(&self, namespace: &str, service: &str) -> String {

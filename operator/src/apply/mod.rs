@@ -1,6 +1,7 @@
 //! The only writes to objects that a stack owns: server-side apply in order, then prune what the stack owns
 //! and no longer wants. Nothing is written when nothing changed.
 
+pub mod alerts;
 mod failure;
 pub mod memory;
 pub mod projection;

@@ -1,6 +1,7 @@
 //! `obstack decide`: what would be chosen for each stack, and why. No cluster is asked.
 
 use std::fmt::Write;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -11,9 +12,15 @@ use super::catalog::CatalogArgs;
 use super::input::{Document, Input, InputArgs, Loaded};
 use super::{CliError, Output, Style};
 use crate::check::RECORD;
+use crate::decide::measured::{Quantity, in_words};
 use crate::decide::report::{self, StackReport};
-use crate::decide::{DecideFacts, Decision, Plan, Previous, decide, madr, numbers, records, worked};
+use crate::decide::{
+    Catalog, DecideFacts, Decision, Measurements, Plan, Previous, decide, madr, numbers, records, worked,
+};
 use crate::names::StackId;
+
+/// Most bytes of a file of measured values.
+const MAX_FACTS: u64 = 64 << 10;
 
 /// Arguments of `obstack decide`.
 #[derive(Clone, Debug, Args)]
@@ -22,6 +29,8 @@ Examples:
   obstack decide -f stack.yaml
   obstack decide -f stacks/ -o json
   obstack decide -f stack.yaml -o madr > decisions.md
+  obstack calibrate --url http://localhost:9090 -o yaml > facts.yaml
+  obstack decide -f stack.yaml --facts facts.yaml
   obstack decide -f stack.yaml -o worked           every step, to check by hand
   kubectl get odr -o yaml > records.yaml; obstack decide -f stack.yaml --previous records.yaml
   obstack decide --schema                          what -o json prints, as a JSON Schema")]
@@ -39,7 +48,8 @@ pub(super) struct DecideArgs {
     /// Print the JSON Schema of -o json, and nothing else.
     #[arg(long, exclusive = true)]
     schema: bool,
-    /// Measured values to decide with; not supported yet.
+    /// Measured values to decide with, YAML or JSON, as `obstack calibrate -o yaml` prints them. They stand in the
+    /// place of the catalog's figures of the option that was measured, and of no other.
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
 }
@@ -60,21 +70,16 @@ enum Format {
 /// Decides the stacks of the input and prints the outcome.
 ///
 /// # Errors
-/// [`CliError::Usage`] for `--facts`, [`CliError::Input`] for what cannot be read or is not valid.
+/// [`CliError::Input`] for what cannot be read or is not valid.
 pub(super) fn run(args: DecideArgs, output: &Output) -> Result<(), CliError> {
     if args.schema {
         return output.print(&report::schema());
     }
-    if args.facts.is_some() {
-        return Err(CliError::Usage(
-            "--facts is not supported yet: decisions are made from the catalog's priors; leave it out"
-                .to_owned(),
-        ));
-    }
     let catalog = args.catalog.load()?;
     let stacks = Input::read(&args.input)?.with_catalog(&catalog).stacks(output)?;
     let records = args.previous.as_deref().map(records_of).transpose()?;
-    let facts = DecideFacts::offline();
+    let measured = args.facts.as_deref().map(|path| facts(path, &catalog)).transpose()?;
+    let facts = DecideFacts { measured, ..DecideFacts::offline() };
     let previous = |loaded: &Loaded| previous_of(&loaded.id, records.as_deref());
     let plan = |loaded: &Loaded| decide(&loaded.valid, &facts, &previous(loaded), &catalog);
     let text = match args.output {
@@ -97,6 +102,24 @@ pub(super) fn run(args: DecideArgs, output: &Output) -> Result<(), CliError> {
         }
     };
     output.print(&text)
+}
+
+/// The measured values of a file.
+fn facts(path: &Path, catalog: &Catalog) -> Result<Measurements, CliError> {
+    let shown = path.display();
+    let fault = |found: String| CliError::Input(format!("--facts {shown}: {found}"));
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|e| fault(format!("it cannot be read: {e}")))?;
+    let read = file.take(MAX_FACTS + 1).read_to_string(&mut text);
+    read.map_err(|e| fault(format!("it cannot be read: {e}")))?;
+    if text.len() as u64 > MAX_FACTS {
+        return Err(fault(format!("it has more than {} KiB; write measured values only", MAX_FACTS >> 10)));
+    }
+    let known: Vec<&str> = Quantity::ALL.iter().map(|quantity| quantity.id()).collect();
+    let write = format!("write option, {}, each with its value", numbers::list(&known, "or"));
+    let measured: Measurements = serde_saphyr::from_str(&text).map_err(|e| fault(format!("{e}; {write}")))?;
+    let faults = measured.faults(catalog);
+    if faults.is_empty() { Ok(measured.rounded()) } else { Err(fault(faults.join("; "))) }
 }
 
 /// The decision records of a file; other kinds in it are left alone.
@@ -197,6 +220,9 @@ fn decision(out: &mut String, d: &Decision, paint: &dyn Fn(Style, &str) -> Strin
     for s in &d.sizing {
         row("needs", &format!("{:<24}{}", s.quantity, s.arithmetic));
     }
+    for m in &d.measured {
+        row("measured", &format!("{:<24}{}", m.quantity, in_words(m)));
+    }
     for t in &d.tradeoffs {
         row("accepted", &format!("{} {}", t.text, faint(&format!("[{}]", t.source))));
     }
@@ -206,7 +232,8 @@ fn decision(out: &mut String, d: &Decision, paint: &dyn Fn(Style, &str) -> Strin
     }
     for w in &d.tripwires {
         let next = w.next.as_deref().map(|n| format!(", then {n}")).unwrap_or_default();
-        row("look again", &format!("{} > {} for {}{next}", w.expr, w.bound, w.for_));
+        let lasts = if w.for_.is_empty() { String::new() } else { format!(" for {}", w.for_) };
+        row("look again", &format!("{} > {}{lasts}{next}", w.expr, w.bound));
     }
 }
 

@@ -3,6 +3,7 @@
 //! A command is a module with `struct XArgs: clap::Args` and `fn run(args, &Output) -> Result<(), CliError>`,
 //! and one line each in [`Command`] and [`dispatch`].
 
+mod calibrate;
 pub mod catalog;
 mod check;
 mod completion;
@@ -55,6 +56,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Decide what fills each component of a stack, and say why; asks no cluster.
     Decide(decide::DecideArgs),
+    /// Measure a Prometheus or a VictoriaMetrics that runs, and hold the catalog's figures against it.
+    Calibrate(calibrate::CalibrateArgs),
     /// Print the manifests that the operator would apply.
     Render(render::RenderArgs),
     /// Print the configuration of the engines, the parts joined.
@@ -76,6 +79,7 @@ fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
     match command {
         Command::Check(args) => check::run(args, output),
         Command::Decide(args) => decide::run(args, output),
+        Command::Calibrate(args) => calibrate::run(args, output),
         Command::Render(args) => render::run(args, output),
         Command::Config(args) => config::run(args, output),
         Command::Crds(args) => crds::run(args, output),

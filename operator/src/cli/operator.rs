@@ -4,14 +4,16 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
+use obstack_crds::Component;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::CatalogArgs;
 use super::logging::LogArgs;
 use super::{CliError, Output, runtime};
-use crate::controller::{self, Options};
+use crate::controller::{self, Options, TripwireDivisor};
 use crate::decide::Catalog;
+use crate::http::decisions::DecisionsAccess;
 use crate::observe::stores::Scope;
 use crate::units::PromDuration;
 
@@ -32,6 +34,9 @@ pub struct OperatorArgs {
     /// Address for /metrics, /healthz, /readyz and /decisions.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = address)]
     listen: SocketAddr,
+    /// Who may read /decisions.
+    #[arg(long, value_name = "ACCESS", default_value = "token", env = "OBSTACK_DECISIONS_ACCESS")]
+    decisions_access: Access,
     /// Namespaces to watch, separated by commas, with rights in each. Left out: all, with cluster-wide rights.
     #[arg(long, value_name = "NAMESPACES", value_delimiter = ',', env = "WATCH_NAMESPACES")]
     watch_namespaces: Vec<String>,
@@ -56,6 +61,10 @@ pub struct OperatorArgs {
     /// How long the watches may take to list before stacks are looked at all the same.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, hide = true)]
     sync_timeout: Duration,
+    /// For trials and tests: divides all durations of one tripwire's rules by N, those of its bound included.
+    /// Records and rules of every stack then carry the divided text.
+    #[arg(long = "tripwire-divisor", value_name = "COMPONENT/TRIPWIRE=N", value_parser = divisor, hide = true)]
+    tripwire_divisors: Vec<TripwireDivisor>,
     #[command(flatten)]
     catalog: CatalogArgs,
     #[command(flatten)]
@@ -68,6 +77,24 @@ pub struct OperatorArgs {
     pod_namespace: Option<String>,
 }
 
+/// Who may read the decisions page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Access {
+    /// Whoever brings a token of the cluster, of those namespaces whose stacks the token may get.
+    Token,
+    /// Everybody, of every namespace: for a sandbox on a loopback address.
+    Open,
+}
+
+impl From<Access> for DecisionsAccess {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Token => Self::Token,
+            Access::Open => Self::Open,
+        }
+    }
+}
+
 fn address(text: &str) -> Result<SocketAddr, String> {
     let full = if text.starts_with(':') { format!("0.0.0.0{text}") } else { text.to_owned() };
     full.parse().map_err(|_| "write an address and a port, such as 0.0.0.0:8080 or :8080".to_owned())
@@ -76,6 +103,20 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 fn duration(text: &str) -> Result<Duration, String> {
     let duration: PromDuration = text.parse().map_err(|error: crate::units::UnitError| error.to_string())?;
     Ok(Duration::from_millis(duration.as_millis()))
+}
+
+/// `metricsStore/memory=60`.
+fn divisor(text: &str) -> Result<TripwireDivisor, String> {
+    const WRITE: &str =
+        "write a component, a tripwire and a whole number from 1 to 1000000, such as metricsStore/memory=60";
+    let parts = text.split_once('=').and_then(|(wire, number)| Some((wire.split_once('/')?, number)));
+    let ((component, tripwire), number) = parts.ok_or(WRITE)?;
+    let component = Component::from_id(component).ok_or_else(|| {
+        let ids: Vec<&str> = Component::ALL.iter().map(|c| c.id()).collect();
+        format!("{component:?} is no component; write one of {}", ids.join(", "))
+    })?;
+    let divisor: u32 = number.parse().ok().filter(|n| (1..=1_000_000).contains(n)).ok_or(WRITE)?;
+    Ok(TripwireDivisor { component, tripwire: tripwire.to_owned(), divisor })
 }
 
 /// Runs the command.
@@ -127,6 +168,7 @@ fn options(args: OperatorArgs, catalog: Catalog) -> Options {
         .unwrap_or_else(|| format!("obstack-{}-{:08x}", std::process::id(), rand::random::<u32>()));
     Options {
         listen: args.listen,
+        decisions_access: args.decisions_access.into(),
         scope,
         lease_namespace: args.leader_election.then_some(lease_namespace),
         identity,
@@ -137,6 +179,7 @@ fn options(args: OperatorArgs, catalog: Catalog) -> Options {
         startup_timeout: args.startup_timeout,
         answer_timeout: args.answer_timeout,
         sync_timeout: args.sync_timeout,
+        tripwire_divisors: args.tripwire_divisors,
     }
 }
 
@@ -176,11 +219,41 @@ mod tests {
     }
 
     #[test]
+    fn tripwires_are_divided_by_name() {
+        let wires = [
+            "--tripwire-divisor",
+            "metricsStore/memory=60",
+            "--tripwire-divisor",
+            "collection/sample-limit=2",
+        ];
+        let options = parse(&wires).unwrap();
+        let of = |component, tripwire: &str, divisor| TripwireDivisor {
+            component,
+            tripwire: tripwire.to_owned(),
+            divisor,
+        };
+        let wanted =
+            [of(Component::MetricsStore, "memory", 60), of(Component::Collection, "sample-limit", 2)];
+        assert_eq!(options.tripwire_divisors, wanted);
+    }
+
+    #[test]
+    fn the_decisions_page_is_closed_unless_it_is_opened() {
+        assert_eq!(parse(&[]).unwrap().decisions_access, DecisionsAccess::Token);
+        let open = parse(&["--decisions-access", "open"]).unwrap();
+        assert_eq!(open.decisions_access, DecisionsAccess::Open);
+        assert!(parse(&["--decisions-access", "all"]).unwrap_err().to_string().contains("token, open"));
+    }
+
+    #[test]
     fn a_bad_value_says_what_to_write() {
         for (args, words) in [
             (["--resync", "30"], "Prometheus duration"),
             (["--listen", "8080"], "an address and a port"),
             (["--log-format", "xml"], "json"),
+            (["--tripwire-divisor", "metricsStore/memory"], "such as metricsStore/memory=60"),
+            (["--tripwire-divisor", "metricsStore/memory=0"], "from 1 to 1000000"),
+            (["--tripwire-divisor", "metrics/memory=2"], "one of metricsStore, "),
         ] {
             let error = parse(&args).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::catalog::CatalogArgs;
 use super::input::{Input, InputArgs, Loaded};
 use super::{CliError, Output};
-use crate::decide::{Catalog, DecideFacts, Plan, Previous, decide};
+use crate::decide::{Catalog, DecideFacts, Plan, Previous, decide, records};
 use crate::desired::{Context, Wanted, desired};
 use crate::scrape::{Configs, configs, deployed_roles, option_of};
 use crate::validate::{effective, secret_refs};
@@ -114,7 +114,8 @@ impl Built {
         let mut notes = not_deployed(loaded, &plan);
         let secrets = secrets(loaded, input, &mut notes);
         let namespace = Some(operator.operator_namespace.as_str());
-        let configs = configs(&loaded.valid, &plan, &secrets, namespace).map_err(|e| fault(&e))?;
+        let records = records::first(&plan, &loaded.valid);
+        let configs = configs(&loaded.valid, &plan, &records, &secrets, namespace).map_err(|e| fault(&e))?;
         let context = Context {
             operator_image: operator.operator_image.clone(),
             operator_namespace: Some(operator.operator_namespace.clone()),

@@ -1,5 +1,6 @@
 //! Watches, the queue, the Lease: what turns changes into reconciles.
 
+mod access;
 pub mod election;
 pub mod events;
 mod pages;
@@ -11,33 +12,38 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::Client;
+use obstack_crds::Component;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::Applier;
+use crate::apply::alerts::Teller;
 use crate::apply::writer::Writer;
 use crate::decide::Catalog;
+use crate::http::decisions::DecisionsAccess;
 use crate::http::{self, Health};
 use crate::lease::{Gate, SystemClock};
 use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::observe::engines::Engines;
+use crate::observe::measure::{Measurer, Readings};
 use crate::observe::stores::{Scope, Stores};
 use crate::reconcile::{Settings, World};
 use election::Election;
 use events::Recorder;
 use pages::Pages;
 use run::Controller;
-use start::StartError;
+use start::{Clients, StartError};
 
 /// How the operator runs.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where it serves.
     pub listen: SocketAddr,
+    /// Who may read the decisions page.
+    pub decisions_access: DecisionsAccess,
     /// Which namespaces it watches.
     pub scope: Scope,
     /// Namespace of the Lease; none without leader election.
@@ -59,6 +65,30 @@ pub struct Options {
     /// How long the stores may take to sync before a stack is looked at all the same: a kind that cannot be
     /// read must not stop the others.
     pub sync_timeout: Duration,
+    /// Tripwires whose durations are divided, for trials.
+    pub tripwire_divisors: Vec<TripwireDivisor>,
+}
+
+/// A tripwire whose durations are all divided by one number, so that a trial takes minutes and not days.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TripwireDivisor {
+    /// The component whose decision it watches.
+    pub component: Component,
+    /// Id of the tripwire.
+    pub tripwire: String,
+    /// The number, 1 or more.
+    pub divisor: u32,
+}
+
+/// The catalog with these tripwires divided.
+fn divided(mut catalog: Catalog, divisors: &[TripwireDivisor]) -> Result<Catalog, StartError> {
+    for TripwireDivisor { component, tripwire, divisor } in divisors {
+        if !catalog.divide(*component, tripwire, *divisor) {
+            return Err(StartError::NoTripwire { component: *component, tripwire: tripwire.clone() });
+        }
+        tracing::warn!(%component, tripwire, divisor, "the durations of a tripwire are divided, for trials only");
+    }
+    Ok(catalog)
 }
 
 /// Runs the operator on the cluster that is configured, until `stop`.
@@ -68,8 +98,8 @@ pub struct Options {
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), StartError> {
     let address = options.listen;
     let listener = http::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-    let (client, url) = start::client(options.answer_timeout).await?;
-    run_on(client, &url, listener, options, stop).await
+    let clients = start::clients(options.answer_timeout).await?;
+    run_on(clients, listener, options, stop).await
 }
 
 /// Runs the operator on this cluster, serving at this listener, until `stop`.
@@ -77,26 +107,36 @@ pub async fn run(options: Options, stop: CancellationToken) -> Result<(), StartE
 /// # Errors
 /// When it cannot start. What fails later is tried again.
 pub async fn run_on(
-    client: Client,
-    url: &str,
+    clients: Clients,
     listener: TcpListener,
     options: Options,
     stop: CancellationToken,
 ) -> Result<(), StartError> {
+    let Clients { own: client, anonymous, url } = clients;
+    let catalog = divided(options.catalog.clone(), &options.tripwire_divisors)?;
     let engines = Engines::new()?;
+    let readings = Readings::new(Measurer::new(None)?, catalog.clone());
+    let teller = Teller::new()?;
     let metrics = Arc::new(Metrics::default());
     let health = Arc::new(Health::default());
     let serving = CancellationToken::new();
     let _stop_serving = serving.clone().drop_guard();
-    let pages = Pages::default();
+    let pages = Pages::new(options.decisions_access, anonymous);
     let router =
         http::router(metrics.clone(), health.clone(), http::decisions::router(Arc::new(pages.clone())));
     // Port 0 asks the system for one that is free: what it gave is what is told.
     let address = listener.local_addr().unwrap_or(options.listen);
     let server = tokio::spawn(http::serve(listener, router, serving.clone()));
     tracing::info!(%address, "serving /metrics, /healthz, /readyz and /decisions");
+    if options.decisions_access == DecisionsAccess::Open && !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "whoever reaches this address reads every decision of every namespace: leave \
+             --decisions-access=open out, or listen on a loopback address"
+        );
+    }
 
-    start::wait_for_api(&client, url, options.startup_timeout, &health).await?;
+    start::wait_for_api(&client, &url, options.startup_timeout, &health).await?;
     if !start::wait_for_types(&client, &options.scope, &health, &stop).await {
         return Ok(());
     }
@@ -124,15 +164,12 @@ pub async fn run_on(
     let writer = Writer::new(client.clone(), gate, metrics.clone());
     let home = options.namespace.clone().filter(|namespace| options.scope.covers(namespace));
     let world = World {
-        observer: Observer::new(client.clone(), options.scope.clone(), stores.clone(), engines),
+        observer: Observer::new(client.clone(), options.scope.clone(), stores.clone(), engines, readings),
         applier: Applier::new(writer.clone(), stores.clone(), metrics.clone()),
         recorder: Recorder::new(client.clone(), writer, options.identity.clone()),
+        teller,
         metrics: metrics.clone(),
-        settings: Settings {
-            catalog: options.catalog.clone(),
-            operator_image: options.image.clone(),
-            operator_namespace: home,
-        },
+        settings: Settings { catalog, operator_image: options.image.clone(), operator_namespace: home },
         statuses: std::sync::Mutex::default(),
     };
     let controller = Controller::new(Arc::new(world), client, health, leads, &options);

@@ -12,12 +12,16 @@ pub const GATHER: Duration = Duration::from_millis(50);
 const UNSETTLED: Duration = Duration::from_secs(1);
 /// Longest wait while a stack is not as wanted yet.
 const UNSETTLED_MOST: Duration = Duration::from_secs(10);
+/// Longest time between two looks at tripwires.
+const WATCHED_MOST: Duration = Duration::from_secs(60);
 
 /// When to look at a stack again, by what came of looking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// All is as wanted: after the resync.
     Settled,
+    /// All is as wanted, and tripwires are to be read: after the resync, or after a minute where that is less.
+    Watched,
     /// Something is on its way: soon, then less and less often.
     Unsettled,
     /// Something failed: after this time, or when something changes.
@@ -87,6 +91,7 @@ impl Queue {
         entry.unsettled = if next == Next::Unsettled { entry.unsettled.saturating_add(1) } else { 0 };
         let wait = match next {
             Next::Settled => Some(self.resync.mul_f64(0.9 + 0.2 * jitter)),
+            Next::Watched => Some(self.resync.min(WATCHED_MOST).mul_f64(0.9 + 0.1 * jitter)),
             Next::Unsettled => {
                 let steps = entry.unsettled.clamp(1, 16) - 1;
                 let grown = UNSETTLED.mul_f64((0..steps).fold(1.0, |wait, _| wait * 1.5));
@@ -170,6 +175,18 @@ mod tests {
             let due = queue.next_due().unwrap();
             assert!(due <= now + UNSETTLED_MOST.mul_f64(1.11));
             now = due;
+        }
+    }
+
+    #[test]
+    fn tripwires_are_read_once_a_minute_at_least() {
+        for (resync, most) in [(30, 30), (600, 60)] {
+            let mut queue = Queue::new(Duration::from_secs(resync));
+            let now = Instant::now();
+            queue.at(id("a"), now);
+            queue.take(now);
+            queue.finish(&id("a"), Next::Watched, now, 1.0);
+            assert_eq!(queue.next_due().unwrap().duration_since(now), Duration::from_secs(most));
         }
     }
 

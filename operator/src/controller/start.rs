@@ -7,8 +7,9 @@ use axum::http::Response;
 use futures::future::BoxFuture;
 use kube::api::{Api, ListParams};
 use kube::client::{ClientBuilder, DynBody};
+use kube::config::AuthInfo;
 use kube::{Client, Config};
-use obstack_crds::ObservabilityStack;
+use obstack_crds::{Component, ObservabilityStack};
 use tokio_util::sync::CancellationToken;
 use tower::BoxError;
 use tower::util::MapFutureLayer;
@@ -25,6 +26,16 @@ const REPEAT: Duration = Duration::from_secs(60);
 /// Why the operator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// A tripwire that is to be divided is in no option of the catalog.
+    #[error(
+        "--tripwire-divisor: no option of {component} has a tripwire {tripwire}; write one of the catalog"
+    )]
+    NoTripwire {
+        /// The component.
+        component: Component,
+        /// The tripwire.
+        tripwire: String,
+    },
     /// The address cannot be taken.
     #[error("cannot listen at {address}: {source}; end what listens there, or give another --listen")]
     Listen {
@@ -57,23 +68,47 @@ pub enum StartError {
 /// An answer on its way through the client.
 type Answer = BoxFuture<'static, Result<Response<Box<DynBody>>, BoxError>>;
 
-/// A client of the cluster that is configured. Every answer has to begin within `limit`: without a bound, a
-/// list or the start of a watch that is never answered would be waited for forever, and that kind would not be
-/// seen again.
+/// The clients of one cluster.
+#[derive(Clone)]
+pub struct Clients {
+    /// With the operator's own credentials.
+    pub own: Client,
+    /// Without any: for questions that are asked with a viewer's token.
+    pub anonymous: Client,
+    /// Address of the API server.
+    pub url: String,
+}
+
+/// Clients of the cluster that is configured.
 ///
 /// # Errors
 /// When none is configured, or it cannot be used.
-pub async fn client(limit: Duration) -> Result<(Client, String), StartError> {
-    let mut config = Config::infer().await.map_err(|error| StartError::NoCluster(Box::new(error)))?;
+pub async fn clients(limit: Duration) -> Result<Clients, StartError> {
+    let config = Config::infer().await.map_err(|error| StartError::NoCluster(Box::new(error)))?;
+    clients_of(config, limit)
+}
+
+/// Clients of a cluster. Every answer has to begin within `limit`: without a bound, a list or the start of a
+/// watch that is never answered would be waited for forever, and that kind would not be seen again.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub fn clients_of(mut config: Config, limit: Duration) -> Result<Clients, StartError> {
     // A write that is sent again by the client would not ask the gate again.
     config.default_retry = false;
     let url = config.cluster_url.to_string();
+    let mut stranger = config.clone();
+    stranger.auth_info = AuthInfo::default();
+    Ok(Clients { own: client(config, limit)?, anonymous: client(stranger, limit)?, url })
+}
+
+fn client(config: Config, limit: Duration) -> Result<Client, StartError> {
     let builder = ClientBuilder::try_from(config).map_err(|error| StartError::BadCluster(Box::new(error)))?;
     let bounded = MapFutureLayer::new(move |answer: Answer| async move {
         let late = |_| BoxError::from(format!("no answer within {} s", limit.as_secs()));
         tokio::time::timeout(limit, answer).await.map_err(late)?
     });
-    Ok((builder.with_layer(&bounded).build(), url))
+    Ok(builder.with_layer(&bounded).build())
 }
 
 /// Waits until the API server answers.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 mod check;
 mod entry;
 mod overlay;
+mod wire;
 
 pub use entry::{
     Api, Ask, Copies, CostScore, Driver, Figure, FilledBy, Limit, LimitOf, Models, NotAfter, OptionEntry,
@@ -140,6 +141,14 @@ impl Catalog {
     /// The source with this id, as it is shown.
     pub fn source(&self, id: &str) -> String {
         self.sources.get(id).map_or_else(|| id.to_owned(), ToString::to_string)
+    }
+
+    /// Divides all durations of a component's tripwire by `divisor`, in every option that has it: for trials, see
+    /// [`super::scaled`]. False where no option has such a tripwire.
+    pub fn divide(&mut self, component: Component, tripwire: &str, divisor: u32) -> bool {
+        let options = self.options.get_mut(&component).into_iter().flatten();
+        let wires = options.flat_map(|option| &mut option.tripwires).filter(|wire| wire.id == tripwire);
+        wires.map(|wire| *wire = super::scaled(wire, divisor)).count() > 0
     }
 
     fn check(&self) -> Result<(), CatalogError> {

@@ -9,6 +9,7 @@ use obstack_crds::record::Range;
 
 use super::catalog::{Api, Ask, Catalog, OptionEntry};
 use super::eliminate::{Cause, causes, filled, left, structurally};
+use super::measured::Calibration;
 use super::model::{Load, Needs, add, middle, times};
 use super::{DecideFacts, Previous};
 use crate::validate::{Quality, Requirements, Valid};
@@ -29,6 +30,14 @@ pub(super) struct Spent {
     pub(super) monthly_cost: Range,
 }
 
+impl Spent {
+    fn take(&mut self, needs: &Needs) {
+        self.memory = add(self.memory, needs.memory);
+        self.storage = add(self.storage, needs.storage);
+        self.monthly_cost = add(self.monthly_cost, needs.monthly_cost);
+    }
+}
+
 /// The outcome of a component, as the later ones see it.
 #[derive(Clone, Debug, Default)]
 struct Outcome<'a> {
@@ -41,7 +50,11 @@ struct Outcome<'a> {
 struct Estimate<'a> {
     option: &'a OptionEntry,
     copies: u32,
+    /// What was measured of it.
+    measured: Calibration,
     needs: Needs,
+    /// The same by the catalog's figures alone.
+    by_catalog: Needs,
     scores: Scores,
 }
 
@@ -59,14 +72,27 @@ pub(super) struct Sheet<'a> {
 }
 
 impl<'a> Sheet<'a> {
-    fn new(valid: &Valid, catalog: &'a Catalog, load: Load) -> Self {
+    fn new(
+        valid: &Valid,
+        facts: &DecideFacts,
+        previous: &Previous,
+        catalog: &'a Catalog,
+        load: Load,
+    ) -> Self {
         let middle = |f: &super::catalog::Figure| (f.low * f.high).sqrt();
         let prices = [&catalog.prices.memory, &catalog.prices.storage, &catalog.prices.cpu].map(middle);
-        let estimate = |option: &'a OptionEntry| {
+        let estimate = |component: Component, option: &'a OptionEntry| {
             let score = |q| option.scores.get(&q).map_or_else(Range::default, |s| s.range());
-            Estimate { option, copies: 0, needs: Needs::default(), scores: Quality::ALL.map(score) }
+            Estimate {
+                option,
+                copies: 0,
+                measured: Calibration::of(component, &option.id, facts.measured.as_ref(), previous, catalog),
+                needs: Needs::default(),
+                by_catalog: Needs::default(),
+                scores: Quality::ALL.map(score),
+            }
         };
-        let estimates = Component::ALL.map(|c| catalog.options(c).iter().map(estimate).collect());
+        let estimates = Component::ALL.map(|c| catalog.options(c).iter().map(|o| estimate(c, o)).collect());
         let free = cost_score(catalog, Range::default());
         Self { load, prices, free, estimates }.under(valid, catalog, load)
     }
@@ -77,7 +103,11 @@ impl<'a> Sheet<'a> {
         for (component, estimates) in Component::ALL.into_iter().zip(&mut sheet.estimates) {
             for e in estimates {
                 e.copies = copies(component, e.option, valid, &load);
-                e.needs = Needs::of(&e.option.models, &load, f64::from(e.copies));
+                let needs_by = |measured: &Calibration| {
+                    Needs::of(&e.option.models, &load, f64::from(e.copies), measured)
+                };
+                e.by_catalog = needs_by(&Calibration::default());
+                e.needs = needs_by(&e.measured);
                 e.scores[COST] = cost_score(catalog, e.needs.cost(sheet.prices));
             }
         }
@@ -97,6 +127,11 @@ impl<'a> Sheet<'a> {
         }
         (needs, scores)
     }
+
+    /// What an option needs after the outcomes before it, by the catalog's figures alone.
+    fn by_catalog(&self, estimate: &Estimate<'a>, context: &Context<'a>) -> Needs {
+        if filled(estimate.option, context) { Needs::default() } else { estimate.by_catalog }
+    }
 }
 
 /// Place of the cost in [`Quality::ALL`].
@@ -115,6 +150,8 @@ pub(super) struct Context<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) sheet: Rc<Sheet<'a>>,
     pub(super) spent: Spent,
+    /// The same by the catalog's figures alone: what is deployed follows no measurement.
+    pub(super) spent_by_catalog: Spent,
     outcomes: [Outcome<'a>; COMPONENTS],
 }
 
@@ -125,7 +162,7 @@ impl<'a> Context<'a> {
         previous: &'a Previous,
         catalog: &'a Catalog,
     ) -> Self {
-        let sheet = Rc::new(Sheet::new(valid, catalog, Load::of(&valid.requirements)));
+        let sheet = Rc::new(Sheet::new(valid, facts, previous, catalog, Load::of(&valid.requirements)));
         Self {
             valid,
             requirements: valid.requirements.clone(),
@@ -135,6 +172,7 @@ impl<'a> Context<'a> {
             catalog,
             sheet,
             spent: Spent::default(),
+            spent_by_catalog: Spent::default(),
             outcomes: Default::default(),
         }
     }
@@ -148,8 +186,18 @@ impl<'a> Context<'a> {
             Rc::new(self.sheet.under(self.valid, self.catalog, load))
         };
         let (valid, facts, previous, catalog) = (self.valid, self.facts, self.previous, self.catalog);
-        let (weights, spent, outcomes) = (weights(priorities), Spent::default(), Default::default());
-        Self { valid, requirements, weights, facts, previous, catalog, sheet, spent, outcomes }
+        Self {
+            valid,
+            requirements,
+            weights: weights(priorities),
+            facts,
+            previous,
+            catalog,
+            sheet,
+            spent: Spent::default(),
+            spent_by_catalog: Spent::default(),
+            outcomes: Default::default(),
+        }
     }
 
     /// The option in force of a component decided before.
@@ -193,9 +241,9 @@ impl<'a> Context<'a> {
             if !left(estimate.option, &needs, self) {
                 broken = causes(estimate.option, &needs, self).iter().map(Cause::requirement).collect();
             }
-            self.spent.memory = add(self.spent.memory, needs.memory);
-            self.spent.storage = add(self.spent.storage, needs.storage);
-            self.spent.monthly_cost = add(self.spent.monthly_cost, needs.monthly_cost);
+            let by_catalog = self.sheet.by_catalog(estimate, self);
+            self.spent.take(&needs);
+            self.spent_by_catalog.take(&by_catalog);
         }
         self.outcomes[component as usize] = Outcome { in_force, broken };
     }
@@ -234,7 +282,11 @@ fn total(scores: &Scores, weights: &[f64; QUALITIES]) -> Range {
 pub(super) struct Candidate<'a> {
     pub(super) option: &'a OptionEntry,
     pub(super) copies: u32,
+    /// What was measured of it.
+    pub(super) measured: Calibration,
     pub(super) needs: Needs,
+    /// The same by the catalog's figures alone.
+    pub(super) by_catalog: Needs,
     pub(super) causes: Vec<Cause<'a>>,
     /// In the order of [`Quality::ALL`].
     pub(super) scores: Scores,
@@ -329,6 +381,8 @@ fn cost_score(catalog: &Catalog, cost: Range) -> Range {
 fn candidate<'a>(estimate: &Estimate<'a>, context: &Context<'a>) -> Candidate<'a> {
     let option = estimate.option;
     let (needs, scores) = context.sheet.after(estimate, context);
+    let by_catalog = context.sheet.by_catalog(estimate, context);
+    let measured = estimate.measured.clone();
     let judged = |q: Quality| option.scores.get(&q).is_some_and(|s| s.judgement);
     let (mut sourced, mut rest) = (0.0, 0.0);
     for ((quality, weight), score) in Quality::ALL.into_iter().zip(context.weights).zip(scores) {
@@ -340,7 +394,7 @@ fn candidate<'a>(estimate: &Estimate<'a>, context: &Context<'a>) -> Candidate<'a
     let sourced = if rest == 0.0 { 0.0 } else { sourced / rest };
     let total = total(&scores, &context.weights);
     let causes = causes(option, &needs, context);
-    Candidate { option, copies: estimate.copies, needs, causes, scores, total, sourced }
+    Candidate { option, copies: estimate.copies, measured, needs, by_catalog, causes, scores, total, sourced }
 }
 
 /// Decides one component, and keeps all that led to it.

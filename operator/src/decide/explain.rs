@@ -1,15 +1,17 @@
 //! A verdict in words and records: everything that a reader of a decision gets to see.
 
 use obstack_crds::Component;
-use obstack_crds::record::{ChosenBy, Elimination, Range, Ranked, Sizing, Tradeoff, Tripwire};
+use obstack_crds::record::{ChosenBy, Elimination, Measured, Range, Ranked, Sizing, Tradeoff, Tripwire};
 
 use super::Decision;
 use super::catalog::{OptionEntry, When};
 use super::eliminate::{Cause, relaxations};
 use super::engine::{Candidate, Context, Settled, Verdict, overlap};
-use super::model::{arithmetic, requirements};
+use super::measured::{COMPONENT, Of};
+use super::model::{arithmetic_of, requirements};
 use super::numbers;
 use super::resources::{Resources, resources};
+use super::wires::{self, Given};
 use crate::validate::Quality;
 
 /// The longest statement, in characters.
@@ -47,8 +49,8 @@ pub(super) fn decision(component: Component, verdict: &Verdict<'_>, context: &Co
         tie: tie(verdict),
         relaxations: if none_left { relaxations(component, &ruled_out, context) } else { Vec::new() },
         sizing: chosen.map(|c| sizing(c, context)).unwrap_or_default(),
-        tripwires: chosen.map(|c| tripwires(c, wanted.as_ref(), context)).unwrap_or_default(),
-        measured: Vec::new(),
+        tripwires: chosen.map(|c| tripwires(component, c, wanted.as_ref(), context)).unwrap_or_default(),
+        measured: measured(component, verdict, context),
         tradeoffs,
         flip_points: Vec::new(),
         statement: String::new(),
@@ -165,23 +167,36 @@ fn tie(verdict: &Verdict<'_>) -> Option<String> {
 fn sizing(candidate: &Candidate<'_>, context: &Context<'_>) -> Vec<Sizing> {
     let models = &candidate.option.models;
     let needs = &candidate.needs;
-    let entry = |quantity: &str, range: Range, unit: &str, terms: &[super::catalog::Term], copies: u32| {
+    let copies = candidate.copies;
+    let entry = |quantity: &str, of, range: Range, unit: &str, terms: &[super::catalog::Term]| {
         (range.high > 0.0).then(|| Sizing {
             quantity: quantity.to_owned(),
             range: Range { low: numbers::round2(range.low), high: numbers::round2(range.high) },
             unit: unit.to_owned(),
-            arithmetic: arithmetic(terms, &context.sheet.load, copies),
+            arithmetic: arithmetic_of(of, terms, &context.sheet.load, copies, &candidate.measured),
         })
     };
     [
-        entry("memory", needs.memory, "bytes", &models.memory, candidate.copies),
-        entry("storage", needs.storage, "bytes", &models.storage, candidate.copies),
-        entry("cpu", needs.cpu, "cores", &models.cpu, candidate.copies),
-        entry("monthlyCost", needs.monthly_cost, "USD", &models.monthly_cost, candidate.copies),
+        entry("memory", Of::Memory, needs.memory, "bytes", &models.memory),
+        entry("storage", Of::Storage, needs.storage, "bytes", &models.storage),
+        entry("cpu", Of::Other, needs.cpu, "cores", &models.cpu),
+        entry("monthlyCost", Of::Other, needs.monthly_cost, "USD", &models.monthly_cost),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// What was measured beside the catalog's figures, as long as the engine that was measured runs.
+fn measured(component: Component, verdict: &Verdict<'_>, context: &Context<'_>) -> Vec<Measured> {
+    let facts = context.facts.measured.as_ref().filter(|_| component == COMPONENT);
+    let of_running = facts.and_then(|facts| {
+        let id = facts.measured_option(context.previous, context.catalog)?;
+        let runs = context.previous.get(component).is_none() || verdict.in_force.as_deref() == Some(id);
+        let candidate = verdict.candidate(id).filter(|_| runs)?;
+        Some(facts.beside(candidate.option))
+    });
+    of_running.unwrap_or_default()
 }
 
 fn applies(when: Option<When>, copies: u32) -> bool {
@@ -204,36 +219,31 @@ fn tradeoffs(candidate: &Candidate<'_>, context: &Context<'_>) -> Vec<Tradeoff> 
 }
 
 fn tripwires(
+    component: Component,
     candidate: &Candidate<'_>,
     resources: Option<&Resources>,
     context: &Context<'_>,
 ) -> Vec<Tripwire> {
     let r = &context.valid.requirements;
-    let limit = resources.map_or_else(
-        || (candidate.needs.memory.high / f64::from(candidate.copies.max(1))).ceil() as u64,
+    let memory_limit = resources.map_or_else(
+        || (candidate.by_catalog.memory.high / f64::from(candidate.copies.max(1))).ceil() as u64,
         |r| r.memory_limit.0,
     );
-    let fill = |text: &str| {
-        text.replace("{memoryLimit}", &limit.to_string())
-            .replace("{activeSeries}", &r.active_series.0.to_string())
-            .replace("{retentionDays}", &numbers::two_or_more(r.retention.as_secs_f64() / 86_400.0))
-            .replace("{recoverySeconds}", &numbers::two_or_more(r.recovery_time.as_secs_f64()))
+    let given = Given {
+        memory_limit,
+        active_series: r.active_series,
+        retention: r.retention,
+        recovery_time: r.recovery_time,
     };
     let watched =
         |id: &str| candidate.option.tradeoffs.iter().any(|t| t.id == id && applies(t.when, candidate.copies));
     let entries = candidate.option.tripwires.iter();
     entries
         .filter(|w| applies(w.when, candidate.copies) && watched(&w.tradeoff))
-        .map(|w| Tripwire {
-            id: w.id.clone(),
-            tradeoff: w.tradeoff.clone(),
-            expr: fill(&w.expr),
-            bound: fill(&w.bound),
-            for_: w.for_.clone(),
-            keep_firing_for: w.keep_firing_for.clone(),
-            guard: fill(&w.guard),
-            next: w.next.clone().filter(|next| *next != candidate.option.id),
-            cost: w.cost.clone(),
+        .map(|w| {
+            let wire = wires::write(component, w, &given);
+            let next = wire.next.filter(|next| *next != candidate.option.id);
+            Tripwire { next, ..wire }
         })
         .collect()
 }

@@ -5,6 +5,7 @@ use std::fmt::{Display, Write};
 use obstack_crds::DecisionRecordSpec;
 use obstack_crds::record::{ChosenBy, DecisionRecordStatus, Phase, Range, Ranked};
 
+use super::measured::in_words;
 use super::numbers;
 
 /// A score from which on a quality is told as a strength, and up to which as a weakness.
@@ -264,6 +265,14 @@ fn more(out: &mut String, record: &DecisionRecordSpec) {
         line!(out);
         for s in &record.sizing {
             line!(out, "* {}: {}", inline(&s.quantity), inline(&s.arithmetic));
+        }
+        line!(out);
+    }
+    if !record.measured.is_empty() {
+        line!(out, "Measured on the engine that ran then:");
+        line!(out);
+        for m in &record.measured {
+            line!(out, "* {}: {}", inline(&m.quantity), inline(&in_words(m)));
         }
         line!(out);
     }

@@ -3,15 +3,17 @@
 //! The components differ in data, not in code: each option's limits, models, scores and conditions lie in
 //! `operator/catalog/`, and one engine decides all components in their order.
 
+pub mod calibration;
 pub mod catalog;
 mod eliminate;
 mod engine;
 mod explain;
 mod flip;
 pub mod madr;
-mod measured;
+pub mod measured;
 mod model;
 pub mod numbers;
+pub mod prompt;
 #[cfg(test)]
 mod properties;
 pub mod records;
@@ -23,6 +25,8 @@ mod scenarios;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+pub mod watch;
+mod wires;
 pub mod worked;
 
 use std::collections::BTreeMap;
@@ -36,6 +40,7 @@ pub use catalog::{Catalog, CatalogError};
 pub use measured::Measurements;
 pub use model::requirements;
 pub use resources::Resources;
+pub use wires::{engine_of, scaled};
 
 use crate::observe::{ClusterFacts, Fact, Facts};
 use crate::validate::Valid;

@@ -4,6 +4,7 @@ use obstack_crds::record::Range;
 use obstack_crds::stack::Availability;
 
 use super::catalog::{Driver, Models, Term};
+use super::measured::{Calibration, Of};
 use super::numbers;
 use crate::validate::{Requirements, Valid};
 
@@ -73,14 +74,16 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    pub(super) fn of(models: &Models, load: &Load, copies: f64) -> Self {
+    /// `measured` displaces figures of the models.
+    pub(super) fn of(models: &Models, load: &Load, copies: f64, measured: &Calibration) -> Self {
+        let sum = |of, terms: &[Term], copies| sum(terms, load, copies, of, measured);
         Self {
-            memory: sum(&models.memory, load, copies),
-            storage: sum(&models.storage, load, copies),
-            cpu: sum(&models.cpu, load, copies),
-            monthly_cost: sum(&models.monthly_cost, load, copies),
-            recovery: sum(&models.recovery, load, 1.0),
-            storage_per_copy: sum(&models.storage, load, 1.0),
+            memory: sum(Of::Memory, &models.memory, copies),
+            storage: sum(Of::Storage, &models.storage, copies),
+            cpu: sum(Of::Other, &models.cpu, copies),
+            monthly_cost: sum(Of::Other, &models.monthly_cost, copies),
+            recovery: sum(Of::Other, &models.recovery, 1.0),
+            storage_per_copy: sum(Of::Storage, &models.storage, 1.0),
         }
     }
 
@@ -91,20 +94,32 @@ impl Needs {
     }
 }
 
-fn sum(terms: &[Term], load: &Load, copies: f64) -> Range {
+fn sum(terms: &[Term], load: &Load, copies: f64, of: Of, measured: &Calibration) -> Range {
     terms.iter().fold(Range::default(), |total, term| {
         let factor = load.amount(term.per) * if term.once { 1.0 } else { copies };
-        add(total, times(Range { low: term.low, high: term.high }, factor))
+        add(total, times(measured.figure(of, term).0, factor))
     })
 }
 
-/// The arithmetic of a model, for a reader to follow: `2 x (800k series x 2k to 8k bytes) = 3Gi to 12Gi`.
+/// The arithmetic of a model by the catalog's figures.
 pub(super) fn arithmetic(terms: &[Term], load: &Load, copies: u32) -> String {
+    arithmetic_of(Of::Other, terms, load, copies, &Calibration::default())
+}
+
+/// The arithmetic of a model, for a reader to follow: `2 x (800k series x 2k to 8k bytes) = 3Gi to 12Gi`. A figure
+/// that was measured says so.
+pub(super) fn arithmetic_of(
+    of: Of,
+    terms: &[Term],
+    load: &Load,
+    copies: u32,
+    measured: &Calibration,
+) -> String {
     if terms.is_empty() {
         return "nothing".to_owned();
     }
     let write = |term: &Term| {
-        let each = each(term);
+        let each = each(term, measured.figure(of, term));
         let amount = numbers::count(load.amount(term.per));
         match term.per {
             Driver::Replica => format!("{each} of its own"),
@@ -130,19 +145,20 @@ pub(super) fn arithmetic(terms: &[Term], load: &Load, copies: u32) -> String {
     .flatten()
     .collect();
     let unit = terms.first().map_or("", |t| t.unit.as_str());
-    let total = sum(terms, load, f64::from(copies));
+    let total = sum(terms, load, f64::from(copies), of, measured);
     format!("{} = {}", parts.join(" + "), numbers::range_in(total, unit))
 }
 
 /// A figure of the catalog with its unit; very small ones in millionths or billionths.
-fn each(term: &Term) -> String {
-    let (factor, small) = match term.high {
+fn each(term: &Term, (figure, measured): (Range, bool)) -> String {
+    let (factor, small) = match figure.high {
         high if high < 1e-6 => (1e9, "billionths of "),
         high if high < 1e-3 => (1e6, "millionths of "),
         _ => (1.0, ""),
     };
-    let range = times(Range { low: term.low, high: term.high }, factor);
-    format!("{} {small}{}", numbers::range(range, numbers::count), term.unit)
+    let range = numbers::range(times(figure, factor), numbers::count);
+    let said = if measured { " measured" } else { "" };
+    format!("{range} {small}{}{said}", term.unit)
 }
 
 /// The requirements in force by path under `spec.requirements`, as a record keeps them.

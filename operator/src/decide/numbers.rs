@@ -18,8 +18,10 @@ pub fn round2(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() {
         return value;
     }
-    let power = 10f64.powi(1 - value.abs().log10().floor() as i32);
-    (value * power).round() / power
+    let digits = 1 - value.abs().log10().floor() as i32;
+    // Powers of ten are exact, their inverses are not: a million must stay one.
+    let power = 10f64.powi(digits.abs());
+    if digits < 0 { (value / power).round() * power } else { (value * power).round() / power }
 }
 
 /// Two significant digits, without an exponent.
@@ -113,7 +115,7 @@ mod tests {
         }
         assert_eq!(bytes(3.7 * 1_073_741_824.0), "3.7Gi");
         assert_eq!(bytes(1_073_741_823.0), "1Gi");
-        assert_eq!(count(30e6), "30M");
+        assert_eq!((count(30e6), count(1e6)), ("30M".to_owned(), "1M".to_owned()));
         assert_eq!(seconds(1500.0), "25 min");
         assert_eq!(range(Range { low: 2e9, high: 8e9 }, count), "2G to 8G");
         assert_eq!(list(&["a", "b", "c"], "or"), "a, b or c");

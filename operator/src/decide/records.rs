@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
-use obstack_crds::record::{ChosenBy, DecisionRecordStatus, Phase};
+use obstack_crds::record::{ChosenBy, DecisionRecordStatus, Phase, Tripwire, TripwireState, WireStatus};
 use obstack_crds::status::DecisionStatus;
 use obstack_crds::{Component, DecisionRecord, DecisionRecordSpec};
 
-use super::{Decision, Plan, requirements};
+use super::prompt::{self, Prompt};
+use super::watch::{self, Watch};
+use super::{Decision, Plan, numbers, requirements};
 use crate::names::{LABEL_COMPONENT, StackId};
 use crate::validate::Valid;
 
@@ -40,15 +42,35 @@ pub fn name(stack: &StackId, component: Component, number: u32) -> String {
     format!("{}-{}-{number:04}", stack.name, component.slug())
 }
 
+/// The writes that are missing where no engine is watched, as on the command line.
+pub fn next(plan: &Plan, valid: &Valid, existing: &[DecisionRecord], now: Timestamp) -> Vec<RecordAction> {
+    next_watched(plan, valid, existing, &Seen { watch: &Watch::nothing(), prompts: &[] }, now)
+}
+
+/// What is seen of the tripwires of the records in force.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// How they stand.
+    pub watch: &'a Watch<'a>,
+    /// What is to be proposed because of it.
+    pub prompts: &'a [Prompt],
+}
+
 /// The writes that are missing, in the order in which they are to be made. `existing` are all records of the
 /// stack's name; where they could not be read, there is nothing to call this with.
-pub fn next(plan: &Plan, valid: &Valid, existing: &[DecisionRecord], now: Timestamp) -> Vec<RecordAction> {
+pub fn next_watched(
+    plan: &Plan,
+    valid: &Valid,
+    existing: &[DecisionRecord],
+    seen: &Seen<'_>,
+    now: Timestamp,
+) -> Vec<RecordAction> {
     let by_component = by_component(&valid.id, existing);
     let none = Vec::new();
     let mut actions = Vec::new();
     for decision in &plan.decisions {
         let records = by_component.get(&decision.component).unwrap_or(&none);
-        Writer { plan, valid, decision, records, now, actions: &mut actions }.run();
+        Writer { plan, valid, decision, records, seen, now, actions: &mut actions }.run();
     }
     actions
 }
@@ -80,16 +102,41 @@ pub fn statuses(plan: &Plan, valid: &Valid, records: &[DecisionRecord]) -> Vec<D
         let record = open.or(accepted).or(records.last())?;
         // What runs is watched by the wires of its own record, not by those of what is proposed.
         let watched = accepted.unwrap_or(record);
+        let wires = watched.status.as_ref().map(|s| s.tripwires.as_slice()).unwrap_or_default();
+        let tripped = wires.iter().filter(|wire| wire.state == TripwireState::Tripped);
         Some(DecisionStatus {
             component: decision.component,
             record: record.metadata.name.clone()?,
             phase: phase(record).unwrap_or(intended(record, decision)),
             choice: decision.in_force.clone(),
             state: watched.status.as_ref().and_then(|s| s.tripwire_state).unwrap_or_default(),
-            pressure: None,
+            pressure: watch::highest_band(wires),
+            tripped: tripped.map(|wire| wire.id.clone()).collect(),
         })
     };
     plan.decisions.iter().filter_map(row).collect()
+}
+
+/// The record in force of a component: the newest that is accepted.
+pub fn in_force<'a>(
+    stack: &StackId,
+    records: &'a [DecisionRecord],
+    component: Component,
+) -> Option<&'a DecisionRecord> {
+    all_in_force(stack, records).into_iter().find(|record| record.spec.component == component)
+}
+
+/// Of each component the record in force, in the order of components.
+pub fn all_in_force<'a>(stack: &StackId, records: &'a [DecisionRecord]) -> Vec<&'a DecisionRecord> {
+    let newest = |records: Vec<&'a DecisionRecord>| {
+        records.into_iter().rev().find(|r| phase(r) == Some(Phase::Accepted))
+    };
+    by_component(stack, records).into_values().filter_map(newest).collect()
+}
+
+/// The records of a stack that the operator sees for the first time: each component's is number 1.
+pub fn first(plan: &Plan, valid: &Valid) -> Vec<DecisionRecord> {
+    after(&[], &next(plan, valid, &[], Timestamp::UNIX_EPOCH))
 }
 
 fn by_component<'a>(
@@ -109,6 +156,23 @@ fn by_component<'a>(
     map
 }
 
+/// The record in force of a component, and the open ones that were made after it, the newest first. Records are
+/// those of one stack's name; none where none is accepted.
+pub(super) fn in_force_and_open(
+    records: &[DecisionRecord],
+    component: Component,
+) -> Option<(&DecisionRecord, Vec<&DecisionRecord>)> {
+    let of = || records.iter().filter(|r| r.spec.component == component);
+    let accepted =
+        of().filter(|r| phase(r) == Some(Phase::Accepted)).max_by_key(|record| record.spec.number)?;
+    let is_open = |r: &&DecisionRecord| {
+        matches!(phase(r), None | Some(Phase::Proposed)) && r.spec.number > accepted.spec.number
+    };
+    let mut open: Vec<&DecisionRecord> = of().filter(is_open).collect();
+    open.sort_by_key(|record| std::cmp::Reverse(record.spec.number));
+    Some((accepted, open))
+}
+
 fn phase(record: &DecisionRecord) -> Option<Phase> {
     record.status.as_ref().and_then(|s| s.phase)
 }
@@ -119,11 +183,18 @@ fn intended(record: &DecisionRecord, decision: &Decision) -> Phase {
 }
 
 /// What makes two records the same decision: the choice, who chose and why, what was ruled out by what, what
-/// was accepted, and the bounds. Wording and numbers of a newer catalog make no new record.
+/// was accepted, the bounds, and the measured values, which change at calibration epochs only. Wording and numbers
+/// of a newer catalog make no new record.
 fn same(a: &DecisionRecordSpec, b: &DecisionRecordSpec) -> bool {
-    same_but_bounds(a, b) && bounds(a).eq(bounds(b))
+    same_but_bounds(a, b) && bounds(a).eq(bounds(b)) && measured(a).eq(measured(b))
 }
 
+/// As they are shown: two digits survive any reader of the API.
+fn measured(spec: &DecisionRecordSpec) -> impl Iterator<Item = (&str, String)> {
+    spec.measured.iter().map(|m| (m.quantity.as_str(), numbers::two(m.measured)))
+}
+
+/// Records of the same choice: one with other bounds or other measured values reaffirms it.
 fn same_but_bounds(a: &DecisionRecordSpec, b: &DecisionRecordSpec) -> bool {
     fn ruled_out(spec: &DecisionRecordSpec) -> impl Iterator<Item = (&str, &str)> {
         spec.eliminated.iter().map(|e| (e.option.as_str(), e.requirement.as_str()))
@@ -138,8 +209,12 @@ fn same_but_bounds(a: &DecisionRecordSpec, b: &DecisionRecordSpec) -> bool {
         && accepted(a).eq(accepted(b))
 }
 
-fn bounds(spec: &DecisionRecordSpec) -> impl Iterator<Item = (&str, &str, &str)> {
-    spec.tripwires.iter().map(|t| (t.id.as_str(), t.expr.as_str(), t.bound.as_str()))
+/// What the engine evaluates for each tripwire: a record says what runs, so other text is another record.
+fn bounds(spec: &DecisionRecordSpec) -> impl Iterator<Item = [&str; 6]> {
+    fn of(t: &Tripwire) -> [&str; 6] {
+        [&t.id, &t.expr, &t.bound, &t.guard, &t.for_, &t.keep_firing_for].map(String::as_str)
+    }
+    spec.tripwires.iter().map(of)
 }
 
 struct Writer<'a> {
@@ -148,67 +223,120 @@ struct Writer<'a> {
     decision: &'a Decision,
     /// Of this component, by number.
     records: &'a [&'a DecisionRecord],
+    seen: &'a Seen<'a>,
     now: Timestamp,
     actions: &'a mut Vec<RecordAction>,
 }
 
-impl Writer<'_> {
+/// A record that is there or about to be.
+struct Named<'a> {
+    name: String,
+    /// The record, where it is there already.
+    record: Option<&'a DecisionRecord>,
+}
+
+impl<'a> Writer<'a> {
     fn run(mut self) {
-        let records = self.records;
+        let accepted = self.newest_accepted();
         // A decision that a missing fact may have bent is no reason for a new record, only for a first one.
         if self.decision.uncertain.is_some() && self.keeps_choice() {
+            if let Some(record) = accepted {
+                self.accept(&self.named(record), &record.spec);
+            }
             return;
         }
-        let draft = self.draft();
-        let target =
-            if self.decision.chosen == self.decision.in_force { Phase::Accepted } else { Phase::Proposed };
-        // A record without a phase was created by a run that was cut off: it is taken up where it says the
-        // same, and set aside where it does not.
-        let found = self
-            .records
-            .iter()
-            .rev()
-            .find(|r| {
-                let open = match phase(r) {
-                    None | Some(Phase::Proposed) => true,
-                    Some(Phase::Accepted) => target == Phase::Accepted,
-                    Some(Phase::Rejected | Phase::Superseded) => false,
-                };
-                open && same(&r.spec, &draft)
-            })
-            .copied();
-        let current = match found {
-            Some(record) => self.record_name(record),
-            None => self.create(draft),
-        };
-        self.set(&current, found, target, None);
-        for record in records.iter().copied() {
-            if found.is_some_and(|f| std::ptr::eq(f, record)) {
-                continue;
+        let is_kept = self.decision.chosen == self.decision.in_force;
+        let force =
+            if is_kept { Some(self.take_up(Phase::Accepted)) } else { accepted.map(|r| self.named(r)) };
+        let stays =
+            force.as_ref().and_then(|force| force.record).filter(|r| phase(r) == Some(Phase::Accepted));
+        if let Some(record) = stays.filter(|_| !is_kept) {
+            self.accept(&self.named(record), &record.spec);
+        }
+        // What a tripwire has prompted knows more than what the requirements alone propose.
+        let open = match stays.and_then(|record| self.prompted(record)) {
+            Some(prompted) => {
+                self.set(&prompted.name, prompted.record, Phase::Proposed, None);
+                Some(prompted)
             }
-            match (phase(record), target) {
-                // The one in force stays so while another is only proposed.
-                (Some(Phase::Accepted), Phase::Proposed)
-                    if Some(record.spec.number) == self.newest_accepted() => {}
-                (Some(Phase::Rejected | Phase::Superseded), _) => {}
-                (Some(Phase::Proposed), Phase::Accepted) if self.refused(record) => {
-                    self.set(&self.record_name(record), Some(record), Phase::Rejected, Some(current.clone()));
+            None if is_kept => None,
+            None => Some(self.take_up(Phase::Proposed)),
+        };
+        let current = if is_kept { force.as_ref() } else { open.as_ref() };
+        let current = current.map(|named| named.name.clone()).unwrap_or_default();
+        let kept: Vec<String> = force.iter().chain(&open).map(|named| named.name.clone()).collect();
+        for record in self.records.iter().copied() {
+            let name = self.record_name(record);
+            match phase(record) {
+                _ if kept.contains(&name) => {}
+                Some(Phase::Rejected | Phase::Superseded) => {}
+                // What its own tripwires have prompted is not refused where they hold again.
+                Some(Phase::Proposed)
+                    if is_kept
+                        && self.refused(record)
+                        && !stays.is_some_and(|stays| prompt::is_prompted_by(record, stays)) =>
+                {
+                    self.set(&name, Some(record), Phase::Rejected, Some(current.clone()));
                 }
-                _ => self.set(
-                    &self.record_name(record),
-                    Some(record),
-                    Phase::Superseded,
-                    Some(current.clone()),
-                ),
+                _ => self.set(&name, Some(record), Phase::Superseded, Some(current.clone())),
             }
         }
-        self.prune(&current, target);
+        self.prune(&kept);
+    }
+
+    /// Takes up a record that says what is decided, in this phase, or makes one. The record in force goes
+    /// first. One without a phase was created by a run that was cut off: it is taken up where it says the
+    /// same, and set aside where it does not.
+    fn take_up(&mut self, target: Phase) -> Named<'a> {
+        let draft = self.draft();
+        let of = |accepted: bool| {
+            let fits = move |r: &&&DecisionRecord| match phase(r) {
+                None | Some(Phase::Proposed) => !accepted,
+                Some(Phase::Accepted) => accepted && target == Phase::Accepted,
+                Some(Phase::Rejected | Phase::Superseded) => false,
+            };
+            self.records.iter().rev().filter(fits).find(|r| same(&r.spec, &draft)).copied()
+        };
+        let found = of(true).or_else(|| of(false));
+        let named = match found {
+            Some(record) => self.named(record),
+            None => Named { name: self.create(draft.clone()), record: None },
+        };
+        match target {
+            Phase::Accepted => self.accept(&named, &draft),
+            _ => self.set(&named.name, named.record, target, None),
+        }
+        named
+    }
+
+    /// The proposal that tripped tripwires of the record in force have prompted: it stays open until each that
+    /// it names holds again, so that a value at its bound does not open and close it, nor does an engine that
+    /// does not answer for a while. One that trips later makes a new one.
+    fn prompted(&mut self, record: &DecisionRecord) -> Option<Named<'a>> {
+        let (_, wires) = self.states(&self.record_name(record), Some(record), &record.spec)?;
+        let holds = |id: &str| wires.iter().all(|w| w.id != id || w.state == TripwireState::Holding);
+        let names = |spec: &DecisionRecordSpec, id: &str| spec.prompted_by.iter().any(|by| by.tripwire == id);
+        let tripped = wires.iter().filter(|wire| wire.state == TripwireState::Tripped);
+        let kept = self.records.iter().rev().copied().find(|open| {
+            prompt::is_prompted_by(open, record)
+                && open.spec.prompted_by.iter().any(|by| !holds(&by.tripwire))
+                && tripped.clone().all(|wire| names(&open.spec, &wire.id))
+        });
+        if let Some(open) = kept {
+            return Some(self.named(open));
+        }
+        let name = record.metadata.name.as_ref();
+        let prompts = self.seen.prompts;
+        let prompt =
+            prompts.iter().find(|p| p.component == record.spec.component && Some(&p.record) == name)?;
+        let mut draft = spec(self.plan, &prompt.valid, &prompt.decision, self.next_number(), Some(self.now));
+        draft.prompted_by.clone_from(&prompt.by);
+        Some(Named { name: self.create(draft), record: None })
     }
 
     /// Whether the record in force is of the choice that the decision keeps in force.
     fn keeps_choice(&self) -> bool {
-        let accepted = self.records.iter().rev().find(|r| phase(r) == Some(Phase::Accepted));
-        accepted.is_some_and(|r| {
+        self.newest_accepted().is_some_and(|r| {
             r.spec.chosen == self.decision.in_force && self.decision.chosen == self.decision.in_force
         }) && self.records.iter().all(|r| phase(r).is_some())
     }
@@ -218,8 +346,12 @@ impl Writer<'_> {
         self.decision.chosen_by == ChosenBy::Person && record.spec.chosen != self.decision.chosen
     }
 
-    fn newest_accepted(&self) -> Option<u32> {
-        self.records.iter().rev().find(|r| phase(r) == Some(Phase::Accepted)).map(|r| r.spec.number)
+    fn newest_accepted(&self) -> Option<&'a DecisionRecord> {
+        self.records.iter().rev().copied().find(|r| phase(r) == Some(Phase::Accepted))
+    }
+
+    fn named(&self, record: &'a DecisionRecord) -> Named<'a> {
+        Named { name: self.record_name(record), record: Some(record) }
     }
 
     fn record_name(&self, record: &DecisionRecord) -> String {
@@ -229,8 +361,7 @@ impl Writer<'_> {
 
     fn create(&mut self, mut spec: DecisionRecordSpec) -> String {
         let name = name(&self.valid.id, self.decision.component, spec.number);
-        let before = self.records.iter().rev().find(|r| phase(r) == Some(Phase::Accepted));
-        let before = before.or(self.records.last());
+        let before = self.newest_accepted().or(self.records.last().copied());
         spec.supersedes = before.map(|r| self.record_name(r));
         spec.reaffirms = before.is_some_and(|r| same_but_bounds(&r.spec, &spec));
         let mut labels = self.valid.id.labels();
@@ -248,13 +379,49 @@ impl Writer<'_> {
         name
     }
 
-    /// Writes a status where it is not there already.
-    fn set(&mut self, name: &str, record: Option<&DecisionRecord>, phase: Phase, by: Option<String>) {
+    /// Writes down that a record is in force, and how its tripwires stand.
+    fn accept(&mut self, named: &Named<'_>, spec: &DecisionRecordSpec) {
+        let states = self.states(&named.name, named.record, spec);
+        self.write(&named.name, named.record, Phase::Accepted, None, states);
+    }
+
+    /// How the tripwires of a record in force stand: as seen now, else as written down; none where neither is
+    /// known.
+    fn states(
+        &self,
+        name: &str,
+        record: Option<&DecisionRecord>,
+        spec: &DecisionRecordSpec,
+    ) -> Option<(TripwireState, Vec<WireStatus>)> {
         let old = record.and_then(|r| r.status.clone()).unwrap_or_default();
+        match self.seen.watch.judge(name, spec, &old) {
+            Some(wires) => {
+                let wires: Vec<WireStatus> = wires.into_iter().map(|wire| wire.status).collect();
+                Some((watch::worst(&wires), wires))
+            }
+            None => Some((old.tripwire_state?, old.tripwires)),
+        }
+    }
+
+    fn set(&mut self, name: &str, record: Option<&DecisionRecord>, phase: Phase, by: Option<String>) {
+        self.write(name, record, phase, by, None);
+    }
+
+    /// Writes a status where it is not there already. Without `states` those stay that were written down last.
+    fn write(
+        &mut self,
+        name: &str,
+        record: Option<&DecisionRecord>,
+        phase: Phase,
+        by: Option<String>,
+        states: Option<(TripwireState, Vec<WireStatus>)>,
+    ) {
+        let old = record.and_then(|r| r.status.clone()).unwrap_or_default();
+        let (state, tripwires) = states.unwrap_or((old.tripwire_state.unwrap_or_default(), old.tripwires));
         let status = DecisionRecordStatus {
             phase: Some(phase),
-            tripwire_state: Some(old.tripwire_state.unwrap_or_default()),
-            tripwires: old.tripwires,
+            tripwire_state: Some(state),
+            tripwires,
             superseded_by: by,
         };
         if record.and_then(|r| r.status.as_ref()) != Some(&status) {
@@ -263,11 +430,9 @@ impl Writer<'_> {
     }
 
     /// Forgets the oldest of what is past. What is in force and what is open stays.
-    fn prune(&mut self, current: &str, target: Phase) {
-        let in_force = self.newest_accepted().filter(|_| target == Phase::Proposed);
-        let kept = |r: &&&DecisionRecord| self.record_name(r) == current || Some(r.spec.number) == in_force;
-        let past: Vec<String> =
-            self.records.iter().filter(|r| !kept(r)).map(|r| self.record_name(r)).collect();
+    fn prune(&mut self, kept: &[String]) {
+        let names = self.records.iter().map(|r| self.record_name(r));
+        let past: Vec<String> = names.filter(|name| !kept.contains(name)).collect();
         let surplus = past.len().saturating_sub(HISTORY_LIMIT);
         for name in past.into_iter().take(surplus) {
             self.actions.retain(|a| !matches!(a, RecordAction::SetStatus { name: n, .. } if *n == name));
@@ -275,9 +440,12 @@ impl Writer<'_> {
         }
     }
 
+    fn next_number(&self) -> u32 {
+        self.records.last().map_or(0, |r| r.spec.number) + 1
+    }
+
     fn draft(&self) -> DecisionRecordSpec {
-        let number = self.records.last().map_or(0, |r| r.spec.number) + 1;
-        spec(self.plan, self.valid, self.decision, number, Some(self.now))
+        spec(self.plan, self.valid, self.decision, self.next_number(), Some(self.now))
     }
 }
 
@@ -315,6 +483,7 @@ pub fn spec(
         tripwires: d.tripwires,
         supersedes: None,
         reaffirms: false,
+        prompted_by: Vec::new(),
     }
 }
 

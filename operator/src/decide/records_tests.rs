@@ -68,6 +68,33 @@ fn a_change_of_bounds_alone_reaffirms() {
     assert_eq!(second.spec.supersedes.as_deref(), Some("main-metrics-store-0001"));
 }
 
+/// A record says what its engine evaluates, the durations included.
+#[test]
+fn what_a_tripwire_evaluates_is_part_of_a_record() {
+    let valid = with(|r| r.availability = obstack_crds::stack::Availability::Replicated);
+    let records = settle(&valid, &[]);
+    let mut catalog = catalog();
+    assert!(catalog.divide(Component::Alerting, "peers-failing", 15));
+    assert!(!catalog.divide(Component::Alerting, "memory", 15));
+    let records = step_with(&valid, &facts(), &catalog, &records, usize::MAX);
+    let of = records.iter().filter(|r| r.spec.component == Component::Alerting);
+    let waits: Vec<_> = of.map(|r| (r.spec.reaffirms, r.spec.tripwires[0].for_.as_str())).collect();
+    assert_eq!(waits, [(false, "15m"), (true, "1m")]);
+    let in_force: Vec<_> = all_in_force(&valid.id, &records).iter().map(|r| r.spec.number).collect();
+    assert_eq!(in_force, [1, 1, 1, 2, 1, 1, 1, 1]);
+}
+
+#[test]
+fn the_first_records_are_those_that_a_first_look_writes() {
+    let valid = valid();
+    let plan = decide(&valid, &facts(), &Previous::of_records(&[]), &catalog());
+    let names = |records: &[DecisionRecord]| -> Vec<_> {
+        all_in_force(&valid.id, records).iter().map(|r| r.metadata.name.clone()).collect()
+    };
+    assert_eq!(names(&first(&plan, &valid)), names(&settle(&valid, &[])));
+    assert_eq!(names(&first(&plan, &valid)).len(), 8);
+}
+
 #[test]
 fn moving_a_store_is_proposed_and_accepted_by_editing_the_stack() {
     let small = settle(&valid(), &[]);

@@ -1,4 +1,5 @@
-//! What one replica of a deployed workload takes: the decision's sizing as numbers that a manifest needs.
+//! What one replica of a deployed workload takes: the decision's sizing as numbers that a manifest needs. By the
+//! catalog's figures alone: a measurement that changed them would restart an engine that has no second replica.
 
 use obstack_crds::Component;
 use obstack_crds::record::Range;
@@ -75,19 +76,19 @@ pub(super) fn resources(
         budget.map_or(f64::INFINITY, |b| ((b.as_f64() - spent) / copies).max(MI as f64))
     };
 
-    let memory = each(candidate.needs.memory);
-    let most = left(requirements.budget_memory, context.spent.memory.low);
+    let memory = each(candidate.by_catalog.memory);
+    let most = left(requirements.budget_memory, context.spent_by_catalog.memory.low);
     let request = (memory.low * memory.high).sqrt().max(floor.request as f64).min(most);
     let limit = (memory.high * MEMORY_HEADROOM).max(floor.limit as f64).min(most);
     let (written_request, written_limit) = written_memory(workload);
     let limit = written_limit.unwrap_or_else(|| Bytes(limit as u64).ceil_mi());
     let request = written_request.unwrap_or_else(|| Bytes(request as u64).ceil_mi()).min(limit);
 
-    let cpu = each(candidate.needs.cpu);
+    let cpu = each(candidate.by_catalog.cpu);
     let cpu_millis = (((cpu.low * cpu.high).sqrt() * 1_000.0).ceil() as u64).max(floor.cpu_millis);
 
-    let most = left(requirements.budget_storage, context.spent.storage.low);
-    let needed = (each(candidate.needs.storage).high / DISK_FILL).max(floor.disk as f64).min(most);
+    let most = left(requirements.budget_storage, context.spent_by_catalog.storage.low);
+    let needed = (each(candidate.by_catalog.storage).high / DISK_FILL).max(floor.disk as f64).min(most);
     let whole = if needed >= GI as f64 { GI } else { MI };
     let sized = Bytes(((needed / whole as f64).ceil().max(0.0) as u64).saturating_mul(whole));
     let disk = storage.size.as_deref().and_then(|s| s.parse().ok()).unwrap_or(sized);

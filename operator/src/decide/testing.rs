@@ -1,4 +1,4 @@
-//! Stacks for tests of decisions.
+//! Stacks, and what their engines say, for tests of decisions.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use obstack_crds::ObservabilityStackSpec;
 use obstack_crds::stack::{Availability, Environment};
 
 use crate::names::StackId;
+use crate::observe::{Fact, Facts, WireReading, WireSaid};
 use crate::validate::{DEFAULTS_VERSION, Quality, Requirements, Valid};
 
 /// The embedded catalog, read once.
@@ -44,4 +45,35 @@ pub(crate) fn with(change: impl FnOnce(&mut Requirements)) -> Valid {
     let mut valid = valid();
     change(&mut valid.requirements);
     valid
+}
+
+/// What is observed where these replicas of the metrics store answer so; none does not answer.
+pub(crate) fn observed(replicas: &[(&str, Option<Vec<WireReading>>)]) -> Facts {
+    let answer = |said: &Option<Vec<WireReading>>| match said {
+        Some(readings) => Fact::Known(readings.clone()),
+        None => Fact::Unavailable("connection refused".to_owned()),
+    };
+    Facts {
+        cluster: Fact::Known(Default::default()),
+        owned: BTreeMap::new(),
+        pods: Fact::Known(BTreeMap::new()),
+        secrets: BTreeMap::new(),
+        records: Fact::Known(Vec::new()),
+        engines: BTreeMap::new(),
+        refusals: BTreeMap::new(),
+        wires: replicas.iter().map(|(pod, said)| ((*pod).to_owned(), answer(said))).collect(),
+        readings: Default::default(),
+    }
+}
+
+/// The readings of a tripwire, each state by its alert: a pressure, half of it as the value, and what fires.
+pub(crate) fn readings(
+    record: &str,
+    tripwire: &str,
+    pressure: Option<f64>,
+    firing: &[obstack_crds::record::TripwireState],
+) -> Vec<WireReading> {
+    let said = pressure.into_iter().flat_map(|p| [WireSaid::Value(p / 2.0), WireSaid::Pressure(p)]);
+    let said = said.chain(firing.iter().map(|state| WireSaid::Firing(*state)));
+    said.map(|said| WireReading { record: record.to_owned(), tripwire: tripwire.to_owned(), said }).collect()
 }

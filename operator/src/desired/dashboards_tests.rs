@@ -73,3 +73,27 @@ fn every_question_is_promql_to_the_metrics_store() {
     }
     assert!(asked > 20);
 }
+
+/// A metric of ours that a dashboard asks for is one that the operator serves or that a rule of a record writes.
+#[test]
+fn every_metric_of_ours_exists() {
+    const RECORDED: [&str; 2] = ["obstack:tripwire:value", "obstack:tripwire:pressure"];
+    // A family without samples is not in the text that is served.
+    let registered = include_str!("../metrics.rs");
+    let words = regex::Regex::new("obstack[_:][a-z_:]+").unwrap();
+    let mut asked = BTreeSet::new();
+    for (_, dashboard) in dashboards() {
+        for target in
+            dashboard["panels"].as_array().unwrap().iter().flat_map(|p| p["targets"].as_array()).flatten()
+        {
+            let expr = target["expr"].as_str().unwrap();
+            asked.extend(words.find_iter(expr).map(|found| found.as_str().to_owned()));
+        }
+    }
+    for name in &asked {
+        let own = name.strip_prefix("obstack_").map(|name| format!("\"{name}\","));
+        let known = RECORDED.contains(&name.as_str()) || own.is_some_and(|own| registered.contains(&own));
+        assert!(known, "{name} is asked for and does not exist");
+    }
+    assert!(RECORDED.iter().all(|name| asked.contains(*name)), "{asked:?}");
+}

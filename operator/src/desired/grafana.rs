@@ -37,9 +37,10 @@ const ADMIN_PASSWORD: &str = "admin-password";
 const ANNOTATION_PROVISIONING: &str = "obstack.io/provisioning";
 
 /// The dashboards that every stack gets: file name and content.
-pub(super) const LIBRARY: [(&str, &str); 2] = [
+pub(super) const LIBRARY: [(&str, &str); 3] = [
     ("overview.json", include_str!("../../../dashboards/overview.json")),
     ("prometheus.json", include_str!("../../../dashboards/prometheus.json")),
+    ("tradeoffs.json", include_str!("../../../dashboards/tradeoffs.json")),
 ];
 
 pub(super) fn build(

@@ -10,7 +10,8 @@ fn build(spec: &str, roles: &[Role]) -> Wanted {
 
 fn build_with(spec: &str, roles: &[Role], context: &Context) -> Result<Wanted, DesiredError> {
     let (valid, plan) = (valid(spec), plan(roles));
-    let configs = configs(&valid, &plan, &BTreeMap::new(), context.operator_namespace.as_deref()).unwrap();
+    let configs =
+        configs(&valid, &plan, &[], &BTreeMap::new(), context.operator_namespace.as_deref()).unwrap();
     desired(&valid, &plan, context, &configs)
 }
 
@@ -295,7 +296,7 @@ fn a_patch_cannot_break_the_selector_and_a_broken_one_says_where() {
     let broken = "alerting: { podTemplate: { spec: { containers: [{ image: x }] } } }";
     // Validation may refuse it before.
     let Ok(valid) = std::panic::catch_unwind(|| valid(broken)) else { return };
-    let configs = configs(&valid, &plan(&Role::ALL), &BTreeMap::new(), None).unwrap();
+    let configs = configs(&valid, &plan(&Role::ALL), &[], &BTreeMap::new(), None).unwrap();
     let error = desired(&valid, &plan(&Role::ALL), &context(), &configs).unwrap_err();
     assert!(matches!(&error, DesiredError::PodTemplate { path, .. } if path == "spec.alerting.podTemplate"));
     assert_eq!(error.class(), Class::Invalid);
@@ -330,7 +331,7 @@ fn every_name_fits() {
     let mut valid = valid("{}");
     valid.id.name = "a".repeat(obstack_crds::MAX_STACK_NAME);
     valid.id.namespace = "n".repeat(63);
-    let configs = configs(&valid, &plan(&Role::ALL), &BTreeMap::new(), None).unwrap();
+    let configs = configs(&valid, &plan(&Role::ALL), &[], &BTreeMap::new(), None).unwrap();
     for object in desired(&valid, &plan(&Role::ALL), &context(), &configs).unwrap().objects {
         let (kind, name) =
             (object.body["kind"].as_str().unwrap(), object.body["metadata"]["name"].as_str().unwrap());

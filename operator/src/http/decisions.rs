@@ -1,6 +1,8 @@
 //! The decisions page: what was chosen for each component of each stack, against what, why and at what cost.
 //! Server-rendered, without scripts; every value that is not ours is escaped by construction.
 
+mod denied;
+mod history;
 mod html;
 mod index;
 mod parts;
@@ -8,33 +10,56 @@ mod record;
 #[cfg(test)]
 mod tests;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
 
 use crate::decide::madr;
 
+pub use denied::Denied;
 pub use index::render_index;
 pub use record::render_record;
 pub use view::{DecisionJson, StackView, views};
 
+/// Who may read the page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DecisionsAccess {
+    /// Whoever brings a token of the cluster: those namespaces in which the token may get stacks.
+    #[default]
+    Token,
+    /// Everybody everything.
+    Open,
+}
+
 /// Who asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Viewer {
-    /// The bearer token of the request, where there is one.
+    /// The token of the request, where there is one.
     pub token: Option<String>,
+}
+
+/// What one viewer may see.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// The stacks, by namespace and name.
+    pub stacks: Vec<StackView>,
+    /// Whether there may be others that this viewer may not see.
+    pub limited: bool,
 }
 
 /// Where the page takes its content from.
 pub trait DecisionsSource: Send + Sync {
-    /// The stacks that this viewer may see, by namespace and name.
-    fn stacks<'a>(&'a self, viewer: &'a Viewer) -> BoxFuture<'a, Vec<StackView>>;
+    /// What this viewer may see.
+    fn stacks<'a>(&'a self, viewer: &'a Viewer) -> BoxFuture<'a, Result<Seen, Denied>>;
 }
 
 /// The page's routes.
@@ -48,20 +73,36 @@ pub fn router(source: Arc<dyn DecisionsSource>) -> Router {
 
 type Source = State<Arc<dyn DecisionsSource>>;
 
+/// The token of a request: a bearer's, or the password of a browser's, which knows no other way to bring one.
 fn viewer(headers: &HeaderMap) -> Viewer {
     let value = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-    let token =
-        value.and_then(|v| v.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    Viewer { token: token.map(|(_, token)| token.trim().to_owned()) }
+    let token = value.and_then(|v| v.split_once(' ')).and_then(|(scheme, rest)| {
+        let rest = rest.trim();
+        if scheme.eq_ignore_ascii_case("bearer") {
+            Some(rest.to_owned())
+        } else if scheme.eq_ignore_ascii_case("basic") {
+            let pair = String::from_utf8(STANDARD.decode(rest).ok()?).ok()?;
+            pair.split_once(':').map(|(_, password)| password.trim().to_owned())
+        } else {
+            None
+        }
+    });
+    Viewer { token: token.filter(|token| !token.is_empty()) }
 }
 
 async fn serve_index(State(source): Source, headers: HeaderMap) -> Response {
-    page(StatusCode::OK, render_index(&source.stacks(&viewer(&headers)).await))
+    match source.stacks(&viewer(&headers)).await {
+        Ok(seen) => page(StatusCode::OK, render_index(&seen)),
+        Err(denied) => refuse(&denied, true),
+    }
 }
 
 async fn serve_json(State(source): Source, headers: HeaderMap) -> Response {
-    let stacks = source.stacks(&viewer(&headers)).await;
-    let reports: Vec<_> = stacks.iter().map(StackView::report).collect();
+    let seen = match source.stacks(&viewer(&headers)).await {
+        Ok(seen) => seen,
+        Err(denied) => return refuse(&denied, false),
+    };
+    let reports: Vec<_> = seen.stacks.iter().map(StackView::report).collect();
     match serde_json::to_string_pretty(&reports) {
         Ok(json) => answer(StatusCode::OK, "application/json", json + "\n"),
         Err(error) => {
@@ -75,12 +116,15 @@ async fn serve_record(
     Path((namespace, stack, record)): Path<(String, String, String)>,
     headers: HeaderMap,
 ) -> Response {
-    let stacks = source.stacks(&viewer(&headers)).await;
     let (name, markdown) = match record.strip_suffix(".md") {
         Some(name) => (name, true),
         None => (record.as_str(), false),
     };
-    let view = stacks.iter().find(|v| v.id.namespace == namespace && v.id.name == stack);
+    let seen = match source.stacks(&viewer(&headers)).await {
+        Ok(seen) => seen,
+        Err(denied) => return refuse(&denied, !markdown),
+    };
+    let view = seen.stacks.iter().find(|v| v.id.namespace == namespace && v.id.name == stack);
     let Some((view, found)) = view.and_then(|v| Some((v, v.record(name)?))) else {
         return page(StatusCode::NOT_FOUND, record::render_missing());
     };
@@ -89,6 +133,21 @@ async fn serve_record(
         return answer(StatusCode::OK, "text/markdown; charset=utf-8", text);
     }
     page(StatusCode::OK, render_record(view, found))
+}
+
+/// Shows nothing, and says why: as a page, or as a line where a program asks.
+fn refuse(denied: &Denied, html: bool) -> Response {
+    let mut response = if html {
+        page(denied.status(), denied::render_denied(denied))
+    } else {
+        answer(denied.status(), "text/plain; charset=utf-8", format!("{denied}\n"))
+    };
+    if denied.status() == StatusCode::UNAUTHORIZED {
+        for challenge in denied::CHALLENGES {
+            response.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+    }
+    response
 }
 
 fn page(status: StatusCode, html: String) -> Response {
@@ -105,6 +164,8 @@ fn answer(status: StatusCode, kind: &'static str, body: String) -> Response {
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
+        // Another site must not read it through a browser that has a token.
+        (header::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     (status, headers, body).into_response()
 }

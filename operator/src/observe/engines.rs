@@ -18,7 +18,7 @@ pub const MAX_ANSWER: usize = 32 << 20;
 /// Asks engines.
 #[derive(Clone)]
 pub struct Engines {
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
 }
 
 /// Why an engine's answer could not be used.
@@ -31,11 +31,14 @@ pub enum EngineError {
     #[error("answered {0}")]
     Status(u16),
     /// The answer is too long.
-    #[error("answered with more than {} MiB", MAX_ANSWER >> 20)]
-    TooLong,
+    #[error("answered with more than {} MiB", .0 >> 20)]
+    TooLong(usize),
     /// The answer is not what the engine's API promises.
     #[error("answered with something else than expected: {0}")]
     Unexpected(#[from] serde_json::Error),
+    /// The question could not be written down.
+    #[error("cannot be asked: {0}")]
+    Question(String),
 }
 
 #[derive(Deserialize)]
@@ -122,14 +125,23 @@ impl Engines {
     }
 
     async fn get<T: DeserializeOwned>(&self, url: String) -> Result<T, EngineError> {
-        let mut response = self.http.get(url).send().await.map_err(reqwest::Error::without_url)?;
+        self.get_within(self.http.get(url), MAX_ANSWER).await
+    }
+
+    /// The answer to a question, of at most `most` bytes.
+    pub(super) async fn get_within<T: DeserializeOwned>(
+        &self,
+        question: reqwest::RequestBuilder,
+        most: usize,
+    ) -> Result<T, EngineError> {
+        let mut response = question.send().await.map_err(reqwest::Error::without_url)?;
         if response.status() != reqwest::StatusCode::OK {
             return Err(EngineError::Status(response.status().as_u16()));
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
-            if body.len() + chunk.len() > MAX_ANSWER {
-                return Err(EngineError::TooLong);
+            if body.len() + chunk.len() > most {
+                return Err(EngineError::TooLong(most));
             }
             body.extend_from_slice(&chunk);
         }

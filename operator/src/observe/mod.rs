@@ -4,9 +4,11 @@
 pub mod cluster;
 pub mod engines;
 pub mod kinds;
+pub mod measure;
 pub mod observer;
 pub mod secrets;
 pub mod stores;
+mod wires;
 
 pub use observer::Observer;
 
@@ -16,8 +18,10 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
 use obstack_crds::DecisionRecord;
+use obstack_crds::record::TripwireState;
 use obstack_crds::workload::SecretKey;
 
+use crate::decide::calibration::Reading;
 use crate::names::Role;
 
 /// Something that was read, or why it could not be.
@@ -58,6 +62,32 @@ pub struct Facts {
     /// Generations that a replica's reloader has refused, by role, then by pod. A reloader that does not
     /// answer refuses nothing.
     pub refusals: BTreeMap<Role, BTreeMap<String, Refusal>>,
+    /// What each replica of the metrics store measures of itself, by pod; ready ones only.
+    pub readings: BTreeMap<String, Fact<Reading>>,
+    /// What the engine of each replica of the metrics store says of the tripwires of this stack, by pod.
+    pub wires: BTreeMap<String, Fact<Vec<WireReading>>>,
+}
+
+/// One thing that an engine says of one tripwire.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WireReading {
+    /// Name of the record that the rule was made from; after a new record, that of the old one for a while.
+    pub record: String,
+    /// Id of the tripwire.
+    pub tripwire: String,
+    /// What it says.
+    pub said: WireSaid,
+}
+
+/// What an engine says of a tripwire.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum WireSaid {
+    /// Its value, in the unit of its bound.
+    Value(f64),
+    /// Its pressure: the value over the bound.
+    Pressure(f64),
+    /// The alert for this state fires.
+    Firing(TripwireState),
 }
 
 /// A generation of configuration that a reloader kept out of its engine.

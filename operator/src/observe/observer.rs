@@ -12,9 +12,12 @@ use obstack_crds::workload::SecretKey;
 
 use super::cluster::Cluster;
 use super::engines::Engines;
+use super::measure::Readings;
 use super::stores::{Scope, Stores};
-use super::{EngineFact, Fact, Facts, Refusal, secrets};
+use super::{EngineFact, Fact, Facts, Refusal, WireReading, secrets};
+use crate::decide::calibration::Reading;
 use crate::endpoint::{Endpoint, RELOADER_PORT};
+use crate::names::own_job;
 use crate::names::{LABEL_ROLE, LABEL_STACK, LABEL_STACK_UID, Role, StackId};
 
 /// Reads what a reconcile needs to know.
@@ -25,24 +28,28 @@ pub struct Observer {
     pub stores: Stores,
     cluster: Cluster,
     engines: Engines,
+    readings: Readings,
 }
 
 impl Observer {
     /// An observer over these stores.
-    pub fn new(client: Client, scope: Scope, stores: Stores, engines: Engines) -> Self {
-        Self { cluster: Cluster::new(client.clone(), scope), client, stores, engines }
+    pub fn new(client: Client, scope: Scope, stores: Stores, engines: Engines, readings: Readings) -> Self {
+        Self { cluster: Cluster::new(client.clone(), scope), client, stores, engines, readings }
     }
 
     /// Everything that one reconcile of a stack needs to know. What cannot be read is Unavailable.
     pub async fn observe(&self, id: &StackId, uid: &str, references: BTreeSet<SecretKey>) -> Facts {
         let pods = self.pods(id);
-        let (cluster, secrets, engines, refusals) = tokio::join!(
+        let (cluster, secrets, engines, refusals, wires, readings) = tokio::join!(
             self.cluster.read(),
             secrets::read(&self.client, &id.namespace, references),
             self.ask_engines(id, &pods),
             self.ask_reloaders(&pods),
+            self.ask_for_wires(id, &pods),
+            self.measure(id, &pods),
         );
-        Facts { cluster, owned: self.owned(uid), pods, secrets, records: self.records(id), engines, refusals }
+        let (owned, records) = (self.owned(uid), self.records(id));
+        Facts { cluster, owned, pods, secrets, records, engines, refusals, wires, readings }
     }
 
     fn owned(&self, uid: &str) -> BTreeMap<String, Fact<Vec<Arc<DynamicObject>>>> {
@@ -122,6 +129,28 @@ impl Observer {
         engines
     }
 
+    /// How the tripwires stand, by each replica of the metrics store: each has its own data, and judges by
+    /// itself.
+    async fn ask_for_wires(
+        &self,
+        id: &StackId,
+        pods: &Fact<BTreeMap<Role, Vec<Pod>>>,
+    ) -> BTreeMap<String, Fact<Vec<WireReading>>> {
+        let endpoint = Endpoint::of(id, Role::Metrics);
+        let pods = pods.known().and_then(|pods| pods.get(&Role::Metrics)).into_iter().flatten();
+        let questions = pods.map(|pod| {
+            let url = address(pod).filter(|_| is_ready(pod)).map(|address| endpoint.url_at(address));
+            async move {
+                let said = match url {
+                    Some(url) => self.engines.wires(id, &url).await,
+                    None => Fact::Unavailable("its pod is not ready".to_owned()),
+                };
+                (pod.name_any(), said)
+            }
+        });
+        join_all(questions).await.into_iter().collect()
+    }
+
     /// What the reloaders have refused, those of pods that are not ready included: a first configuration that
     /// is refused keeps its pod from becoming ready.
     async fn ask_reloaders(
@@ -147,13 +176,35 @@ impl Observer {
         refusals
     }
 
+    /// What the ready replicas of the metrics store measure of themselves. Each scrapes all of them, and its own
+    /// metrics are told apart by its pod.
+    async fn measure(
+        &self,
+        id: &StackId,
+        pods: &Fact<BTreeMap<Role, Vec<Pod>>>,
+    ) -> BTreeMap<String, Fact<Reading>> {
+        let endpoint = Endpoint::of(id, Role::Metrics);
+        let stores = pods.known().and_then(|pods| pods.get(&Role::Metrics)).into_iter().flatten();
+        let questions = stores.filter(|pod| is_ready(pod)).filter_map(|pod| {
+            let url = endpoint.url_at(pod.status.as_ref()?.pod_ip.as_deref()?);
+            let (name, job) = (pod.name_any(), own_job(Role::Metrics.as_str()));
+            let matchers = format!("job={job:?},namespace={:?},pod={name:?}", id.namespace);
+            Some(async move { (name, self.readings.of(&url, &matchers).await) })
+        });
+        join_all(questions).await.into_iter().collect()
+    }
+
     async fn ask_engine(&self, role: Role, endpoint: &Endpoint, pod: &Pod) -> Option<Fact<EngineFact>> {
-        let address = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref());
-        match address.filter(|_| is_ready(pod)) {
+        match address(pod).filter(|_| is_ready(pod)) {
             Some(address) => self.engines.ask(role, &endpoint.url_at(address)).await,
             None => Some(Fact::Unavailable("its pod is not ready".to_owned())),
         }
     }
+}
+
+/// The address of a pod, once it has one.
+pub fn address(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.pod_ip.as_deref()
 }
 
 /// Whether an object belongs to the stack with this UID: by its owner, or by its label where an owner cannot

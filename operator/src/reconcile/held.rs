@@ -67,6 +67,8 @@ mod tests {
             records: Fact::Known(Vec::new()),
             engines: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            wires: BTreeMap::new(),
+            readings: BTreeMap::new(),
         }
     }
 

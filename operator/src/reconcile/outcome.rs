@@ -59,6 +59,14 @@ impl Outcome {
         Self { next, result, secrets: SecretNames::new() }
     }
 
+    /// The same for a stack with tripwires, whose state nothing tells of but another look.
+    pub(super) fn watching(mut self, watched: bool) -> Self {
+        if watched && self.next == Next::Settled {
+            self.next = Next::Watched;
+        }
+        self
+    }
+
     /// The same with the Secrets that the stack refers to.
     pub(super) fn referring_to(mut self, secrets: &SecretNames) -> Self {
         self.secrets.clone_from(secrets);

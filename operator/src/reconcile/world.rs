@@ -6,21 +6,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::jiff::Timestamp;
 use kube::CustomResourceExt;
 use kube::api::DynamicObject;
-use obstack_crds::record::ChosenBy;
+use obstack_crds::record::{ChosenBy, Phase};
 use obstack_crds::workload::SecretKey;
-use obstack_crds::{ObservabilityStack, ObservabilityStackStatus};
+use obstack_crds::{Component, ObservabilityStack, ObservabilityStackStatus};
 use serde_json::json;
 
 use super::{Outcome, SecretNames};
+use crate::apply::alerts::Teller;
 use crate::apply::writer::RequestError;
 use crate::apply::{Applier, Done, Owner};
 use crate::controller::events::Recorder;
-use crate::decide::Catalog;
+use crate::decide::calibration::{Reading, compared};
+use crate::decide::watch::WireNow;
+use crate::decide::{Catalog, Measurements, Previous, measured, records};
 use crate::desired::{Context, Pinned};
+use crate::endpoint::Endpoint;
 use crate::error::Class;
-use crate::metrics::{DecisionMetric, Metrics};
+use crate::metrics::{DecisionMetric, Metrics, WireMetric};
+use crate::names::Role;
+use crate::observe::observer::{address, is_ready};
 use crate::observe::{Fact, Facts, Observer};
-use crate::status::{Happened, Reached, derive, happenings};
+use crate::status::{End, Happened, Reached, build_alerts, derive, happenings};
 use crate::validate::Valid;
 
 /// What the operator was started with.
@@ -59,6 +65,8 @@ pub struct World {
     pub applier: Applier,
     /// Tells.
     pub recorder: Recorder,
+    /// Tells Alertmanager what no engine can.
+    pub teller: Teller,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// What the operator was started with.
@@ -151,6 +159,20 @@ impl Turn<'_> {
         self
     }
 
+    /// Shows what the model of the store that runs says beside what is measured.
+    pub(super) fn show_sizing(
+        &self,
+        previous: &Previous,
+        in_force: Option<&Measurements>,
+        reading: Option<&Reading>,
+    ) {
+        let catalog = &self.world.settings.catalog;
+        let component = measured::COMPONENT;
+        let option = previous.get(component).and_then(|choice| catalog.option(component, &choice.option));
+        let compared = option.zip(reading).map(|(option, now)| compared(option, in_force, now));
+        self.world.metrics.set_sizing(&self.owner.id, component, &compared.unwrap_or_default());
+    }
+
     /// Ends a reconcile that cannot decide or build: nothing is written but the status.
     pub(super) async fn wait(self, valid: &Valid, class: Class, reason: &str) -> Outcome {
         self.end(Reached::Waiting(valid, class, reason), None).await
@@ -182,9 +204,17 @@ impl Turn<'_> {
                 }
             }
         }
-        self.world.recorder.tell(self.owner, &happenings(&self.before, &status, done)).await;
+        let records = if let Reached::End(end) = reached { end.records } else { &[] };
+        self.world.recorder.tell(self.owner, &happenings(&self.before, &status, done, records)).await;
         let decisions = decisions(&status, &reached);
         self.world.metrics.set_stack(&self.owner.id, status.rejected.len(), decisions);
+        if let Reached::End(end) = reached {
+            self.send_alerts(end).await;
+        }
+        let watched = records.iter().any(|record| {
+            let phase = record.status.as_ref().and_then(|status| status.phase);
+            phase == Some(Phase::Accepted) && !record.spec.tripwires.is_empty()
+        });
         let outcome = match reached {
             Reached::Unreadable(_) | Reached::Invalid(_) => {
                 Outcome::failed(Class::Invalid, self.failures, jitter)
@@ -192,12 +222,23 @@ impl Turn<'_> {
             Reached::Waiting(_, class, _) => Outcome::failed(class, self.failures, jitter),
             Reached::End(_) => Outcome::ended(&status, done, self.failures, jitter),
         };
-        outcome.referring_to(&self.secrets)
+        outcome.referring_to(&self.secrets).watching(watched)
+    }
+
+    /// Sends the alerts that no engine can. They end by themselves where they are not sent again.
+    async fn send_alerts(&self, end: &End<'_>) {
+        let endpoint = Endpoint::of(&self.owner.id, Role::Alerting);
+        let pods = end.facts.pods.known().and_then(|pods| pods.get(&Role::Alerting)).into_iter().flatten();
+        let ready = pods.filter(|pod| is_ready(pod)).filter_map(address);
+        let replicas: Vec<String> = ready.map(|address| endpoint.url_at(address)).collect();
+        for failed in self.world.teller.tell(&replicas, &build_alerts(end, Timestamp::now())).await {
+            tracing::warn!(stack = %self.owner.id, failed, "an alert was not sent; it is tried again");
+        }
     }
 }
 
 /// The API keeps times of transition by the second.
-fn whole_second() -> Timestamp {
+pub(super) fn whole_second() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
@@ -216,6 +257,23 @@ fn decisions(status: &ObservabilityStackStatus, reached: &Reached<'_>) -> Vec<De
             chosen: decision.choice.clone().unwrap_or_default(),
             by_person: by_person(decision.component),
             state: decision.state,
+            wires: wires(reached, decision.component),
         })
         .collect()
+}
+
+/// The tripwires of the record in force, as they are now.
+fn wires(reached: &Reached<'_>, component: Component) -> Vec<WireMetric> {
+    let Reached::End(end) = reached else { return Vec::new() };
+    let Some(record) = records::in_force(&end.valid.id, end.records, component) else { return Vec::new() };
+    let (name, before) = (record.metadata.name.clone().unwrap_or_default(), record.status.clone());
+    let wires = end.watch.judge(&name, &record.spec, &before.unwrap_or_default());
+    let metric = |wire: WireNow| WireMetric {
+        record: name.clone(),
+        tripwire: wire.status.id,
+        value: wire.value,
+        bound: wire.bound,
+        pressure: wire.pressure,
+    };
+    wires.into_iter().flatten().map(metric).collect()
 }

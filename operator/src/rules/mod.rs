@@ -1,7 +1,9 @@
-//! Rules as data: the library that every stack gets, and the groups of the stack itself.
+//! Rules as data: the library that every stack gets, the tripwires of its decisions, and the groups of the stack
+//! itself.
 
 #[cfg(test)]
 mod tests;
+pub mod tripwires;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
@@ -152,13 +154,22 @@ pub fn unknown(valid: &Valid) -> Result<Vec<Rejected>, ConfigError> {
     let known = library_alerts()?;
     let disabled = valid.spec.rules.disabled.iter().enumerate();
     let rejected = |(index, name): (usize, &String)| {
+        let object = format!("spec.rules.disabled[{index}]");
+        // A state is read from all of them together: one that is missing would look like holding.
+        if tripwires::ALERTS.contains(&name.as_str()) {
+            let reason = format!(
+                "found {name:?}, which says how the decisions hold and cannot be left out; write a silence in \
+                 Alertmanager, or spec.decisions for another choice"
+            );
+            return Rejected { object, reason };
+        }
         let near = crate::text::nearest(name, known.iter().map(String::as_str));
         let write = near.map_or_else(
             || format!("one of {}", known.iter().cloned().collect::<Vec<_>>().join(", ")),
             |near| format!("{near}, if that is what is meant"),
         );
         Rejected {
-            object: format!("spec.rules.disabled[{index}]"),
+            object,
             reason: format!("found {name:?}, which is no alert of the library; write {write}"),
         }
     };

@@ -8,6 +8,7 @@ use obstack_crds::workload::SecretKey;
 use serde_json::{Map, Value, json};
 
 use super::file;
+use crate::rules::tripwires;
 use crate::running::{CURRENT, Fragment, generation_glob};
 use crate::validate::Valid;
 use crate::yaml::EmitError;
@@ -37,6 +38,11 @@ const GROUP_BY: [&str; 2] = ["alertname", "namespace"];
 const GROUP_WAIT: &str = "30s";
 const GROUP_INTERVAL: &str = "5m";
 const REPEAT_INTERVAL: &str = "12h";
+/// How alerts of tripped trade-offs are grouped: one message per decision.
+const DECISION_BY: [&str; 4] = ["component", "namespace", "record", "stack"];
+/// When a tripped trade-off that stays so is told again: Alertmanager forgets after 120 hours what it has told, and
+/// tells it anew then in any case.
+const DECISION_REPEAT: &str = "120h";
 
 /// The fragments, and what was kept out of them.
 pub(super) fn fragments(
@@ -128,19 +134,27 @@ fn build_route(alerting: &Alerting, nobody: &str) -> Value {
         ("repeat_interval".to_owned(), json!(REPEAT_INTERVAL)),
     ]);
     route.extend(grouping(&top.grouping));
-    let mut routes: Vec<Value> = top
-        .routes
-        .iter()
-        .map(|child| {
-            let mut route = grouping(&child.grouping);
-            route.insert("receiver".into(), json!(child.receiver));
-            route.insert("matchers".into(), json!(sorted(&child.matchers)));
-            if child.continue_ {
-                route.insert("continue".into(), json!(true));
-            }
-            Value::Object(route)
-        })
-        .collect();
+    // The state of decisions comes before a person's routes, which could tell it again and again: only what has
+    // tripped is told, once, to whom the stack's own route names.
+    let quiet = format!("alertname=~\"{}|{}\"", tripwires::AT_RISK, tripwires::UNKNOWN);
+    let mut routes = vec![
+        json!({ "receiver": nobody, "matchers": [quiet] }),
+        json!({
+            "receiver": receiver,
+            "matchers": [format!("alertname=\"{}\"", tripwires::TRIPPED)],
+            "group_by": DECISION_BY,
+            "repeat_interval": DECISION_REPEAT,
+        }),
+    ];
+    routes.extend(top.routes.iter().map(|child| {
+        let mut route = grouping(&child.grouping);
+        route.insert("receiver".into(), json!(child.receiver));
+        route.insert("matchers".into(), json!(sorted(&child.matchers)));
+        if child.continue_ {
+            route.insert("continue".into(), json!(true));
+        }
+        Value::Object(route)
+    }));
     // It always fires, for whoever watches from outside; a child route that takes it says who that is.
     routes.push(json!({ "receiver": nobody, "matchers": ["alertname=\"Watchdog\""] }));
     route.insert("routes".into(), Value::Array(routes));

@@ -8,13 +8,14 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use obstack_crds::Component;
 use obstack_crds::status::Rejected;
 use obstack_crds::workload::SecretKey;
+use obstack_crds::{Component, DecisionRecord};
 use serde_json::Value;
 
 use crate::decide::Plan;
 use crate::names::Role;
+use crate::rules::tripwires;
 use crate::running::{Engine, Fragment, Generation, PackError};
 use crate::validate::Valid;
 use crate::yaml::{EmitError, emit};
@@ -49,13 +50,15 @@ pub enum ConfigError {
 ///
 /// `secrets` has the contents of the Secrets that receivers refer to; one that is missing costs its receiver
 /// an integration and is named in [`Configs::rejected`]. `operator_namespace` is where the operator's own
-/// pods are, where that is known.
+/// pods are, where that is known. `records` are the stack's decision records as they are to be: those in force
+/// say what their tripwires watch.
 ///
 /// # Errors
 /// A configuration that is too large to be packed.
 pub fn configs(
     valid: &Valid,
     plan: &Plan,
+    records: &[DecisionRecord],
     secrets: &BTreeMap<SecretKey, Vec<u8>>,
     operator_namespace: Option<&str>,
 ) -> Result<Configs, ConfigError> {
@@ -64,6 +67,7 @@ pub fn configs(
     if roles.contains(&Role::Metrics) {
         let mut fragments = prometheus::fragments(valid, &roles, operator_namespace)?;
         fragments.extend(crate::rules::fragments(valid, &roles)?);
+        fragments.extend(tripwires::fragments(valid, plan, &roles, records)?);
         done.rejected.extend(crate::rules::unknown(valid)?);
         done.generations.insert(Role::Metrics, Generation::build(Engine::Prometheus, fragments)?);
     }

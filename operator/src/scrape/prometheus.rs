@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::discovery::{OPERATOR_LABEL, OPERATOR_NAME, discovered_namespaces, service_discovery};
 use super::file;
 use crate::endpoint::Endpoint;
-use crate::names::{Role, StackId};
+use crate::names::{Role, StackId, own_job};
 use crate::running::{CURRENT, Fragment, generation_glob};
 use crate::units::PromDuration;
 use crate::validate::{ENVIRONMENT_LABEL, REPLICA_LABEL, Valid};
@@ -92,11 +92,6 @@ fn build_alertmanagers(stack: &StackId) -> Value {
 /// One and the same discovery for all jobs of the stack's own namespace: Prometheus then runs it once.
 fn own_endpoints(stack: &StackId) -> Value {
     json!([{ "role": "endpointslice", "namespaces": { "names": [stack.namespace] } }])
-}
-
-/// Name of a job of the stack itself. The slash keeps it apart from every Service's name.
-fn own_job(name: &str) -> String {
-    format!("obstack/{name}")
 }
 
 fn build_part_job(stack: &StackId, role: Role) -> Value {

@@ -8,7 +8,7 @@ fn build(spec: &str, secrets: &[(&str, &str)], operator: Option<&str>) -> Config
         .iter()
         .map(|(name, url)| (SecretKey { name: (*name).into(), key: "url".into() }, url.as_bytes().to_vec()))
         .collect();
-    configs(&valid(spec), &plan(&Role::ALL), &secrets, operator).unwrap()
+    configs(&valid(spec), &plan(&Role::ALL), &[], &secrets, operator).unwrap()
 }
 
 fn yaml(configs: &Configs, role: Role, path: &str) -> Value {
@@ -103,10 +103,10 @@ fn a_short_interval_shortens_the_time_a_scrape_may_take() {
 
 #[test]
 fn what_is_not_deployed_has_no_configuration_and_gets_no_alerts() {
-    let none = configs(&valid("{}"), &plan(&[Role::Metrics]), &BTreeMap::new(), None).unwrap();
+    let none = configs(&valid("{}"), &plan(&[Role::Metrics]), &[], &BTreeMap::new(), None).unwrap();
     assert!(!none.generations.contains_key(&Role::Alerting));
     assert_eq!(yaml(&none, Role::Metrics, "prometheus.yaml")["alerting"].get("alertmanagers"), None);
-    let only = configs(&valid("{}"), &plan(&[Role::Alerting]), &BTreeMap::new(), None).unwrap();
+    let only = configs(&valid("{}"), &plan(&[Role::Alerting]), &[], &BTreeMap::new(), None).unwrap();
     assert_eq!(only.generations.keys().collect::<Vec<_>>(), [&Role::Alerting]);
 }
 
@@ -150,10 +150,28 @@ fn secrets_reach_alertmanager_as_files_and_never_in_its_text() {
         (&json!("team"), &json!(["job"]), &json!("1s"))
     );
     assert_eq!(
-        route["routes"][0],
+        route["routes"][2],
         json!({ "receiver": "pager", "matchers": ["severity=\"critical\""], "continue": true, "repeat_interval": "1h" })
     );
-    assert_eq!(route["routes"][1], json!({ "receiver": "null", "matchers": ["alertname=\"Watchdog\""] }));
+    assert_eq!(route["routes"][3], json!({ "receiver": "null", "matchers": ["alertname=\"Watchdog\""] }));
+}
+
+/// Before a person's routes, which could take them.
+#[test]
+fn a_trade_off_is_told_once_when_it_trips_and_to_nobody_before() {
+    let configs = build(ROUTES, &[], None);
+    let routes = yaml(&configs, Role::Alerting, "alertmanager.yaml")["route"]["routes"].clone();
+    let quiet = json!({ "receiver": "null", "matchers": ["alertname=~\"TradeoffAtRisk|TradeoffUnknown\""] });
+    assert_eq!(routes[0], quiet);
+    let told = json!({
+        "receiver": "team",
+        "matchers": ["alertname=\"TradeoffTripped\""],
+        "group_by": ["component", "namespace", "record", "stack"],
+        "repeat_interval": "120h",
+    });
+    assert_eq!(routes[1], told);
+    let nobody = yaml(&build("{}", &[], None), Role::Alerting, "alertmanager.yaml");
+    assert_eq!(nobody["route"]["routes"][1]["receiver"], "null");
 }
 
 #[test]

@@ -2,16 +2,16 @@
 //! transition moves only when its status does.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use obstack_crds::record::TripwireState;
+use obstack_crds::record::{Phase, TripwireState};
 use obstack_crds::status::{
-    ACCEPTED, CONDITIONS, CONFIGURATION_LIVE, ComponentState, DECISIONS_HOLDING, DEGRADED,
+    ACCEPTED, CONDITIONS, CONFIGURATION_LIVE, ComponentState, DECISIONS_HOLDING, DEGRADED, DecisionStatus,
     ObservabilityStackStatus, PROGRESSING, READY,
 };
 
 use super::engines::{Live, live, refusal};
 use super::{End, Happened, MAX_MESSAGE, Reached, shorten};
 use crate::apply::Failure;
-use crate::decide::{Decision, numbers};
+use crate::decide::{Decision, numbers, records};
 use crate::error::Class;
 use crate::validate::Fault;
 
@@ -75,7 +75,7 @@ fn said(kind: &str, happened: &Happened<'_>, status: &ObservabilityStackStatus) 
             ACCEPTED => accepted(end, status),
             READY => ready(status),
             CONFIGURATION_LIVE => configuration_live(end, happened.previous),
-            DECISIONS_HOLDING => decisions_holding(status),
+            DECISIONS_HOLDING => decisions_holding(end, status),
             PROGRESSING => progressing(end, status),
             _ => degraded(end, status),
         }),
@@ -205,7 +205,8 @@ fn last_known(previous: &ObservabilityStackStatus) -> String {
     }
 }
 
-fn decisions_holding(status: &ObservabilityStackStatus) -> Say {
+/// Whether what was decided still holds. The worst state speaks for all, and names its tripwires.
+fn decisions_holding(end: &End<'_>, status: &ObservabilityStackStatus) -> Say {
     let of = |state: TripwireState| {
         let decisions = status.decisions.iter().filter(|decision| decision.state == state);
         decisions.map(|decision| decision.component.id()).collect::<Vec<_>>().join(", ")
@@ -213,18 +214,47 @@ fn decisions_holding(status: &ObservabilityStackStatus) -> Say {
     if status.decisions.is_empty() {
         return say("Unknown", "NoRecords", "no decision is written down yet");
     }
-    let (tripped, at_risk, unknown) =
-        (of(TripwireState::Tripped), of(TripwireState::AtRisk), of(TripwireState::Unknown));
+    let unknown = of(TripwireState::Unknown);
+    let lines = |state: TripwireState| {
+        let decisions = status.decisions.iter().filter(|decision| decision.state == state);
+        decisions.map(|decision| wires_in(end, decision, state)).collect::<Vec<_>>().join("; ")
+    };
+    let tripped = lines(TripwireState::Tripped);
     if !tripped.is_empty() {
-        return say("False", "Tripped", format!("a tripwire is tripped: {tripped}"));
+        return say("False", "Tripped", format!("look at these decisions again: {tripped}"));
     }
+    let at_risk = lines(TripwireState::AtRisk);
     if !at_risk.is_empty() {
-        return say("True", "AtRisk", format!("a tripwire is close to its bound: {at_risk}"));
+        return say("True", "AtRisk", format!("close to a bound: {at_risk}"));
     }
     if !unknown.is_empty() {
-        return say("Unknown", "NotMeasured", format!("nothing is measured yet for: {unknown}"));
+        return say("Unknown", "NotMeasured", format!("not enough is measured for: {unknown}"));
     }
     say("True", "Holding", "every tripwire is within its bound")
+}
+
+/// The tripwires of a decision in a state, each with where to go, and what is proposed: `metricsStore: memory
+/// (next VictoriaMetricsSingle); see main-metrics-store-0002, which is proposed`.
+fn wires_in(end: &End<'_>, decision: &DecisionStatus, state: TripwireState) -> String {
+    let record = records::in_force(&end.valid.id, end.records, decision.component);
+    let wires = record.and_then(|record| record.status.as_ref()).map(|status| status.tripwires.as_slice());
+    let wires = wires.unwrap_or_default().iter().filter(|wire| wire.state == state);
+    let next = |id: &str| {
+        let wires = record.map(|record| record.spec.tripwires.as_slice()).unwrap_or_default();
+        wires.iter().find(|wire| wire.id == id).and_then(|wire| wire.next.as_deref())
+    };
+    let named: Vec<String> = wires
+        .map(|wire| {
+            let next = next(&wire.id).map(|next| format!("next {next}"));
+            let more: Vec<String> = next.into_iter().chain(wire.reason.clone()).collect();
+            if more.is_empty() { wire.id.clone() } else { format!("{} ({})", wire.id, more.join("; ")) }
+        })
+        .collect();
+    let mut line = format!("{}: {}", decision.component.id(), named.join(", "));
+    if state == TripwireState::Tripped && decision.phase == Phase::Proposed {
+        line.push_str(&format!("; see {}, which is proposed", decision.record));
+    }
+    line
 }
 
 fn failures<'a>(end: &'a End<'_>, passing: bool) -> impl Iterator<Item = &'a Failure> {

@@ -1,7 +1,11 @@
 //! Pure: what a person should be told about the step from one status to the next. What stays the same is told
 //! once, so a stack at rest is silent, after a restart of the operator too.
 
-use obstack_crds::status::{ACCEPTED, CONFIGURATION_LIVE, DEGRADED, ObservabilityStackStatus, READY};
+use obstack_crds::DecisionRecord;
+use obstack_crds::record::{Phase, Tripwire};
+use obstack_crds::status::{
+    ACCEPTED, CONFIGURATION_LIVE, DEGRADED, DecisionStatus, ObservabilityStackStatus, READY,
+};
 
 use super::shorten;
 use crate::apply::{Done, Drift};
@@ -27,15 +31,17 @@ fn happening(warning: bool, reason: &str, action: &'static str, note: &str) -> H
     Happening { warning, reason: reason.to_owned(), action, note: shorten(note, MAX_NOTE / 4) }
 }
 
-/// What to tell.
+/// What to tell. `records` are those that the later status speaks of.
 pub fn happenings(
     before: &ObservabilityStackStatus,
     after: &ObservabilityStackStatus,
     done: Option<&Done>,
+    records: &[DecisionRecord],
 ) -> Vec<Happening> {
     let mut told = Vec::new();
     told.extend(conditions(before, after));
     told.extend(decisions(before, after));
+    told.extend(tripped(before, after, records));
     for part in after.rejected.iter().filter(|part| !before.rejected.contains(part)) {
         told.push(happening(true, "Rejected", "Apply", &format!("{}: {}", part.object, part.reason)));
     }
@@ -61,24 +67,76 @@ fn drifted(drift: &Drift) -> String {
 }
 
 fn decisions(before: &ObservabilityStackStatus, after: &ObservabilityStackStatus) -> Vec<Happening> {
-    let is_new = |record: &str| !before.decisions.iter().any(|decision| decision.record == record);
-    let fresh = after.decisions.iter().filter(|decision| is_new(&decision.record));
-    fresh
-        .map(|decision| {
-            let title = decision.component.title();
-            match &decision.choice {
-                Some(choice) => {
-                    let note = format!("{choice} for the {title}, see DecisionRecord {}", decision.record);
-                    happening(false, "Decided", "Decide", &note)
-                }
-                None => {
-                    let note =
-                        format!("no option is left for the {title}, see DecisionRecord {}", decision.record);
-                    happening(true, "NothingLeft", "Decide", &note)
-                }
-            }
-        })
-        .collect()
+    let earlier = |now: &DecisionStatus| before.decisions.iter().find(|d| d.component == now.component);
+    let fresh = |now: &&DecisionStatus| match earlier(now) {
+        // A proposal that does not hold any more leaves the record before it, which was told.
+        Some(then) if then.phase == Phase::Proposed && now.phase == Phase::Accepted => {
+            then.record < now.record
+        }
+        Some(then) => then.record != now.record,
+        None => true,
+    };
+    after.decisions.iter().filter(fresh).map(decided).collect()
+}
+
+fn decided(decision: &DecisionStatus) -> Happening {
+    let (title, record) = (decision.component.title(), &decision.record);
+    match (&decision.choice, decision.phase) {
+        (Some(choice), Phase::Proposed) => {
+            let note = format!(
+                "DecisionRecord {record} is proposed for the {title}; {choice} stays until somebody edits the stack"
+            );
+            happening(false, "Proposed", "Decide", &note)
+        }
+        (Some(choice), _) => {
+            let note = format!("{choice} for the {title}, see DecisionRecord {record}");
+            happening(false, "Decided", "Decide", &note)
+        }
+        (None, _) => {
+            let note = format!("no option is left for the {title}, see DecisionRecord {record}");
+            happening(true, "NothingLeft", "Decide", &note)
+        }
+    }
+}
+
+/// Tripwires that have tripped since.
+fn tripped(
+    before: &ObservabilityStackStatus,
+    after: &ObservabilityStackStatus,
+    records: &[DecisionRecord],
+) -> Vec<Happening> {
+    let mut told = Vec::new();
+    for decision in &after.decisions {
+        let earlier = before.decisions.iter().find(|earlier| earlier.component == decision.component);
+        let known = earlier.map(|earlier| earlier.tripped.as_slice()).unwrap_or_default();
+        let accepted = |record: &&DecisionRecord| {
+            record.spec.component == decision.component
+                && record.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Accepted))
+        };
+        let record = records.iter().filter(accepted).max_by_key(|record| record.spec.number);
+        for id in decision.tripped.iter().filter(|id| !known.contains(id)) {
+            let wires = record.map(|record| record.spec.tripwires.as_slice()).unwrap_or_default();
+            let wire = wires.iter().find(|wire| wire.id == *id);
+            told.push(happening(true, "TradeoffTripped", "Observe", &trip(decision, id, record, wire)));
+        }
+    }
+    told
+}
+
+fn trip(
+    decision: &DecisionStatus,
+    id: &str,
+    record: Option<&DecisionRecord>,
+    wire: Option<&Tripwire>,
+) -> String {
+    let name = record.and_then(|record| record.metadata.name.as_deref()).unwrap_or(&decision.record);
+    let mut note = format!("tripwire {id} of {name} ({}) is tripped", decision.component.title());
+    if let Some(wire) = wire {
+        note.push_str(&format!(": its bound is {}", wire.bound));
+        let next = wire.next.as_deref().unwrap_or("to stay");
+        note.push_str(&format!("; next is {next}: {}", wire.cost));
+    }
+    note
 }
 
 /// Conditions that turned: those that call a person, and their end.

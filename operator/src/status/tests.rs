@@ -3,13 +3,15 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use obstack_crds::ObservabilityStackSpec;
+use obstack_crds::record::{Phase, Silence, Tripwire, TripwireState, WireStatus};
 use obstack_crds::status::{
-    ACCEPTED, CONFIGURATION_LIVE, ComponentState, DEGRADED, PROGRESSING, READY, Rejected,
+    ACCEPTED, CONFIGURATION_LIVE, ComponentState, DECISIONS_HOLDING, DEGRADED, PROGRESSING, READY, Rejected,
 };
 use serde_json::{Value, json};
 
 use super::*;
 use crate::apply::{Drift, Failure, ObjectKey};
+use crate::decide::watch::Watch;
 use crate::decide::{Catalog, DecideFacts, Previous, decide};
 use crate::names::{Role, StackId};
 use crate::observe::{EngineFact, Fact, Refusal};
@@ -28,6 +30,7 @@ struct Case {
     rejected: Vec<Rejected>,
     done: Option<Done>,
     previous: ObservabilityStackStatus,
+    records: Vec<DecisionRecord>,
 }
 
 fn engine(role: Role, kind: &str) -> WantedEngine {
@@ -104,6 +107,8 @@ fn case(spec: Value) -> Case {
         records: Fact::Known(Vec::new()),
         engines: BTreeMap::from([answer(Role::Metrics), answer(Role::Alerting)]),
         refusals: BTreeMap::new(),
+        wires: BTreeMap::new(),
+        readings: BTreeMap::new(),
     };
     Case {
         valid,
@@ -114,21 +119,55 @@ fn case(spec: Value) -> Case {
         rejected: Vec::new(),
         done: Some(Done::default()),
         previous: ObservabilityStackStatus::default(),
+        records: Vec::new(),
     }
 }
 
 impl Case {
-    fn derive_at(&self, second: i64) -> ObservabilityStackStatus {
-        let end = End {
+    /// Writes the records down, with one tripwire of the store in a state and all others holding.
+    fn stand(&mut self, id: &str, state: TripwireState, proposed: bool) {
+        let now = Timestamp::from_second(100).unwrap();
+        let actions = records::next(&self.plan, &self.valid, &[], now);
+        self.records = records::after(&[], &actions);
+        for record in &mut self.records {
+            let wire = |wire: &Tripwire| WireStatus {
+                id: wire.id.clone(),
+                state: if wire.id == id { state } else { TripwireState::Holding },
+                pressure: Some("0.5-0.8".to_owned()),
+                reason: None,
+                silent: Vec::new(),
+            };
+            let tripwires: Vec<WireStatus> = record.spec.tripwires.iter().map(wire).collect();
+            let status = record.status.as_mut().unwrap();
+            status.tripwire_state = Some(crate::decide::watch::worst(&tripwires));
+            status.tripwires = tripwires;
+        }
+        if proposed {
+            let mut record = self.records[0].clone();
+            record.metadata.name = Some("main-metrics-store-0002".to_owned());
+            record.spec.number = 2;
+            record.status.as_mut().unwrap().phase = Some(Phase::Proposed);
+            self.records.push(record);
+        }
+    }
+
+    fn end<'a>(&'a self, watch: &'a Watch<'a>) -> End<'a> {
+        End {
             valid: &self.valid,
             plan: &self.plan,
             facts: &self.facts,
-            records: &[],
+            records: &self.records,
+            watch,
             engines: &self.engines,
             held: &self.held,
             rejected: &self.rejected,
             done: self.done.as_ref(),
-        };
+        }
+    }
+
+    fn derive_at(&self, second: i64) -> ObservabilityStackStatus {
+        let watch = Watch::nothing();
+        let end = self.end(&watch);
         derive(&Happened {
             generation: Some(7),
             previous: &self.previous,
@@ -386,18 +425,107 @@ fn a_status_stays_within_the_bounds_of_its_schema() {
 }
 
 #[test]
+fn decisions_hold_by_the_worst_of_their_tripwires() {
+    let message = |status: &ObservabilityStackStatus| {
+        status.conditions.iter().find(|c| c.type_ == DECISIONS_HOLDING).unwrap().message.clone()
+    };
+    let mut case = case(json!({}));
+    assert_eq!(condition(&case.derive(), DECISIONS_HOLDING), "Unknown NoRecords");
+    case.stand("memory", TripwireState::Holding, false);
+    let holding = case.derive();
+    // The components that nothing is measured of hold back nothing.
+    assert_eq!(condition(&holding, DECISIONS_HOLDING), "True Holding");
+    assert_eq!(holding.decisions[0].pressure.as_deref(), Some("0.5-0.8"));
+
+    case.stand("memory", TripwireState::AtRisk, false);
+    let at_risk = case.derive();
+    assert_eq!(condition(&at_risk, DECISIONS_HOLDING), "True AtRisk");
+    assert_eq!(message(&at_risk), "close to a bound: metricsStore: memory (next VictoriaMetricsSingle)");
+
+    case.stand("memory", TripwireState::Unknown, false);
+    let unknown = case.derive();
+    assert_eq!(condition(&unknown, DECISIONS_HOLDING), "Unknown NotMeasured");
+    assert_eq!(message(&unknown), "not enough is measured for: metricsStore");
+
+    case.stand("memory", TripwireState::Tripped, true);
+    let tripped = case.derive();
+    assert_eq!(condition(&tripped, DECISIONS_HOLDING), "False Tripped");
+    let said = "look at these decisions again: metricsStore: memory (next VictoriaMetricsSingle); see \
+                main-metrics-store-0002, which is proposed";
+    assert_eq!(message(&tripped), said);
+    assert_eq!(tripped.look_at.as_deref(), Some(said));
+    assert_eq!(tripped.decisions[0].tripped, ["memory"]);
+}
+
+#[test]
+fn what_the_operator_judges_is_an_alert_that_ends_by_itself() {
+    let mut case = case(json!({ "metrics": { "externalLabels": { "region": "r1" } } }));
+    let now = Timestamp::from_second(1_800_000_600).unwrap();
+    let alerts = |case: &Case| {
+        let watch = Watch::nothing();
+        let end = case.end(&watch);
+        build_alerts(&end, now)
+    };
+    case.stand("engine-dead", TripwireState::AtRisk, false);
+    assert_eq!(alerts(&case), Vec::<Value>::new());
+    case.stand("memory", TripwireState::Tripped, false);
+    assert_eq!(alerts(&case), Vec::<Value>::new(), "the engine sends its own");
+    case.stand("engine-dead", TripwireState::Tripped, false);
+    let silence = Silence { replica: "main-metrics-0".to_owned(), since: "2027-01-15T08:00:00Z".to_owned() };
+    let wires = &mut case.records[0].status.as_mut().unwrap().tripwires;
+    let dead = wires.iter_mut().find(|wire| wire.id == "engine-dead").unwrap();
+    dead.silent = vec![silence];
+    dead.reason = Some("main-metrics-0 has not answered".to_owned());
+    let sent = alerts(&case);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(
+        sent[0]["labels"],
+        json!({
+            "alertname": "TradeoffTripped", "namespace": "monitoring", "stack": "main",
+            "component": "metricsStore", "record": "main-metrics-store-0001", "tripwire": "engine-dead",
+            "severity": "warning", "environment": "dev", "region": "r1"
+        })
+    );
+    assert_eq!(sent[0]["startsAt"], "2027-01-15T08:00:00Z");
+    assert_eq!(sent[0]["endsAt"], "2027-01-15T08:15:00Z");
+    let said = sent[0]["annotations"]["description"].as_str().unwrap();
+    assert!(said.starts_with("main-metrics-0 has not answered. Next is VictoriaMetricsSingle: "), "{said}");
+}
+
+#[test]
+fn a_trip_is_told_once() {
+    let mut case = case(json!({}));
+    case.stand("memory", TripwireState::Holding, false);
+    let holding = case.derive();
+    case.stand("memory", TripwireState::Tripped, true);
+    let tripped = case.derive();
+    let told = happenings(&holding, &tripped, None, &case.records);
+    let reasons: Vec<_> = told.iter().map(|h| (h.warning, h.reason.as_str())).collect();
+    assert_eq!(reasons, [(false, "Proposed"), (true, "TradeoffTripped")]);
+    let note = &told[1].note;
+    let begin = "tripwire memory of main-metrics-store-0001 (metrics store) is tripped: its bound is 0.8; \
+                 next is VictoriaMetricsSingle: a second store";
+    assert!(note.starts_with(begin), "{note}");
+    assert_eq!(happenings(&tripped, &tripped, None, &case.records), [], "and not again");
+
+    // Its end closes the proposal, which decides nothing new.
+    case.stand("memory", TripwireState::Holding, false);
+    assert_eq!(happenings(&tripped, &case.derive(), None, &case.records), []);
+}
+
+#[test]
 fn only_what_is_new_is_told() {
     let mut case = case(json!({}));
     let first = case.derive();
     let told: Vec<String> =
-        happenings(&case.previous, &first, case.done.as_ref()).into_iter().map(|h| h.reason).collect();
+        happenings(&case.previous, &first, case.done.as_ref(), &[]).into_iter().map(|h| h.reason).collect();
     assert_eq!(told, ["Ready"]);
-    assert_eq!(happenings(&first, &first, case.done.as_ref()), []);
+    assert_eq!(happenings(&first, &first, case.done.as_ref(), &[]), []);
 
     case.previous = first.clone();
     case.fail(Class::Forbidden, "Forbidden");
     let degraded = case.derive();
-    let told = happenings(&first, &degraded, case.done.as_ref());
+    let told = happenings(&first, &degraded, case.done.as_ref(), &[]);
     assert_eq!(
         told.iter().map(|h| (h.warning, h.reason.as_str())).collect::<Vec<_>>(),
         [(true, "Forbidden")]
@@ -407,10 +535,10 @@ fn only_what_is_new_is_told() {
         ObjectKey { kind: "Service".to_owned(), namespace: Some("n".to_owned()), name: "x".to_owned() };
     let drift = Drift { object: object.clone(), paths: vec!["spec.ports".to_owned()] };
     let done = Done { drift: vec![drift], pruned: vec![object], ..Done::default() };
-    let told = happenings(&degraded, &degraded, Some(&done));
+    let told = happenings(&degraded, &degraded, Some(&done), &[]);
     assert_eq!(told[0].note, "Service/n/x: put back spec.ports");
     assert_eq!(told[1].note, "deleted Service/n/x, which is no longer wanted");
-    let recovered = happenings(&degraded, &first, None);
+    let recovered = happenings(&degraded, &first, None, &[]);
     assert_eq!(recovered.iter().map(|h| h.reason.as_str()).collect::<Vec<_>>(), ["Recovered"]);
 }
 

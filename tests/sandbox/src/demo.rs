@@ -96,6 +96,23 @@ fn missing_binary(pod: &Pod) -> Option<String> {
         .and_then(|waiting| waiting.message.clone())
 }
 
+/// Lets everybody who reaches the operator read its decisions: a demo listens on loopback addresses alone, and
+/// whoever tries it out has no token at hand. Everything else stays as the manifests say.
+pub fn open_decisions(objects: &mut [DynamicObject]) {
+    let is_deployment =
+        |object: &&mut DynamicObject| object.types.as_ref().is_some_and(|types| types.kind == "Deployment");
+    for object in objects.iter_mut().filter(is_deployment) {
+        let containers = object.data.pointer_mut("/spec/template/spec/containers");
+        for container in containers.and_then(Value::as_array_mut).into_iter().flatten() {
+            let is_ours = container["image"].as_str().is_some_and(|image| image.contains("/obstack:"));
+            let args = container["args"].as_array_mut().filter(|_| is_ours);
+            if let Some(args) = args.filter(|args| args.first().is_some_and(|first| first == "operator")) {
+                args.push("--decisions-access=open".into());
+            }
+        }
+    }
+}
+
 /// Where the parts of the first stack and the operator are reached.
 ///
 /// # Errors
@@ -189,6 +206,27 @@ mod tests {
         judge(&stack(components), &[pod], &mut standing);
         assert_eq!(standing.waiting, ["ns/main: metricsStore is Progressing"]);
         assert_eq!(standing.without_binary, ["ns/main: dashboards: no binary for image g"]);
+    }
+
+    #[test]
+    fn only_the_operator_is_opened() {
+        let deployment = |image: &str, args: Value| -> DynamicObject {
+            serde_json::from_value(json!({
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "d" },
+                "spec": { "template": { "spec": { "containers": [{ "image": image, "args": args }] } } },
+            }))
+            .unwrap()
+        };
+        let mut objects = [
+            deployment("ghcr.io/obstack/obstack:0.1.0", json!(["operator", "--listen=:8080"])),
+            deployment("ghcr.io/obstack/obstack:0.1.0", json!(["reloader"])),
+            deployment("ghcr.io/other/app:1", json!(["operator"])),
+        ];
+        let others = objects[1..].to_vec();
+        open_decisions(&mut objects);
+        let args = &objects[0].data["spec"]["template"]["spec"]["containers"][0]["args"];
+        assert_eq!(*args, json!(["operator", "--listen=:8080", "--decisions-access=open"]));
+        assert_eq!(objects[1..], others);
     }
 
     #[test]

@@ -113,7 +113,10 @@ impl Signals {
 pub async fn run(up: Up) -> Result<(), UpError> {
     let progress = Progress::new();
     let mut signals = Signals::listen()?;
-    let objects = manifests::load(&up.paths)?;
+    let mut objects = manifests::load(&up.paths)?;
+    if up.demo {
+        demo::open_decisions(&mut objects);
+    }
     let folders = Folders::of_machine(&up.cluster.binaries);
     for (name, hint) in DEMO_NEEDS.iter().filter(|_| up.demo) {
         folders.find(&[name]).ok_or(UpError::NoBinary(name, hint))?;

@@ -122,6 +122,7 @@ async fn a_leader_that_was_stopped_does_not_write_over_the_new_one() {
     let url = pair.second.url().await;
     assert_eq!(ask::text(&format!("{url}/readyz")).await.unwrap(), "ok\n");
     assert!(ask::text(&format!("{url}/metrics")).await.unwrap().contains("obstack_leader 0"));
+    assert!(ask::text(&format!("{url}/decisions")).await.unwrap().contains("Prometheus"));
 
     // The leader is stopped in the middle of a change: its second write is applied, and it sees no answer
     // before it goes on. The answer is held back, because the system takes a moment to stop every thread, and a

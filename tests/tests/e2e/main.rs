@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod calibrate;
 mod cli;
 mod control;
 mod crash;

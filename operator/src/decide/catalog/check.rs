@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use obstack_crds::Component;
 
-use super::{Catalog, Driver, JUDGEMENT_WIDTH, OptionEntry, Source, Term, Who, duration};
+use super::{Catalog, Driver, JUDGEMENT_WIDTH, OptionEntry, Source, Term, Who, wire};
 use crate::validate::Quality;
 
-type Check = Result<(), String>;
+pub(super) type Check = Result<(), String>;
 
-fn ensure(holds: bool, message: impl FnOnce() -> String) -> Check {
+pub(super) fn ensure(holds: bool, message: impl FnOnce() -> String) -> Check {
     if holds { Ok(()) } else { Err(message()) }
 }
 
@@ -129,10 +129,7 @@ fn check_option(
         ensure(option.tradeoffs.iter().any(|t| t.id == wire.tradeoff), || {
             format!("{at}: unknown trade-off")
         })?;
-        ensure(duration(&wire.for_).is_some() && duration(&wire.keep_firing_for).is_some(), || {
-            format!("{at}: write durations")
-        })?;
-        ensure(!wire.guard.is_empty(), || format!("{at}: write a guard for too little data"))?;
+        wire::check(&at, component, option, wire)?;
         ensure(wire.basis.is_some() || wire.bound.starts_with('{'), || {
             format!("{at}: a bound that no requirement gives needs a basis")
         })?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use obstack_crds::Component;
-use obstack_crds::record::Range;
+use obstack_crds::record::{JudgedBy, Range};
 use serde::Deserialize;
 
 use crate::validate::Quality;
@@ -206,8 +206,9 @@ pub struct TradeoffEntry {
     pub when: Option<When>,
 }
 
-/// What says when a trade-off costs too much. `{memoryLimit}` (bytes), `{activeSeries}`, `{retentionDays}`
-/// and `{recoverySeconds}` in `expr` and `bound` stand for what the decision knows.
+/// What says when a trade-off costs too much. Names in braces in `expr`, `bound` and `guard` stand for what the
+/// decision knows: `{memoryLimit}` (bytes), `{activeSeries}`, and the durations `{retention}`, `{recoveryTime}`
+/// and those that the wire names itself.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct TripwireEntry {
@@ -215,19 +216,29 @@ pub struct TripwireEntry {
     pub id: String,
     /// The trade-off that it watches.
     pub tradeoff: String,
-    /// The value over the option's own metrics; a higher value is a higher pressure.
+    /// Its durations by name, each a Prometheus duration. Texts write `{range}` for the duration itself and
+    /// `{rangeSeconds}` for its seconds.
+    #[serde(default)]
+    pub durations: BTreeMap<String, String>,
+    /// The value over the option's own metrics, one for each pod of its engine; a higher value is a higher
+    /// pressure. `{engine}` stands for what selects the engine's own series.
     pub expr: String,
     /// The value's bound, a number.
     pub bound: String,
     /// Where a bound that no requirement gives comes from.
     #[serde(default)]
     pub basis: Option<Figure>,
+    /// Who judges it. What the operator judges has its value in words, and no durations and no guard.
+    #[serde(default)]
+    pub judged_by: JudgedBy,
     /// How long the bound must be passed, a Prometheus duration.
-    #[serde(rename = "for")]
+    #[serde(rename = "for", default)]
     pub for_: String,
     /// How long it stays tripped after the bound is kept again, a Prometheus duration.
+    #[serde(default)]
     pub keep_firing_for: String,
     /// Holds where there is enough data to judge.
+    #[serde(default)]
     pub guard: String,
     /// The option to go to.
     #[serde(default)]
@@ -237,6 +248,14 @@ pub struct TripwireEntry {
     /// When it applies; always, where left out.
     #[serde(default)]
     pub when: Option<When>,
+    /// By what every duration of the wire is divided, those that requirements give included. Not in any file:
+    /// trials set it, see [`crate::decide::scaled`].
+    #[serde(skip, default = "undivided")]
+    pub divisor: u32,
+}
+
+fn undivided() -> u32 {
+    1
 }
 
 /// Something that a stack asks for, and an option needs or excludes.

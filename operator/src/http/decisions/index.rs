@@ -2,32 +2,37 @@
 
 use obstack_crds::DecisionRecord;
 
+use super::Seen;
+use super::history::history;
 use super::html::Html;
 use super::parts::{
-    NOTHING, by_chip, eliminated, flip_points, history, link, phase_chip, ranking, sizing, state_chip,
-    tradeoffs, tripwires,
+    NOTHING, by_chip, eliminated, flip_points, link, phase_chip, ranking, sizing, state_chip, tradeoffs,
 };
 use super::view::{Row, StackView, name};
+use super::watch::{conditions, measured, state_words, tripwires};
 
 /// The way from the overview to the folder that it lies in.
 const BASE: &str = "";
 
-/// The overview of all stacks as a page.
-pub fn render_index(stacks: &[StackView]) -> String {
+/// The overview of what a viewer may see, as a page.
+pub fn render_index(seen: &Seen) -> String {
+    let stacks = &seen.stacks;
     let mut html = Html::new();
-    html.raw("<header class=\"top\"><h1>Decisions</h1><p>What was chosen for each part of each stack, against what, why, and at what cost.</p>");
-    html.raw("<p><a href=\"decisions.json\">JSON</a></p></header><main>");
-    if stacks.is_empty() {
+    html.raw("<a class=\"skip\" href=\"#main\">To the decisions</a><header class=\"top\"><h1>Decisions</h1><p>What was chosen for each part of each stack, against what, why, and at what cost.</p>");
+    html.raw("<p><a href=\"decisions.json\">JSON</a></p></header><main id=\"main\">");
+    if stacks.is_empty() && seen.limited {
+        html.raw("<p class=\"empty\">There is no stack, or none that this token may see. This says whether it may: <code>kubectl auth can-i get observabilitystacks -n NAMESPACE</code>.</p>");
+    } else if stacks.is_empty() {
         html.raw("<p class=\"empty\">There is no stack yet. The first <code>ObservabilityStack</code> that is applied is decided at once.</p>");
     }
     if stacks.len() > 1 {
-        html.raw("<nav aria-label=\"Stacks\">");
+        html.raw("<nav aria-label=\"Stacks\"><ul>");
         for view in stacks {
-            html.raw("<a href=\"#");
+            html.raw("<li><a href=\"#");
             anchor(&mut html, view, "");
-            html.raw("\">").words(&view.id).raw("</a> ");
+            html.raw("\">").words(&view.id).raw("</a></li>");
         }
-        html.raw("</nav>");
+        html.raw("</ul></nav>");
     }
     for view in stacks {
         stack(&mut html, view);
@@ -43,10 +48,11 @@ fn anchor(html: &mut Html, view: &StackView, component: &'static str) {
 fn stack(html: &mut Html, view: &StackView) {
     html.raw("<section class=\"stack\" id=\"");
     anchor(html, view, "");
-    html.raw("\"><h2><span class=\"faint\">")
-        .words(&view.id.namespace)
-        .raw(" /</span> ")
-        .words(&view.id.name);
+    html.raw("\" aria-labelledby=\"");
+    anchor(html, view, "title");
+    html.raw("\"><h2 id=\"");
+    anchor(html, view, "title");
+    html.raw("\"><span class=\"faint\">").words(&view.id.namespace).raw(" /</span> ").words(&view.id.name);
     if let Some(environment) = &view.environment {
         html.raw(" <span class=\"chip\">").words(environment).raw("</span>");
     }
@@ -59,12 +65,15 @@ fn stack(html: &mut Html, view: &StackView) {
         html.raw("<p class=\"empty\">Nothing is decided yet. Where this stays, the stack's condition Accepted says why.</p></section>");
         return;
     }
-    html.raw("<ol class=\"strip\">");
+    html.raw("<nav aria-label=\"Components\"><ol class=\"strip\">");
     for row in &rows {
         html.raw("<li><a href=\"#");
         anchor(html, view, row.component.id());
         html.raw("\"><span>").text(row.component.title()).raw("</span><b>");
         html.words(choice(row.shown())).raw("</b>");
+        if let Some(record) = row.shown() {
+            state_words(html, record);
+        }
         if row.open.is_some() {
             html.raw("<em>proposal open</em>");
         } else if row.not_deployable() {
@@ -72,7 +81,7 @@ fn stack(html: &mut Html, view: &StackView) {
         }
         html.raw("</a></li>");
     }
-    html.raw("</ol><div class=\"cards\">");
+    html.raw("</ol></nav><div class=\"cards\">");
     for row in &rows {
         card(html, view, row);
     }
@@ -86,9 +95,9 @@ fn choice(record: Option<&DecisionRecord>) -> &str {
 fn card(html: &mut Html, view: &StackView, row: &Row<'_>) {
     html.raw("<article class=\"card\" id=\"");
     anchor(html, view, row.component.id());
-    html.raw("\"><p class=\"eyebrow\">")
+    html.raw("\"><h3><span class=\"eyebrow\">")
         .text(row.component.title())
-        .raw("</p><h3>")
+        .raw("</span> ")
         .words(choice(row.shown()));
     html.raw("</h3>");
     let Some(record) = row.shown() else {
@@ -116,13 +125,15 @@ fn card(html: &mut Html, view: &StackView, row: &Row<'_>) {
     for relaxation in &spec.relaxations {
         html.raw("<p class=\"banner\">").words(relaxation).raw("</p>");
     }
+    tripwires(html, record);
     ranking(html, spec, false);
     more(html, "Ruled out", spec.eliminated.len(), |html| eliminated(html, spec));
     more(html, "Accepted with it", spec.tradeoffs.len(), |html| tradeoffs(html, spec));
     more(html, "What it needs", spec.sizing.len(), |html| sizing(html, spec));
+    more(html, "What was measured", spec.measured.len(), |html| measured(html, spec));
     let flips = spec.flip_points.iter().filter(|f| f.to.is_some()).count();
     more(html, "What would change it", flips, |html| flip_points(html, spec));
-    more(html, "When to look again", spec.tripwires.len(), |html| tripwires(html, spec));
+    more(html, "When to look again", spec.tripwires.len(), |html| conditions(html, spec));
     more(html, "History", row.history.len(), |html| history(html, BASE, &view.id.namespace, &row.history));
     html.raw("<p class=\"foot\"><a href=\"");
     link(html, BASE, &view.id.namespace, record);

@@ -24,14 +24,18 @@ pub(super) fn state_chip(html: &mut Html, record: &DecisionRecord) {
     if record.spec.tripwires.is_empty() {
         return;
     }
-    match state(record) {
-        TripwireState::Holding => html.raw("<span class=\"chip ok\"><i class=\"dot\"></i>holding</span>"),
-        TripwireState::AtRisk => html.raw("<span class=\"chip warn\"><i class=\"dot\"></i>at risk</span>"),
-        TripwireState::Tripped => html.raw("<span class=\"chip bad\"><i class=\"dot\"></i>tripped</span>"),
-        TripwireState::Unknown => {
-            html.raw("<span class=\"chip\"><i class=\"dot\"></i>not measured yet</span>")
-        }
-    };
+    let (class, word) = state_word(state(record));
+    html.raw("<span class=\"chip ").raw(class).raw("\"><i class=\"dot\"></i>").raw(word).raw("</span>");
+}
+
+/// A state's class in the style, and its word.
+pub(super) fn state_word(state: TripwireState) -> (&'static str, &'static str) {
+    match state {
+        TripwireState::Holding => ("ok", "holding"),
+        TripwireState::AtRisk => ("warn", "at risk"),
+        TripwireState::Tripped => ("bad", "tripped"),
+        TripwireState::Unknown => ("unknown", "unknown"),
+    }
 }
 
 pub(super) fn by_chip(html: &mut Html, spec: &DecisionRecordSpec) {
@@ -142,17 +146,21 @@ pub(super) fn sizing(html: &mut Html, spec: &DecisionRecordSpec) {
 }
 
 pub(super) fn flip_points(html: &mut Html, spec: &DecisionRecordSpec) {
-    html.raw("<ul class=\"plain\">");
-    for f in &spec.flip_points {
-        let Some(to) = &f.to else { continue };
-        html.raw("<li><code>").words(&f.input).raw("</code> ").words(&f.from).raw(" \u{2192} <b>").words(to);
-        match &f.choice {
-            Some(choice) => html.raw("</b> would choose <b>").words(choice).raw("</b>"),
-            None => html.raw("</b> would leave nothing"),
-        };
-        html.raw("</li>");
+    let near: Vec<_> = spec.flip_points.iter().filter_map(|f| f.to.as_deref().map(|to| (f, to))).collect();
+    if !near.is_empty() {
+        html.raw("<table><caption>The smallest change of one input that changes the choice</caption>");
+        html.raw("<thead><tr><th scope=\"col\">input</th><th scope=\"col\">from</th><th scope=\"col\">to</th><th scope=\"col\">then</th></tr></thead><tbody>");
+        for (f, to) in near {
+            html.raw("<tr><th scope=\"row\"><code>").words(&f.input).raw("</code></th><td>").words(&f.from);
+            html.raw("</td><td><b>").words(to).raw("</b></td><td>");
+            match &f.choice {
+                Some(choice) => html.words(choice),
+                None => html.raw(NOTHING),
+            };
+            html.raw("</td></tr>");
+        }
+        html.raw("</tbody></table>");
     }
-    html.raw("</ul>");
     let still: Vec<&str> =
         spec.flip_points.iter().filter(|f| f.to.is_none()).map(|f| f.input.as_str()).collect();
     if !still.is_empty() {
@@ -160,47 +168,6 @@ pub(super) fn flip_points(html: &mut Html, spec: &DecisionRecordSpec) {
             .words(still.join(", "))
             .raw("</p>");
     }
-}
-
-pub(super) fn tripwires(html: &mut Html, spec: &DecisionRecordSpec) {
-    html.raw("<ul class=\"plain\">");
-    for w in &spec.tripwires {
-        html.raw("<li><b>")
-            .words(&w.id)
-            .raw("</b> <span class=\"faint\">watches ")
-            .words(&w.tradeoff)
-            .raw("</span>");
-        html.raw("<pre>")
-            .text(&w.expr)
-            .raw("\n  &gt; ")
-            .text(&w.bound)
-            .raw(" for ")
-            .text(&w.for_)
-            .raw("</pre><p>");
-        match &w.next {
-            Some(next) => html.raw("Then ").words(next).raw(": ").words(&w.cost),
-            None => html.words(&w.cost),
-        };
-        html.raw("</p></li>");
-    }
-    html.raw("</ul>");
-}
-
-/// Links to the records of a component, the newest first. `base` is the way to the overview.
-pub(super) fn history(html: &mut Html, base: &'static str, namespace: &str, records: &[&DecisionRecord]) {
-    html.raw("<ol class=\"plain history\">");
-    for record in records {
-        html.raw("<li><a href=\"");
-        link(html, base, namespace, record);
-        html.raw("\">#").text(record.spec.number).raw("</a> <b>");
-        html.words(record.spec.chosen.as_deref().unwrap_or(NOTHING)).raw("</b> ");
-        phase_chip(html, record);
-        if record.spec.reaffirms {
-            html.raw("<span class=\"chip\">reaffirms</span>");
-        }
-        html.raw(" <time>").words(&record.spec.decided_at).raw("</time></li>");
-    }
-    html.raw("</ol>");
 }
 
 /// The way to a record's own page, from a page whose way to the overview's folder is `base`.

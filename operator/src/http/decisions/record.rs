@@ -2,12 +2,13 @@
 
 use obstack_crds::DecisionRecord;
 
+use super::history::history;
 use super::html::Html;
 use super::parts::{
-    NOTHING, by_chip, eliminated, flip_points, history, phase_chip, ranking, sizing, state_chip, tradeoffs,
-    tripwires,
+    NOTHING, by_chip, eliminated, flip_points, phase_chip, ranking, sizing, state_chip, tradeoffs,
 };
 use super::view::{StackView, name};
+use super::watch::{conditions, measured, tripwires};
 use crate::decide::madr;
 
 /// The way from a record to the folder that the overview lies in.
@@ -18,13 +19,14 @@ pub fn render_record(view: &StackView, record: &DecisionRecord) -> String {
     let spec = &record.spec;
     let chosen = spec.chosen.as_deref().unwrap_or(NOTHING);
     let mut html = Html::new();
-    html.raw("<header class=\"top\"><p><a href=\"../../../decisions\">Decisions</a> / ").words(&view.id);
-    html.raw("</p><p class=\"eyebrow\">").text(spec.component.title()).raw("</p><h1>").words(chosen);
+    html.raw("<a class=\"skip\" href=\"#main\">To the record</a><header class=\"top\">");
+    html.raw("<nav aria-label=\"Path\"><a href=\"../../../decisions\">Decisions</a> / ").words(&view.id);
+    html.raw("</nav><h1><span class=\"eyebrow\">").text(spec.component.title()).raw("</span> ").words(chosen);
     html.raw("</h1><p class=\"chips\">");
     phase_chip(&mut html, record);
     by_chip(&mut html, spec);
     state_chip(&mut html, record);
-    html.raw("</p></header><main class=\"record\"><p class=\"statement\">")
+    html.raw("</p></header><main class=\"record\" id=\"main\"><p class=\"statement\">")
         .words(&spec.statement)
         .raw("</p>");
 
@@ -35,6 +37,7 @@ pub fn render_record(view: &StackView, record: &DecisionRecord) -> String {
         }
     }
     facts(&mut html, record);
+    section(&mut html, "How it stands", spec.tripwires.len(), |html| tripwires(html, record));
     section(&mut html, "Ranking", spec.ranking.len(), |html| ranking(html, spec, true));
     section(&mut html, "Ruled out", spec.eliminated.len(), |html| eliminated(html, spec));
     section(&mut html, "Smallest relaxations", spec.relaxations.len(), |html| {
@@ -46,15 +49,17 @@ pub fn render_record(view: &StackView, record: &DecisionRecord) -> String {
     });
     section(&mut html, "Accepted with it", spec.tradeoffs.len(), |html| tradeoffs(html, spec));
     section(&mut html, "What it needs, all replicas together", spec.sizing.len(), |html| sizing(html, spec));
+    section(&mut html, "What was measured", spec.measured.len(), |html| measured(html, spec));
     section(&mut html, "What would change it", spec.flip_points.len(), |html| flip_points(html, spec));
-    section(&mut html, "When to look again", spec.tripwires.len(), |html| tripwires(html, spec));
+    section(&mut html, "When to look again", spec.tripwires.len(), |html| conditions(html, spec));
     inputs(&mut html, record);
     let records: Vec<_> = view.records.iter().rev().filter(|r| r.spec.component == spec.component).collect();
     section(&mut html, "History", records.len(), |html| history(html, BASE, &view.id.namespace, &records));
-    html.raw("<section><details><summary>As Markdown</summary><p><a href=\"").segment(name(record));
-    html.raw(".md\">Raw</a>, MADR 4.0</p><pre class=\"markdown\">");
+    html.raw("<section><h2>As Markdown</h2><p><label for=\"markdown\">MADR 4.0, to select and copy whole</label>, or <a href=\"");
+    html.segment(name(record)).raw(".md\" type=\"text/markdown\">open it as a file</a></p>");
+    html.raw("<textarea id=\"markdown\" class=\"markdown\" readonly rows=\"16\" spellcheck=\"false\">");
     html.text(madr::render(&view.id.namespace, spec, record.status.as_ref()))
-        .raw("</pre></details></section></main>");
+        .raw("</textarea></section></main>");
     html.page(&format!("{chosen}: {} of {}", spec.component.title(), view.id))
 }
 
@@ -62,7 +67,7 @@ pub fn render_record(view: &StackView, record: &DecisionRecord) -> String {
 pub(super) fn render_missing() -> String {
     let mut html = Html::new();
     html.raw("<header class=\"top\"><p><a href=\"../../../decisions\">Decisions</a></p><h1>No such record</h1></header>");
-    html.raw("<main><p class=\"empty\">It was forgotten with the oldest of its component's history, its stack's namespace is gone, or it is not yours to see.</p></main>");
+    html.raw("<main id=\"main\"><p class=\"empty\">It was forgotten with the oldest of its component's history, its stack's namespace is gone, or it is not yours to see.</p></main>");
     html.page("No such record")
 }
 

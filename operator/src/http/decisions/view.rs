@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use obstack_crds::record::{Elimination, Phase, Sizing, TripwireState};
+use obstack_crds::record::{Elimination, Measured, Phase, Sizing, Tripwire, TripwireState, WireStatus};
 use obstack_crds::status::{ComponentState, ComponentStatus};
 use obstack_crds::{Component, DecisionRecord, ObservabilityStack};
 use serde::Serialize;
@@ -94,6 +94,25 @@ pub(super) fn state(record: &DecisionRecord) -> TripwireState {
     record.status.as_ref().and_then(|s| s.tripwire_state).unwrap_or_default()
 }
 
+/// Each tripwire of a record with its state: Unknown where nothing was heard of it yet.
+pub(super) fn wires(record: &DecisionRecord) -> Vec<(&Tripwire, WireStatus)> {
+    let heard = record.status.iter().flat_map(|status| &status.tripwires);
+    let of = |id: &str| heard.clone().find(|status| status.id == id).cloned();
+    let silent = |id: &str| WireStatus {
+        silent: Vec::new(),
+        id: id.to_owned(),
+        state: TripwireState::Unknown,
+        pressure: None,
+        reason: None,
+    };
+    record
+        .spec
+        .tripwires
+        .iter()
+        .map(|wire| (wire, of(&wire.id).unwrap_or_else(|| silent(&wire.id))))
+        .collect()
+}
+
 pub(super) fn name(record: &DecisionRecord) -> &str {
     record.metadata.name.as_deref().unwrap_or_default()
 }
@@ -146,6 +165,10 @@ pub struct DecisionJson {
     pub phase: Option<Phase>,
     /// State of its tripwires.
     pub tripwire_state: TripwireState,
+    /// State of each tripwire, in the order of `tripwires`.
+    pub tripwire_states: Vec<WireStatus>,
+    /// What was measured on the running engine.
+    pub measured: Vec<Measured>,
     /// When it was decided, RFC 3339.
     pub decided_at: String,
     /// Version of the catalog.
@@ -175,6 +198,8 @@ impl DecisionJson {
             record: name(record).to_owned(),
             phase: phase(record),
             tripwire_state: state(record),
+            tripwire_states: wires(record).into_iter().map(|(_, status)| status).collect(),
+            measured: spec.measured.clone(),
             decided_at: spec.decided_at.clone(),
             catalog: spec.catalog.clone(),
             because: spec.because.clone(),

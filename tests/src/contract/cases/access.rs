@@ -13,6 +13,7 @@ cases! { "access":
     nobody_grants_what_they_do_not_hold,
     nobody_binds_what_they_do_not_hold,
     reviews_answer_by_the_same_rules,
+    a_holder_asks_what_he_may_in_each_namespace,
     rules_are_shown_to_their_holder,
     a_user_can_be_impersonated,
     impersonation_is_a_right,
@@ -189,6 +190,32 @@ async fn reviews_answer_by_the_same_rules(s: &Scope) -> Outcome {
     grant(s, "me", "pods", json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["*"]}])).await?;
     let allowed = me.post(path, ask).await?.ok()?;
     s.expect("reviews", &json!({"denied": denied, "allowed": allowed}))
+}
+
+/// What the decisions page asks with the token of whoever reads it.
+async fn a_holder_asks_what_he_may_in_each_namespace(s: &Scope) -> Outcome {
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let ask = |namespace: &str| {
+        json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {
+                "group": "obstack.io", "resource": "observabilitystacks", "verb": "get", "namespace": namespace,
+            }},
+        })
+    };
+    let me = s.account("me").await?;
+    let stacks =
+        json!([{"apiGroups": ["obstack.io"], "resources": ["observabilitystacks"], "verbs": ["get"]}]);
+    grant(s, "me", "stacks", stacks).await?;
+    let answer = me.post(path, ask(&s.namespace)).await?.code(201)?;
+    is(&answer["status"]["allowed"], true)?;
+    for other in ["default", ""] {
+        let answer = me.post(path, ask(other)).await?.code(201)?;
+        is(&answer["status"], &json!({"allowed": false}))?;
+    }
+    s.with_token(Some("broken")).await?.post(path, ask(&s.namespace)).await?.error(401)?;
+    s.with_token(None).await?.post(path, ask(&s.namespace)).await?.error(403)?;
+    Ok(())
 }
 
 async fn rules_are_shown_to_their_holder(s: &Scope) -> Outcome {

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, CustomResourceExt, ResourceExt};
 use obstack::controller::{self, Options};
+use obstack::http::decisions::DecisionsAccess;
 use obstack::observe::kinds::{Kind, OWNED};
 use obstack::observe::stores::Scope;
 use obstack_crds::ObservabilityStack;
@@ -130,13 +132,14 @@ impl Bench {
         identity: &str,
         change: impl FnOnce(&mut Options),
     ) -> Operator {
-        let client = cluster::client(kubeconfig).await.unwrap();
         let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut options = Options {
             listen: address,
+            decisions_access: DecisionsAccess::Open,
             scope: Scope::Cluster,
             lease_namespace: None,
+            catalog: obstack::decide::Catalog::embedded().unwrap(),
             identity: identity.to_owned(),
             namespace: Some(HOME.to_owned()),
             image: "ghcr.io/obstack/obstack:0.1.0".to_owned(),
@@ -145,12 +148,15 @@ impl Bench {
             startup_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(5),
             sync_timeout: Duration::from_secs(10),
+            tripwire_divisors: Vec::new(),
         };
         change(&mut options);
         let stop = CancellationToken::new();
-        let (stopped, url) = (stop.clone(), self.server().url());
+        let stopped = stop.clone();
+        let clients =
+            controller::start::clients_of(config(kubeconfig).await, options.answer_timeout).unwrap();
         let task = tokio::spawn(async move {
-            controller::run_on(client, &url, listener, options, stopped).await.unwrap();
+            controller::run_on(clients, listener, options, stopped).await.unwrap();
         });
         Operator { stop, task, url: format!("http://{address}") }
     }
@@ -228,6 +234,12 @@ impl Bench {
     }
 }
 
+async fn config(kubeconfig: &str) -> kube::Config {
+    obstack::tls::install_provider();
+    let parsed = Kubeconfig::from_yaml(kubeconfig).unwrap();
+    kube::Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await.unwrap()
+}
+
 /// An object without versions, times, UIDs and generated passwords.
 fn plain(object: &DynamicObject) -> Value {
     let mut value = serde_json::to_value(object).unwrap();
@@ -265,8 +277,17 @@ impl Operator {
 
     /// What it serves at a path.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
-        let response = http.get(format!("{}{path}", self.url)).send().await.unwrap();
+        self.get_with(path, None).await
+    }
+
+    /// What it serves at a path to whoever sends this header `Authorization`.
+    pub(crate) async fn get_with(&self, path: &str, authorization: Option<&str>) -> (u16, String) {
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+        let mut request = http.get(format!("{}{path}", self.url));
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let response = request.send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 

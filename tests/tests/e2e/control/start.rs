@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use obstack::controller::{self, Options, start::StartError};
+use obstack::http::decisions::DecisionsAccess;
 use obstack::observe::stores::Scope;
 use obstack_tests::wait::until;
 use tokio::net::TcpListener;
@@ -14,8 +15,10 @@ use super::bench::{BOUND, Bench};
 fn options(listen: SocketAddr) -> Options {
     Options {
         listen,
+        decisions_access: DecisionsAccess::default(),
         scope: Scope::Cluster,
         lease_namespace: None,
+        catalog: obstack::decide::Catalog::embedded().unwrap(),
         identity: "test".to_owned(),
         namespace: None,
         image: "ghcr.io/obstack/obstack:0.1.0".to_owned(),
@@ -23,6 +26,7 @@ fn options(listen: SocketAddr) -> Options {
         startup_timeout: Duration::from_secs(1),
         answer_timeout: Duration::from_secs(1),
         sync_timeout: Duration::from_secs(1),
+        tripwire_divisors: Vec::new(),
     }
 }
 
@@ -42,10 +46,11 @@ async fn a_server_that_does_not_answer_is_named_after_the_time_that_was_given() 
     // Bound and not listening to anybody: a port that nobody else can take meanwhile.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", silent.local_addr().unwrap());
-    let client = kube::Client::try_from(kube::Config::new(url.parse().unwrap())).unwrap();
+    let config = kube::Config::new(url.parse().unwrap());
+    let clients = controller::start::clients_of(config, Duration::from_secs(1)).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = options(listener.local_addr().unwrap());
-    let run = controller::run_on(client, &url, listener, options, CancellationToken::new());
+    let run = controller::run_on(clients, listener, options, CancellationToken::new());
     let error = tokio::time::timeout(BOUND, run).await.unwrap().unwrap_err();
     assert!(matches!(error, StartError::Unreachable { .. }), "{error}");
     assert!(

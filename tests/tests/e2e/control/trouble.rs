@@ -1,21 +1,10 @@
 //! Reads that fail, and input that is at fault: nothing is deleted, nothing is half-applied, and it is said.
 
-use std::time::Duration;
-
-use obstack::observe::kinds::OWNED;
 use obstack_sandbox::api::{Fault, RequestInfo};
-use obstack_tests::wait::{throughout, until};
+use obstack_tests::wait::until;
 use serde_json::{Value, json};
 
 use super::bench::{BOUND, Bench, OPERATOR, Shared};
-
-/// Everything that the operator reads: the resource, and how it fails.
-fn reads() -> Vec<String> {
-    let owned = OWNED.iter().map(|kind| kind.plural.to_owned());
-    owned
-        .chain(["pods", "decisionrecords", "observabilitystacks", "storageclasses"].map(str::to_owned))
-        .collect()
-}
 
 fn deletions(bench: &Bench, since: u64) -> Vec<String> {
     let writes = bench.writes_since(since, OPERATOR);
@@ -30,39 +19,6 @@ fn names(state: &[Value]) -> Vec<String> {
 /// The configuration of the engines, which must lose no target.
 fn configuration(state: &[Value]) -> Vec<&Value> {
     state.iter().filter(|object| object["kind"] == "Secret").map(|object| &object["data"]).collect()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_that_fails_deletes_nothing_and_loses_no_target() {
-    let bench = Bench::start().await;
-    bench.stack(json!({ "collection": { "namespaces": ["*"] } })).await;
-    let operator = bench.operator().await;
-    bench.settled().await;
-    let expected = bench.state().await;
-    operator.stop().await;
-
-    for resource in reads() {
-        let failing: Shared<str> = resource.as_str().into();
-        let hook = move |request: &RequestInfo| {
-            let read = matches!(request.verb.as_str(), "get" | "list" | "watch");
-            let hit = request.user == OPERATOR && read && request.resource == *failing;
-            hit.then(Fault::unavailable)
-        };
-        bench.server().set_fault(Some(Shared::new(hook)));
-        let begun = bench.server().audit_next();
-        let operator = bench.operator().await;
-        throughout(&format!("no deletion while {resource} fail"), Duration::from_millis(1_500), || async {
-            let deleted = deletions(&bench, begun);
-            if deleted.is_empty() { Ok(()) } else { Err(deleted) }
-        })
-        .await;
-        bench.server().set_fault(None);
-        let state = bench.state().await;
-        assert_eq!(names(&state), names(&expected), "while {resource} failed");
-        assert_eq!(configuration(&state), configuration(&expected), "while {resource} failed");
-        operator.stop().await;
-    }
-    bench.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

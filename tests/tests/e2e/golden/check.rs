@@ -35,7 +35,7 @@ fn lay_down(generation: &Generation, dir: &Path) {
     }
 }
 
-fn run(tool: &Path, args: &[&str], dir: &Path, what: &str) -> String {
+pub(super) fn run(tool: &Path, args: &[&str], dir: &Path, what: &str) -> String {
     let done = Command::new(tool).args(args).current_dir(dir).output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     assert!(done.status.success(), "{what}: {} {args:?}\n{text}", tool.display());

@@ -3,6 +3,7 @@
 mod check;
 mod dashboards;
 mod shuffle;
+mod tripwires;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

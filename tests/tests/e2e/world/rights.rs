@@ -13,6 +13,7 @@ use k8s_openapi::api::rbac::v1::{
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client, ResourceExt};
 use obstack_crds::{Component, DecisionRecord, ObservabilityStack};
+use obstack_tests::ask;
 use obstack_tests::server::{Answered, Mark, Server};
 use obstack_tests::wait::until;
 use obstack_tests::world::{HOME, NAMESPACE, World};
@@ -22,6 +23,8 @@ use serde_json::{Value, json};
 const BOUND: Duration = Duration::from_secs(180);
 /// A namespace beside the stack's own.
 const FOREIGN: &str = "shop";
+/// The namespace of accounts that are not ours.
+const VISITORS: &str = "visitors";
 /// Namespaces of our accounts.
 const OURS: [&str; 3] = [HOME, NAMESPACE, FOREIGN];
 const OPERATOR: &str = "obstack-system/obstack";
@@ -313,6 +316,7 @@ async fn life(world: &World, searched: &[&[&str]]) {
     world.create_stack("main", spec()).await;
     world.live("main", BOUND).await;
     evidence.stack_uses_its_rights().await;
+    the_page_is_read(world).await;
     for namespaces in searched {
         world.patch_stack("main", json!({ "spec": { "collection": { "namespaces": namespaces } } })).await;
         world.live("main", BOUND).await;
@@ -335,6 +339,42 @@ async fn life(world: &World, searched: &[&[&str]]) {
     })
     .await;
     evidence.judge();
+}
+
+/// Somebody reads the decisions with a token of his own. No account of ours has a right for that, and none is
+/// refused.
+async fn the_page_is_read(world: &World) {
+    world.restricted_namespace(VISITORS).await;
+    for name in ["reader", "stranger"] {
+        let account = json!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name, "namespace": VISITORS }
+        });
+        world.apply(&account).await;
+    }
+    let rbac = "rbac.authorization.k8s.io";
+    let named = json!({ "name": "readers", "namespace": NAMESPACE });
+    let rules =
+        json!([{ "apiGroups": ["obstack.io"], "resources": ["observabilitystacks"], "verbs": ["get"] }]);
+    world
+        .apply(
+            &json!({ "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": named, "rules": rules }),
+        )
+        .await;
+    world
+        .apply(&json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": named,
+            "roleRef": { "apiGroup": rbac, "kind": "Role", "name": "readers" },
+            "subjects": [{ "kind": "ServiceAccount", "name": "reader", "namespace": VISITORS }]
+        }))
+        .await;
+    let url = format!("{}/decisions.json", world.operator_url().await);
+    let shown = "main-metrics-store-0001";
+    let answer = ask::with_token(&url, &world.token(VISITORS, "reader").await).await.unwrap();
+    assert!(answer.contains(shown), "{answer}");
+    let answer = ask::with_token(&url, &world.token(VISITORS, "stranger").await).await.unwrap();
+    assert_eq!(answer.trim(), "[]");
+    let refused = ask::text(&url).await.unwrap_err();
+    assert!(refused.contains("401"), "{refused}");
 }
 
 /// Dashboards come and go until the oldest records of that are forgotten.

@@ -1,0 +1,115 @@
+//! Measures the catalog's model against real engines and writes the table of it. `make calibrate` runs it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use obstack::decide::Catalog;
+use obstack::decide::calibration::Engine;
+use obstack_tests::calibrate::exporter::Exporter;
+use obstack_tests::calibrate::{Workload, measure, report};
+
+/// Scrapes of each load.
+const SCRAPES: u32 = 90;
+
+/// Two loads calibrate, the others check.
+const LOADS: [Workload; 6] = [
+    load("wide", 60_000, 8, 0, 1_000, true),
+    load("churning", 40_000, 10, 120, 1_000, true),
+    load("small", 20_000, 6, 0, 500, false),
+    load("large", 100_000, 8, 0, 1_500, false),
+    load("labelled", 40_000, 16, 0, 1_000, false),
+    load("restless", 50_000, 8, 60, 1_250, false),
+];
+
+const fn load(
+    name: &'static str,
+    series: usize,
+    labels: usize,
+    life: u64,
+    millis: u64,
+    calibrates: bool,
+) -> Workload {
+    Workload { name, series, labels, life, interval: Duration::from_millis(millis), calibrates }
+}
+
+#[derive(Parser)]
+struct Args {
+    /// The file to write.
+    #[arg(long, default_value = "docs/decisions/sizing.md")]
+    output: PathBuf,
+    /// Scrapes of each load.
+    #[arg(long, default_value_t = SCRAPES)]
+    scrapes: u32,
+    /// Measure these loads only; the table is printed and not written.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+const HEAD: &str = "\
+# How well the model sizes
+
+Made by `make calibrate`; do not edit. It puts synthetic loads on a real Prometheus and a real VictoriaMetrics, and
+holds what they take against what the catalog's model says: first with its priors, then with the figures that two of
+the loads measured. The other loads only check: nothing of them is used.
+
+- Each load is an exporter with that many series in targets of 5,000, half counters and half gauges, each with that
+  many labels; where it says so, each series is replaced by a new one in turn. Both engines scrape it at the same time,
+  90 times.
+- Memory is measured with the questions that `obstack calibrate` and the operator ask, over the second half of the
+  run: the 95th percentile of resident memory (VictoriaMetrics: without pages of files) and of active series.
+- Disk is what compaction makes of the run: Prometheus writes its head as a block, through a snapshot over the admin
+  API; VictoriaMetrics flushes and merges its parts. A block of 90 samples per series carries more index for each
+  sample than one of two hours at 15 s or of days, so that bytes per sample are above what a server at rest has.
+- A calibrated figure is the mean of the two loads that calibrate. Memory is that figure times the series, and the
+  low end of what the catalog gives an idle server.
+- The prior's error is that of the middle of its range, as it is.
+";
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let catalog = match Catalog::embedded() {
+        Ok(catalog) => catalog,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let text = runtime.expect("a runtime").block_on(run(&args, &catalog));
+    print!("{text}");
+    if args.only.is_empty()
+        && let Err(error) = std::fs::write(&args.output, &text)
+    {
+        eprintln!("error: {} cannot be written: {error}", args.output.display());
+        return ExitCode::from(3);
+    }
+    ExitCode::SUCCESS
+}
+
+async fn run(args: &Args, catalog: &Catalog) -> String {
+    let begun = Instant::now();
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let mut outcomes = Vec::new();
+    for load in LOADS.iter().filter(|load| args.only.is_empty() || args.only.iter().any(|n| n == load.name)) {
+        let exporter = Exporter::start(load).await;
+        let on = |engine| measure(engine, *load, args.scrapes, &exporter, folder.path(), catalog);
+        let (prometheus, victoria) = tokio::join!(on(Engine::Prometheus), on(Engine::VictoriaMetrics));
+        for outcome in [prometheus, victoria] {
+            let (engine, values) = (outcome.engine.title(), &outcome.reading.measurements);
+            let per_sample = outcome.disk.bytes / outcome.disk.samples;
+            eprintln!(
+                "{:4} s  {:<10} {engine:<16} {:?} bytes per series, {per_sample:.2} per sample, {:.0} samples",
+                begun.elapsed().as_secs(),
+                load.name,
+                values.bytes_per_series,
+                outcome.disk.samples
+            );
+            outcomes.push(outcome);
+        }
+    }
+    let tables: Vec<String> =
+        Engine::ALL.iter().map(|engine| report::tables(*engine, &outcomes, catalog)).collect();
+    format!("{HEAD}\n{}", tables.join("\n"))
+}

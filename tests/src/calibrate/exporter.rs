@@ -1,0 +1,156 @@
+//! A synthetic exporter: a fixed number of series with as many labels as asked, half of them counters and half
+//! gauges, each replaced by a new one after its life. The same second gives the same text to every engine.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::routing::get;
+use serde::Deserialize;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::Workload;
+
+/// Series of one target, at most: few real ones have more.
+pub const PART: usize = 5_000;
+/// Most distinct values of a label that is not the series' own.
+const VALUES: u64 = 50;
+
+/// A running exporter; it ends when it is dropped.
+pub struct Exporter {
+    /// Where it listens.
+    pub address: SocketAddr,
+    server: JoinHandle<()>,
+}
+
+struct Load {
+    /// Name and labels of each series, up to the label that tells its life.
+    heads: Vec<String>,
+    life: u64,
+    interval: Duration,
+    begun: Instant,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    part: usize,
+}
+
+impl Exporter {
+    /// Starts one for a load.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn start(workload: &Workload) -> Self {
+        let load = Load {
+            heads: (0..workload.series).map(|series| head(series as u64, workload.labels)).collect(),
+            life: workload.life,
+            interval: workload.interval,
+            begun: Instant::now(),
+        };
+        let app = Router::new().route("/metrics", get(metrics)).with_state(Arc::new(load));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let server = tokio::spawn(async move {
+            let _ = axum::serve(listener, app).await;
+        });
+        Self { address, server }
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn metrics(State(load): State<Arc<Load>>, Query(part): Query<Part>) -> String {
+    let tick = load.begun.elapsed().as_millis() / load.interval.as_millis().max(1);
+    page(&load, part.part, tick as u64)
+}
+
+fn page(load: &Load, part: usize, tick: u64) -> String {
+    let from = part.saturating_mul(PART).min(load.heads.len());
+    let to = from.saturating_add(PART).min(load.heads.len());
+    let mut text = String::with_capacity((to - from) * 256);
+    for (index, head) in load.heads[from..to].iter().enumerate() {
+        let series = (from + index) as u64;
+        // Lives begin one after the other, as pods of many workloads do.
+        let life = if load.life == 0 { 0 } else { (tick + series % load.life) / load.life };
+        text.push_str(head);
+        let _ = writeln!(text, "{life}\"}} {}", value(series, tick));
+    }
+    text
+}
+
+/// A counter that grows at a rate of its own with some jitter, or a gauge that wanders in steps.
+fn value(series: u64, tick: u64) -> u64 {
+    if series.is_multiple_of(2) {
+        tick * (1 + series % 97) + mix(series ^ (tick << 32)) % (1 + series % 13)
+    } else {
+        10_000 + mix(series) % 50_000 + mix(series ^ ((tick / 3) << 32)) % 200
+    }
+}
+
+fn head(series: u64, labels: usize) -> String {
+    let mut text = format!("load_metric_{}_total{{series=\"{series:07}\"", series % 200);
+    for label in 0..labels.saturating_sub(2) as u64 {
+        let value = mix(series * 31 + label) % VALUES;
+        let _ = write!(text, ",label_{label}=\"some-value-{value}\"");
+    }
+    text.push_str(",life=\"");
+    text
+}
+
+/// Spreads bits: the same input gives the same output, on every machine.
+fn mix(value: u64) -> u64 {
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(life: u64) -> Load {
+        Load {
+            heads: (0..7_000).map(|series| head(series, 6)).collect(),
+            life,
+            interval: Duration::from_secs(1),
+            begun: Instant::now(),
+        }
+    }
+
+    fn names(text: &str) -> std::collections::BTreeSet<&str> {
+        text.lines().filter_map(|line| line.split_once("} ")).map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn parts_hold_all_series_once_each_with_its_labels() {
+        let load = load(0);
+        let (first, second) = (page(&load, 0, 5), page(&load, 1, 5));
+        assert_eq!((names(&first).len(), names(&second).len()), (5_000, 2_000));
+        assert!(names(&first).is_disjoint(&names(&second)));
+        assert_eq!(page(&load, 2, 5), "");
+        let line = first.lines().next().unwrap();
+        assert_eq!(line.matches("=\"").count(), 6, "{line}");
+        // Counters do not go back.
+        assert!((0..500).all(|tick| value(8, tick) <= value(8, tick + 1)));
+    }
+
+    #[test]
+    fn each_series_is_replaced_once_in_a_life() {
+        let load = load(10);
+        let at = |tick| page(&load, 0, tick);
+        let (before, next, after) = (at(0), at(1), at(10));
+        assert_eq!(names(&before).intersection(&names(&next)).count(), 4_500);
+        assert!(names(&before).is_disjoint(&names(&after)));
+        let still = Load { life: 0, ..load };
+        assert_eq!(names(&page(&still, 0, 0)), names(&page(&still, 0, 900)));
+    }
+}
