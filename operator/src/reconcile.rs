@@ -14,7 +14,7 @@ use obstack_crds::ObservabilityStack;
 use crate::apply::{Done, Owner, keys};
 use crate::decide::prompt::prompts;
 use crate::decide::records::Seen;
-use crate::decide::wires::Watch;
+use crate::decide::watch::Watch;
 use crate::decide::{DecideFacts, Previous, decide, records};
 use crate::desired::{DesiredError, desired};
 use crate::error::Class;

@@ -16,7 +16,7 @@ use obstack_crds::DecisionRecord;
 use obstack_crds::status::{ObservabilityStackStatus, Rejected};
 
 use crate::apply::Done;
-use crate::decide::wires::Watch;
+use crate::decide::watch::Watch;
 use crate::decide::{Plan, records};
 use crate::error::Class;
 use crate::observe::Facts;

@@ -22,7 +22,7 @@ mod resources;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-pub mod wires;
+pub mod watch;
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 use obstack_crds::record::{Phase, PromptedBy, TripwireState};
 use obstack_crds::{Component, DecisionRecord};
 
-use super::wires::{Watch, WireNow};
+use super::watch::{Watch, WireNow};
 use super::{Catalog, DecideFacts, Decision, Measurements, Previous, decide, numbers, records};
 use crate::units::SeriesCount;
 use crate::validate::Valid;
@@ -39,7 +39,7 @@ pub fn prompts(
 ) -> Vec<Prompt> {
     let asked: Vec<(&DecisionRecord, Vec<PromptedBy>)> = Component::ALL
         .into_iter()
-        .filter_map(|component| records::in_force(&valid.id, existing, component))
+        .filter_map(|component| records::accepted_of(&valid.id, existing, component))
         .filter_map(|record| Some((record, tripped(record, watch)?)))
         .filter(|(record, by)| !by.is_empty() && !is_answered(record, by, existing))
         .collect();

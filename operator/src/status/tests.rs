@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::apply::{Drift, Failure, ObjectKey};
-use crate::decide::wires::Watch;
+use crate::decide::watch::Watch;
 use crate::decide::{Catalog, DecideFacts, Previous, decide};
 use crate::names::{Role, StackId};
 use crate::observe::{EngineFact, Fact, Refusal};
@@ -138,7 +138,7 @@ impl Case {
             };
             let tripwires: Vec<WireStatus> = record.spec.tripwires.iter().map(wire).collect();
             let status = record.status.as_mut().unwrap();
-            status.tripwire_state = Some(crate::decide::wires::worst(&tripwires));
+            status.tripwire_state = Some(crate::decide::watch::worst(&tripwires));
             status.tripwires = tripwires;
         }
         if proposed {
