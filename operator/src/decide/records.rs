@@ -10,7 +10,7 @@ use obstack_crds::status::DecisionStatus;
 use obstack_crds::{Component, DecisionRecord, DecisionRecordSpec};
 
 use super::prompt::{self, Prompt};
-use super::watch::{self, Watch};
+use super::watch::{Watch, highest_band, worst};
 use super::{Decision, Plan, numbers, requirements};
 use crate::names::{LABEL_COMPONENT, StackId};
 use crate::validate::Valid;
@@ -110,7 +110,7 @@ pub fn statuses(plan: &Plan, valid: &Valid, records: &[DecisionRecord]) -> Vec<D
             phase: phase(record).unwrap_or(intended(record, decision)),
             choice: decision.in_force.clone(),
             state: watched.status.as_ref().and_then(|s| s.tripwire_state).unwrap_or_default(),
-            pressure: watch::highest_band(wires),
+            pressure: highest_band(wires),
             tripped: tripped.map(|wire| wire.id.clone()).collect(),
         })
     };
@@ -118,7 +118,7 @@ pub fn statuses(plan: &Plan, valid: &Valid, records: &[DecisionRecord]) -> Vec<D
 }
 
 /// The record in force of a component: the newest that is accepted.
-pub fn in_force<'a>(
+pub fn accepted_of<'a>(
     stack: &StackId,
     records: &'a [DecisionRecord],
     component: Component,
@@ -397,7 +397,7 @@ impl<'a> Writer<'a> {
         match self.seen.watch.judge(name, spec, &old) {
             Some(wires) => {
                 let wires: Vec<WireStatus> = wires.into_iter().map(|wire| wire.status).collect();
-                Some((watch::worst(&wires), wires))
+                Some((worst(&wires), wires))
             }
             None => Some((old.tripwire_state?, old.tripwires)),
         }
