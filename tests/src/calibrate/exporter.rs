@@ -1,5 +1,5 @@
-//! A synthetic exporter: a fixed number of series with as many labels as asked, half of them counters and half
-//! gauges, each replaced by a new one after its life. The same second gives the same text to every engine.
+//! A synthetic exporter: a fixed number of series with as many labels as asked, some still, some counting, some
+//! wandering, each replaced by a new one after its life. The same second gives the same text to every engine.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -101,12 +101,14 @@ fn page(load: &Load, part: usize, tick: u64) -> String {
     text
 }
 
-/// A counter that grows at a rate of its own with some jitter, or a gauge that wanders in steps.
+/// What series of real targets do: of ten, four stay as they are, three count something that happens now and then,
+/// two count something that happens all the time, and one wanders.
 fn value(series: u64, tick: u64) -> u64 {
-    if series.is_multiple_of(2) {
-        tick * (1 + series % 97) + mix(series ^ (tick << 32)) % (1 + series % 13)
-    } else {
-        10_000 + mix(series) % 50_000 + mix(series ^ ((tick / 3) << 32)) % 200
+    match series % 10 {
+        0..=3 => mix(series) % 5,
+        4..=6 => (tick + series % 31) / (5 + series % 29),
+        7 | 8 => tick * (1 + series % 97) + mix(series ^ (tick << 32)) % (1 + series % 13),
+        _ => 10_000 + mix(series) % 50_000 + mix(series ^ ((tick / 3) << 32)) % 200,
     }
 }
 
@@ -155,7 +157,8 @@ mod tests {
         let line = first.lines().next().unwrap();
         assert_eq!(line.matches("=\"").count(), 6, "{line}");
         // Counters do not go back.
-        assert!((0..500).all(|tick| value(8, tick) <= value(8, tick + 1)));
+        assert!((0..500).all(|tick| value(4, tick) <= value(4, tick + 1)));
+        assert!((0..500).all(|tick| value(17, tick) < value(17, tick + 1) + 13));
     }
 
     #[test]
