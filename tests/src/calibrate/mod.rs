@@ -48,7 +48,16 @@ pub struct Outcome {
     pub disk: Disk,
 }
 
-/// Puts a load on an engine for a number of scrapes, and measures it.
+/// An engine whose answers are there, and whose disk is not measured yet.
+pub struct Measured {
+    kind: Engine,
+    workload: Workload,
+    engine: Running,
+    answers: Answers,
+    enough: Enough,
+}
+
+/// Puts a load on an engine for a number of scrapes, and asks it about itself.
 ///
 /// # Panics
 /// When the engine does not start, misses what it is to scrape, or does not answer.
@@ -58,8 +67,7 @@ pub async fn measure(
     scrapes: u32,
     exporter: &Exporter,
     folder: &Path,
-    catalog: &Catalog,
-) -> Outcome {
+) -> Measured {
     let engine = Running::start(kind, &workload, exporter, folder, engine::BLOCK).await;
     let length = workload.interval * scrapes;
     tokio::time::sleep(length).await;
@@ -74,9 +82,20 @@ pub async fn measure(
     let found = answers.get(SERIES).copied().unwrap_or_default();
     let least = workload.series as f64 * 0.95;
     assert!(found >= least, "{} holds {found} series of {}: {}", kind.title(), workload.name, engine.tail());
-    let disk = engine.disk().await;
-    let option = catalog.option(COMPONENT, kind.option()).expect("an option of the catalog");
-    let reading = read(option, &answers, &enough);
-    engine.stop().await;
-    Outcome { engine: kind, workload, answers, reading, disk }
+    Measured { kind, workload, engine, answers, enough }
+}
+
+impl Measured {
+    /// Measures the disk as well, and ends the engine. The load is to be gone by then, so that everything can be
+    /// compacted.
+    ///
+    /// # Panics
+    /// When the engine does not compact in time.
+    pub async fn finish(self, catalog: &Catalog) -> Outcome {
+        let disk = self.engine.disk().await;
+        let option = catalog.option(COMPONENT, self.kind.option()).expect("an option of the catalog");
+        let reading = read(option, &self.answers, &self.enough);
+        self.engine.stop().await;
+        Outcome { engine: self.kind, workload: self.workload, answers: self.answers, reading, disk }
+    }
 }
