@@ -16,10 +16,10 @@ const SCRAPES: u32 = 180;
 /// Two loads calibrate, the others check.
 const LOADS: [Workload; 6] = [
     load("wide", 30_000, 8, 0, 750, true),
-    load("churning", 20_000, 10, 600, 500, true),
+    load("churning", 20_000, 10, 600, 500, false),
     load("small", 10_000, 6, 0, 250, false),
     load("large", 50_000, 8, 0, 1_000, false),
-    load("labelled", 20_000, 14, 0, 500, false),
+    load("labelled", 20_000, 14, 0, 500, true),
     load("restless", 25_000, 8, 400, 600, false),
 ];
 

@@ -73,8 +73,7 @@ pub async fn measure(
     tokio::time::sleep(length).await;
     // Levels are those of the second half: memory has grown into the load by then.
     let window = (length / 2).max(Duration::from_secs(5));
-    let enough =
-        Enough { uptime: Duration::ZERO, series: 1.0, blocks: 0.0, samples: 1.0, above_idle: 0.0, window };
+    let enough = Enough { series: 1.0, blocks: 0.0, samples: 1.0, above_idle: 0.0, window };
     obstack::tls::install_provider();
     let measurer = Measurer::new(None).expect("an HTTP client");
     let answers = measurer.answers(&engine.url, kind, r#"job="self""#, window).await;
