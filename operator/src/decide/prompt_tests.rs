@@ -3,6 +3,7 @@ use obstack_crds::record::{TripwireState, WireStatus};
 use obstack_crds::stack::Override;
 
 use super::*;
+use crate::decide::calibration;
 use crate::decide::records::{RecordAction, Seen, after, next_watched};
 use crate::decide::testing::{catalog, observed, readings, valid, with};
 use crate::observe::{ClusterFacts, Fact, WireReading};
@@ -27,13 +28,14 @@ impl Rig {
     }
 
     fn actions(&self) -> Vec<RecordAction> {
+        let now = Timestamp::from_second(1_800_000_000 + self.second).unwrap();
         let facts =
             DecideFacts { cluster: Fact::Known(ClusterFacts::default()), measured: self.measured.clone() };
         let previous = Previous::of_records(&self.records);
-        // Measured values enter a decision at calibration epochs only, and there was none.
-        let known = DecideFacts { measured: None, ..facts.clone() };
+        // Measured values enter a decision by its records only, and with them by a proposal that is accepted.
+        let measured = calibration::in_force(&self.records, None, now);
+        let known = DecideFacts { measured, ..facts.clone() };
         let plan = decide(&self.valid, &known, &previous, &catalog());
-        let now = Timestamp::from_second(1_800_000_000 + self.second).unwrap();
         let observed = observed(&[("main-metrics-0", self.said.clone())]);
         let watch = Watch::of(&self.valid.id, &plan, &observed, now);
         let prompts = prompts(&self.valid, &facts, &previous, &catalog(), &self.records, &watch);
