@@ -186,7 +186,9 @@ fn intended(record: &DecisionRecord, decision: &Decision) -> Phase {
 /// was accepted, the bounds, and the measured values, which change at calibration epochs only. Wording and numbers
 /// of a newer catalog make no new record.
 fn same(a: &DecisionRecordSpec, b: &DecisionRecordSpec) -> bool {
-    same_but_bounds(a, b) && bounds(a).eq(bounds(b)) && measured(a).eq(measured(b))
+    // A proposal that a tripwire prompted carries the values of its moment, and is accepted with them.
+    let prompted = !a.prompted_by.is_empty();
+    same_but_bounds(a, b) && bounds(a).eq(bounds(b)) && (prompted || measured(a).eq(measured(b)))
 }
 
 /// As they are shown: two digits survive any reader of the API.
