@@ -180,9 +180,7 @@ impl Measurements {
     pub fn of_records(records: &[DecisionRecord]) -> Option<(Self, String)> {
         let (accepted, open) = records::in_force_and_open(records, COMPONENT)?;
         let option = accepted.spec.chosen.as_deref()?;
-        // What a tripwire prompted is a question, with values of its moment, until somebody accepts it.
-        let epochs = open.into_iter().filter(|record| record.spec.prompted_by.is_empty()).chain([accepted]);
-        let newest = epochs.into_iter().find(|record| !record.spec.measured.is_empty())?;
+        let newest = open.into_iter().chain([accepted]).find(|record| !record.spec.measured.is_empty())?;
         Some((Self::of_record(newest, option)?, newest.spec.decided_at.clone()))
     }
 

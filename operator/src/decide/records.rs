@@ -156,8 +156,9 @@ fn by_component<'a>(
     map
 }
 
-/// The record in force of a component, and the open ones that were made after it, the newest first. Records are
-/// those of one stack's name; none where none is accepted.
+/// The record in force of a component, and the open ones that were made after it, the newest first, without what
+/// tripwires have prompted: its values are of the moment, and belong to no epoch. Records are those of one stack's
+/// name; none where none is accepted.
 pub(super) fn in_force_and_open(
     records: &[DecisionRecord],
     component: Component,
@@ -166,7 +167,9 @@ pub(super) fn in_force_and_open(
     let accepted =
         of().filter(|r| phase(r) == Some(Phase::Accepted)).max_by_key(|record| record.spec.number)?;
     let is_open = |r: &&DecisionRecord| {
-        matches!(phase(r), None | Some(Phase::Proposed)) && r.spec.number > accepted.spec.number
+        matches!(phase(r), None | Some(Phase::Proposed))
+            && r.spec.number > accepted.spec.number
+            && r.spec.prompted_by.is_empty()
     };
     let mut open: Vec<&DecisionRecord> = of().filter(is_open).collect();
     open.sort_by_key(|record| std::cmp::Reverse(record.spec.number));
@@ -186,9 +189,7 @@ fn intended(record: &DecisionRecord, decision: &Decision) -> Phase {
 /// was accepted, the bounds, and the measured values, which change at calibration epochs only. Wording and numbers
 /// of a newer catalog make no new record.
 fn same(a: &DecisionRecordSpec, b: &DecisionRecordSpec) -> bool {
-    // A proposal that a tripwire prompted carries the values of its moment, and is accepted with them.
-    let prompted = !a.prompted_by.is_empty();
-    same_but_bounds(a, b) && bounds(a).eq(bounds(b)) && (prompted || measured(a).eq(measured(b)))
+    same_but_bounds(a, b) && bounds(a).eq(bounds(b)) && measured(a).eq(measured(b))
 }
 
 /// As they are shown: two digits survive any reader of the API.
@@ -297,7 +298,7 @@ impl<'a> Writer<'a> {
                 Some(Phase::Accepted) => accepted && target == Phase::Accepted,
                 Some(Phase::Rejected | Phase::Superseded) => false,
             };
-            self.records.iter().rev().filter(fits).find(|r| same(&r.spec, &draft)).copied()
+            self.records.iter().rev().filter(fits).find(|r| self.says(r, target, &draft)).copied()
         };
         let found = of(true).or_else(|| of(false));
         let named = match found {
@@ -309,6 +310,21 @@ impl<'a> Writer<'a> {
             _ => self.set(&named.name, named.record, target, None),
         }
         named
+    }
+
+    /// Whether a record says what is decided. What a tripwire has prompted becomes accepted where somebody asked
+    /// for what it proposes, however the measured values have moved on since; where it proposes what is in force
+    /// for what is asked for already, nobody can have.
+    fn says(&self, record: &DecisionRecord, target: Phase, draft: &DecisionRecordSpec) -> bool {
+        let spec = &record.spec;
+        let is_open = phase(record) != Some(Phase::Accepted);
+        if !is_open || spec.prompted_by.is_empty() || target != Phase::Accepted {
+            return same(spec, draft);
+        }
+        let other =
+            |r: &DecisionRecord| r.spec.chosen != spec.chosen || r.spec.requirements != spec.requirements;
+        let asks = self.newest_accepted().is_none_or(other);
+        asks && same_but_bounds(spec, draft) && bounds(spec).eq(bounds(draft))
     }
 
     /// The proposal that tripped tripwires of the record in force have prompted: it stays open until each that
