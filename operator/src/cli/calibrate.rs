@@ -133,7 +133,7 @@ fn outside(url: &str, error: &MeasureError) -> CliError {
         MeasureError::Status { code: 400 | 422, .. } => "see that --select holds label matchers",
         _ => "see that the URL is that of a Prometheus or a VictoriaMetrics, path prefix included",
     };
-    CliError::Outside(format!("{url} {error}; {hint}"))
+    CliError::Outside(format!("{url}: {error}; {hint}"))
 }
 
 fn token(path: &Path) -> Result<String, CliError> {

@@ -66,6 +66,8 @@ the loads measured. The other loads only check: nothing of them is used.
 - A calibrated figure is the mean of the two loads that calibrate. Memory is that figure times the series, and the
   low end of what the catalog gives an idle server.
 - The prior's error is that of the middle of its range, as it is.
+- VictoriaMetrics merges its parts and its index in the background, as far as it has come by then: its bytes per sample
+  differ between two runs of the same load.
 ";
 
 fn main() -> ExitCode {
