@@ -59,7 +59,10 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
     let known = DecideFacts { measured, ..DecideFacts::of(&facts) };
     let plan = decide(&valid, &known, &previous, catalog);
     let watch = Watch::of(&owner.id, &plan, &facts, now);
-    let prompts = prompts(&valid, &known, &previous, catalog, existing, &watch);
+    // A proposal is made with what is measured now, an epoch or not.
+    let now_measured = reading.map(|reading| reading.measurements.clone()).or_else(|| known.measured.clone());
+    let asked = DecideFacts { measured: now_measured, ..known.clone() };
+    let prompts = prompts(&valid, &asked, &previous, catalog, existing, &watch);
     let seen = Seen { watch: &watch, prompts: &prompts };
     let actions = records::next_watched(&plan, &valid, existing, &seen, now);
     let wanted_records = records::after(existing, &actions);

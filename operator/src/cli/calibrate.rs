@@ -25,8 +25,8 @@ Examples:
   obstack calibrate --url https://prometheus.example.com --bearer-token-file token -o yaml > facts.yaml
   obstack decide -f stack.yaml --facts facts.yaml
 
-The engine must scrape itself. It is measured once it has run for 6 hours and holds 1,000 series; churn and queries
-after a day. What there is too little data for is left out, with the reason.")]
+The engine must scrape itself. It is measured once it has run for a day and holds 1,000 series. What there is too
+little data for is left out, with the reason.")]
 pub(super) struct CalibrateArgs {
     /// Where the engine answers, with its path prefix: http://localhost:9090.
     #[arg(long, value_name = "URL")]

@@ -48,7 +48,7 @@ fn an_engine_that_does_not_answer_is_something_outside() {
 fn reading() -> (OptionEntry, Reading) {
     let option = catalog().option(COMPONENT, "Prometheus").unwrap().clone();
     let answers = Answers::from([
-        (UPTIME, 30_000.0),
+        (UPTIME, 300_000.0),
         (SERIES, 100_000.0),
         (RESIDENT, 415e6),
         (DISK_BYTES, 1.5e9),
@@ -65,7 +65,7 @@ fn the_table_has_prior_measured_error_and_what_the_model_would_say() {
     for line in [
         "  bytesPerSeries          3.2k bytes per series; the catalog has 2k to 8k, its middle 56 % too high\n",
         "  bytesPerSample          1.5 bytes per sample; the catalog has 1 to 2, its middle 0 % too high\n",
-        "  seriesChurnPerDay       not measured: it has run for 8.3 h; 24 h are needed\n",
+        "  seriesChurnPerDay       not measured: the engine's own metrics have no value for created; let it scrape itself\n",
         "  memory                  predicted 290Mi to 950Mi, is 400Mi\n",
         "  disk of blocks          predicted 950Mi to 1.9Gi, is 1.4Gi\n",
     ] {

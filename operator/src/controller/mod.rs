@@ -128,7 +128,7 @@ pub async fn run_on(
     let address = listener.local_addr().unwrap_or(options.listen);
     let server = tokio::spawn(http::serve(listener, router, serving.clone()));
     tracing::info!(%address, "serving /metrics, /healthz, /readyz and /decisions");
-    if options.decisions_access == DecisionsAccess::Open && !address.ip().is_loopback() {
+    if is_exposed(options.decisions_access, address) {
         tracing::warn!(
             %address,
             "whoever reaches this address reads every decision of every namespace: leave \
@@ -184,4 +184,28 @@ pub async fn run_on(
     let _ = server.await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Whether others than this machine's users read every decision without a token.
+fn is_exposed(access: DecisionsAccess, address: SocketAddr) -> bool {
+    access == DecisionsAccess::Open && !address.ip().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_page_is_exposed_beyond_loopback() {
+        for (access, address, exposed) in [
+            (DecisionsAccess::Open, "127.0.0.1:8080", false),
+            (DecisionsAccess::Open, "127.42.0.1:8080", false),
+            (DecisionsAccess::Open, "[::1]:8080", false),
+            (DecisionsAccess::Open, "0.0.0.0:8080", true),
+            (DecisionsAccess::Open, "10.0.0.1:8080", true),
+            (DecisionsAccess::Token, "0.0.0.0:8080", false),
+        ] {
+            assert_eq!(is_exposed(access, address.parse().unwrap()), exposed, "{access:?} {address}");
+        }
+    }
 }

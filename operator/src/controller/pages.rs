@@ -38,24 +38,32 @@ impl Pages {
         let _ = self.stores.set(stores);
     }
 
-    fn views(&self) -> Result<Vec<StackView>, Denied> {
-        let starting = || Denied::NotRead("the operator is starting".to_owned());
-        let stores = self.stores.get().ok_or_else(starting)?;
-        let stacks: Vec<ObservabilityStack> = readable(&stores.stacks)?;
-        let records: Vec<DecisionRecord> = readable(&stores.records)?;
+    /// The namespaces that have something to show. Only their names are read: whoever asks may be anybody.
+    fn namespaces(&self) -> Result<BTreeSet<String>, Denied> {
+        let stores = self.stores()?;
+        let objects = known(&stores.stacks)?.into_iter().chain(known(&stores.records)?);
+        Ok(objects.filter_map(|object| object.metadata.namespace.clone()).collect())
+    }
+
+    /// What there is to see in these namespaces; in all without.
+    fn views(&self, namespaces: Option<&BTreeSet<String>>) -> Result<Vec<StackView>, Denied> {
+        let stores = self.stores()?;
+        let stacks: Vec<ObservabilityStack> = readable(&stores.stacks, namespaces)?;
+        let records: Vec<DecisionRecord> = readable(&stores.records, namespaces)?;
         Ok(views(&stacks, &records))
+    }
+
+    fn stores(&self) -> Result<&Stores, Denied> {
+        self.stores.get().ok_or_else(|| Denied::NotRead("the operator is starting".to_owned()))
     }
 
     async fn seen(&self, viewer: &Viewer) -> Result<Seen, Denied> {
         let Some(reviews) = &self.reviews else {
-            return Ok(Seen { stacks: self.views()?, limited: false });
+            return Ok(Seen { stacks: self.views(None)?, limited: false });
         };
         let token = viewer.token.as_deref().ok_or(Denied::NoToken)?;
-        let mut stacks = self.views()?;
-        let namespaces: BTreeSet<String> = stacks.iter().map(|view| view.id.namespace.clone()).collect();
-        let allowed = reviews.allowed(token, namespaces).await?;
-        stacks.retain(|view| allowed.contains(&view.id.namespace));
-        Ok(Seen { stacks, limited: true })
+        let allowed = reviews.allowed(token, self.namespaces()?).await?;
+        Ok(Seen { stacks: self.views(Some(&allowed))?, limited: true })
     }
 }
 
@@ -65,11 +73,23 @@ impl DecisionsSource for Pages {
     }
 }
 
-/// Every object that can be read: one that cannot is told on its stack, and must not empty the page.
-fn readable<T: DeserializeOwned + kube::Resource>(store: &Watched<DynamicObject>) -> Result<Vec<T>, Denied> {
-    let objects = match store.read() {
-        Fact::Known(objects) => objects,
-        Fact::Unavailable(reason) => return Err(Denied::NotRead(reason)),
+fn known(store: &Watched<DynamicObject>) -> Result<Vec<Arc<DynamicObject>>, Denied> {
+    match store.read() {
+        Fact::Known(objects) => Ok(objects),
+        Fact::Unavailable(reason) => Err(Denied::NotRead(reason)),
+    }
+}
+
+/// Every object of these namespaces that can be read: one that cannot is told on its stack, and must not empty
+/// the page.
+fn readable<T: DeserializeOwned + kube::Resource>(
+    store: &Watched<DynamicObject>,
+    namespaces: Option<&BTreeSet<String>>,
+) -> Result<Vec<T>, Denied> {
+    let is_shown = |object: &DynamicObject| {
+        let own = object.metadata.namespace.as_deref().unwrap_or_default();
+        namespaces.is_none_or(|namespaces| namespaces.contains(own))
     };
-    Ok(objects.iter().filter_map(|object| DynamicObject::clone(object).try_parse().ok()).collect())
+    let objects = known(store)?.into_iter().filter(|object| is_shown(object));
+    Ok(objects.filter_map(|object| DynamicObject::clone(&object).try_parse().ok()).collect())
 }

@@ -151,8 +151,6 @@ impl Question {
 /// How much data is enough.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Enough {
-    /// Time since the engine started: before that its memory still grows into its load.
-    pub uptime: Duration,
     /// Active series.
     pub series: f64,
     /// Blocks that Prometheus has written.
@@ -162,14 +160,14 @@ pub struct Enough {
     /// Memory beside that of an idle server, as a share of that: with less, a figure for each series says more
     /// about the server than about the series.
     pub above_idle: f64,
-    /// The time that rates and levels are taken over. Churn and queries need all of it.
+    /// The time that rates and levels are taken over, which the engine must have run for: a rate over more than
+    /// that is too low, and memory still grows into its load.
     pub window: Duration,
 }
 
-/// What the operator and `obstack calibrate` ask for: 6 hours, 1,000 series, one block or 1M samples on the disk,
-/// and as much memory again as an idle server takes. Rates are those of a day.
+/// What the operator and `obstack calibrate` ask for: a day, 1,000 series, one block and 1M samples on the disk,
+/// and as much memory again as an idle server takes.
 pub const ENOUGH: Enough = Enough {
-    uptime: Duration::from_secs(6 * 3_600),
     series: 1_000.0,
     blocks: 1.0,
     samples: 1e6,
@@ -222,20 +220,16 @@ fn value(
         known
             .ok_or_else(|| format!("the engine's own metrics have no value for {name}; let it scrape itself"))
     };
-    let seconds = |duration: Duration| numbers::seconds(duration.as_secs_f64());
-    let up_for = |least: Duration| {
-        let uptime = get(UPTIME)?;
-        let up = uptime >= least.as_secs_f64();
-        let reason = || format!("it has run for {}; {} are needed", numbers::seconds(uptime), seconds(least));
-        if up { Ok(()) } else { Err(reason()) }
-    };
+    let (uptime, window) = (get(UPTIME)?, enough.window.as_secs_f64());
+    if uptime < window {
+        let seconds = numbers::seconds;
+        return Err(format!("it has run for {}; {} are needed", seconds(uptime), seconds(window)));
+    }
     let at_least = |name: &'static str, least: f64, what: &str| {
         let found = get(name)?;
         let reason = || format!("{} {what}; {} are needed", numbers::count(found), numbers::count(least));
         if found >= least { Ok(found) } else { Err(reason()) }
     };
-    let whole_window = || up_for(enough.window.max(enough.uptime));
-    up_for(enough.uptime)?;
     let series = at_least(SERIES, enough.series, "active series")?;
     match quantity {
         Quantity::ActiveSeries => Ok(series),
@@ -273,14 +267,8 @@ fn value(
                 ))
             }
         }
-        Quantity::SeriesChurnPerDay => {
-            whole_window()?;
-            Ok(get(CREATED)? / series * 86_400.0 / enough.window.as_secs_f64())
-        }
-        Quantity::QueriesPerSecond => {
-            whole_window()?;
-            get(QUERIES)
-        }
+        Quantity::SeriesChurnPerDay => Ok(get(CREATED)? / series * 86_400.0 / window),
+        Quantity::QueriesPerSecond => get(QUERIES),
     }
 }
 

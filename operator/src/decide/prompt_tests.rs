@@ -3,6 +3,7 @@ use obstack_crds::record::{TripwireState, WireStatus};
 use obstack_crds::stack::Override;
 
 use super::*;
+use crate::decide::calibration;
 use crate::decide::records::{RecordAction, Seen, after, next_watched};
 use crate::decide::testing::{catalog, observed, readings, valid, with};
 use crate::observe::{ClusterFacts, Fact, WireReading};
@@ -30,8 +31,11 @@ impl Rig {
         let facts =
             DecideFacts { cluster: Fact::Known(ClusterFacts::default()), measured: self.measured.clone() };
         let previous = Previous::of_records(&self.records);
-        let plan = decide(&self.valid, &facts, &previous, &catalog());
         let now = Timestamp::from_second(1_800_000_000 + self.second).unwrap();
+        // Measured values enter a decision at calibration epochs only, and a proposal as they are.
+        let measured = calibration::in_force(&self.records, self.measured.as_ref(), now);
+        let known = DecideFacts { measured, ..facts.clone() };
+        let plan = decide(&self.valid, &known, &previous, &catalog());
         let observed = observed(&[("main-metrics-0", self.said.clone())]);
         let watch = Watch::of(&self.valid.id, &plan, &observed, now);
         let prompts = prompts(&self.valid, &facts, &previous, &catalog(), &self.records, &watch);
@@ -222,6 +226,29 @@ fn editing_the_stack_accepts_a_proposal() {
     );
     // The rules of the record before speak of that one alone.
     assert_eq!(rig.state("main-metrics-store-0002"), TripwireState::Unknown);
+}
+
+#[test]
+fn what_a_proposal_was_measured_with_enters_at_the_next_epoch_and_accepts_nothing() {
+    let bytes = |bytes| Some(Measurements { bytes_per_series: Some(bytes), ..Measurements::default() });
+    let mut rig = Rig::new();
+    rig.measured = bytes(3_000.0);
+    rig.settle();
+    let second = "main-metrics-store-0002";
+    assert_eq!(rig.record(second).spec.measured[0].measured, 3_000.0, "the first epoch");
+    rig.measured = bytes(3_900.0);
+    rig.say(second, &[("memory", TripwireState::Tripped)]);
+    let phases = |rig: &Rig| rig.store().iter().map(|row| row.2).collect::<Vec<_>>();
+    assert_eq!(phases(&rig), [Phase::Superseded, Phase::Accepted, Phase::Proposed]);
+    assert_eq!(rig.record("main-metrics-store-0003").spec.measured[0].measured, 3_900.0);
+
+    // The epoch makes a record of its own: what was proposed waits for somebody's word.
+    rig.second += 8 * 86_400;
+    rig.settle();
+    assert_eq!(phases(&rig), [Phase::Superseded, Phase::Superseded, Phase::Superseded, Phase::Accepted]);
+    let fourth = &rig.record("main-metrics-store-0004").spec;
+    assert_eq!(fourth.measured[0].measured, 3_900.0);
+    assert_eq!((fourth.prompted_by.len(), fourth.reaffirms), (0, true));
 }
 
 #[test]

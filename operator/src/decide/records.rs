@@ -10,7 +10,7 @@ use obstack_crds::status::DecisionStatus;
 use obstack_crds::{Component, DecisionRecord, DecisionRecordSpec};
 
 use super::prompt::{self, Prompt};
-use super::watch::{self, Watch};
+use super::watch::{Watch, highest_band, worst};
 use super::{Decision, Plan, numbers, requirements};
 use crate::names::{LABEL_COMPONENT, StackId};
 use crate::validate::Valid;
@@ -110,7 +110,7 @@ pub fn statuses(plan: &Plan, valid: &Valid, records: &[DecisionRecord]) -> Vec<D
             phase: phase(record).unwrap_or(intended(record, decision)),
             choice: decision.in_force.clone(),
             state: watched.status.as_ref().and_then(|s| s.tripwire_state).unwrap_or_default(),
-            pressure: watch::highest_band(wires),
+            pressure: highest_band(wires),
             tripped: tripped.map(|wire| wire.id.clone()).collect(),
         })
     };
@@ -118,7 +118,7 @@ pub fn statuses(plan: &Plan, valid: &Valid, records: &[DecisionRecord]) -> Vec<D
 }
 
 /// The record in force of a component: the newest that is accepted.
-pub fn in_force<'a>(
+pub fn accepted_of<'a>(
     stack: &StackId,
     records: &'a [DecisionRecord],
     component: Component,
@@ -156,8 +156,9 @@ fn by_component<'a>(
     map
 }
 
-/// The record in force of a component, and the open ones that were made after it, the newest first. Records are
-/// those of one stack's name; none where none is accepted.
+/// The record in force of a component, and the open ones that were made after it, the newest first, without what
+/// tripwires have prompted: its values are of the moment, and belong to no epoch. Records are those of one stack's
+/// name; none where none is accepted.
 pub(super) fn in_force_and_open(
     records: &[DecisionRecord],
     component: Component,
@@ -166,7 +167,9 @@ pub(super) fn in_force_and_open(
     let accepted =
         of().filter(|r| phase(r) == Some(Phase::Accepted)).max_by_key(|record| record.spec.number)?;
     let is_open = |r: &&DecisionRecord| {
-        matches!(phase(r), None | Some(Phase::Proposed)) && r.spec.number > accepted.spec.number
+        matches!(phase(r), None | Some(Phase::Proposed))
+            && r.spec.number > accepted.spec.number
+            && r.spec.prompted_by.is_empty()
     };
     let mut open: Vec<&DecisionRecord> = of().filter(is_open).collect();
     open.sort_by_key(|record| std::cmp::Reverse(record.spec.number));
@@ -295,7 +298,7 @@ impl<'a> Writer<'a> {
                 Some(Phase::Accepted) => accepted && target == Phase::Accepted,
                 Some(Phase::Rejected | Phase::Superseded) => false,
             };
-            self.records.iter().rev().filter(fits).find(|r| same(&r.spec, &draft)).copied()
+            self.records.iter().rev().filter(fits).find(|r| self.says(r, target, &draft)).copied()
         };
         let found = of(true).or_else(|| of(false));
         let named = match found {
@@ -307,6 +310,21 @@ impl<'a> Writer<'a> {
             _ => self.set(&named.name, named.record, target, None),
         }
         named
+    }
+
+    /// Whether a record says what is decided. What a tripwire has prompted becomes accepted where somebody asked
+    /// for what it proposes, however the measured values have moved on since; where it proposes what is in force
+    /// for what is asked for already, nobody can have.
+    fn says(&self, record: &DecisionRecord, target: Phase, draft: &DecisionRecordSpec) -> bool {
+        let spec = &record.spec;
+        let is_open = phase(record) != Some(Phase::Accepted);
+        if !is_open || spec.prompted_by.is_empty() || target != Phase::Accepted {
+            return same(spec, draft);
+        }
+        let other =
+            |r: &DecisionRecord| r.spec.chosen != spec.chosen || r.spec.requirements != spec.requirements;
+        let asks = self.newest_accepted().is_none_or(other);
+        asks && same_but_bounds(spec, draft) && bounds(spec).eq(bounds(draft))
     }
 
     /// The proposal that tripped tripwires of the record in force have prompted: it stays open until each that
@@ -397,7 +415,7 @@ impl<'a> Writer<'a> {
         match self.seen.watch.judge(name, spec, &old) {
             Some(wires) => {
                 let wires: Vec<WireStatus> = wires.into_iter().map(|wire| wire.status).collect();
-                Some((watch::worst(&wires), wires))
+                Some((worst(&wires), wires))
             }
             None => Some((old.tripwire_state?, old.tripwires)),
         }

@@ -259,5 +259,5 @@ fn band(pressure: f64, before: Option<&str>) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "wires_tests.rs"]
+#[path = "watch_tests.rs"]
 mod tests;

@@ -226,12 +226,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Most replicas that are remembered.
 const MOST_KEPT: usize = 10_000;
 
+/// A reading, and until when it is believed.
+type Kept = (Instant, Fact<Reading>);
+
 /// Readings of the replicas of all stacks, kept for a while.
 #[derive(Clone)]
 pub struct Readings {
     measurer: Measurer,
     catalog: Arc<Catalog>,
-    kept: Arc<Mutex<HashMap<String, (Instant, Fact<Reading>)>>>,
+    kept: Arc<Mutex<HashMap<String, Kept>>>,
 }
 
 impl Readings {

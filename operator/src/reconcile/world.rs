@@ -265,7 +265,7 @@ fn decisions(status: &ObservabilityStackStatus, reached: &Reached<'_>) -> Vec<De
 /// The tripwires of the record in force, as they are now.
 fn wires(reached: &Reached<'_>, component: Component) -> Vec<WireMetric> {
     let Reached::End(end) = reached else { return Vec::new() };
-    let Some(record) = records::in_force(&end.valid.id, end.records, component) else { return Vec::new() };
+    let Some(record) = records::accepted_of(&end.valid.id, end.records, component) else { return Vec::new() };
     let (name, before) = (record.metadata.name.clone().unwrap_or_default(), record.status.clone());
     let wires = end.watch.judge(&name, &record.spec, &before.unwrap_or_default());
     let metric = |wire: WireNow| WireMetric {

@@ -54,8 +54,8 @@ pub fn fragments(
     Ok(fragments)
 }
 
-/// The rules of a record's tripwires that the engine judges. One whose bound is no number above 0 is left out: nothing has a pressure
-/// against it, and a missing value is Unknown.
+/// The rules of a record's tripwires that the engine judges. One whose bound is no number above 0 is left out:
+/// nothing has a pressure against it, and a missing value is Unknown.
 pub fn build_group(stack: &StackId, record: &str, spec: &DecisionRecordSpec) -> Group {
     let bounded = |wire: &&Tripwire| {
         wire.judged_by.is_engine() && wire.bound.parse::<f64>().is_ok_and(|b| b.is_finite() && b > 0.0)
@@ -182,7 +182,7 @@ impl Words<'_> {
         };
         let tradeoff = plain(&wire.tradeoff);
         let description = format!(
-            "The trade-off {tradeoff} was accepted, and tripwire {} has been past its bound for {}, at \
+            "The trade-off {tradeoff} was accepted, and tripwire {} has been past its bound for at least {}, at \
              {{{{ $value | humanizePercentage }}}} of it. {value}{next}{}",
             self.of(),
             wire.for_,
@@ -203,7 +203,7 @@ impl Words<'_> {
 
     fn unknown(&self) -> [String; 2] {
         let description = format!(
-            "Tripwire {} has had no value for {}: its series are missing, or there is too little data yet. {}",
+            "Tripwire {} has had no value for at least {}: its series are missing, or there is too little data yet. {}",
             self.of(),
             self.wire.for_,
             self.look()

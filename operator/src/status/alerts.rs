@@ -16,7 +16,7 @@ const LASTS: SignedDuration = SignedDuration::from_secs(300);
 
 /// The alerts to send, each with the labels that one of the engine's own would have.
 pub fn build_alerts(end: &End<'_>, now: Timestamp) -> Vec<Value> {
-    let in_force = |component| records::in_force(&end.valid.id, end.records, component);
+    let in_force = |component| records::accepted_of(&end.valid.id, end.records, component);
     let mut alerts = Vec::new();
     for record in Component::ALL.into_iter().filter_map(in_force) {
         let stands = record.status.as_ref().map(|status| status.tripwires.as_slice()).unwrap_or_default();

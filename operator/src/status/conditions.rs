@@ -236,7 +236,7 @@ fn decisions_holding(end: &End<'_>, status: &ObservabilityStackStatus) -> Say {
 /// The tripwires of a decision in a state, each with where to go, and what is proposed: `metricsStore: memory
 /// (next VictoriaMetricsSingle); see main-metrics-store-0002, which is proposed`.
 fn wires_in(end: &End<'_>, decision: &DecisionStatus, state: TripwireState) -> String {
-    let record = records::in_force(&end.valid.id, end.records, decision.component);
+    let record = records::accepted_of(&end.valid.id, end.records, decision.component);
     let wires = record.and_then(|record| record.status.as_ref()).map(|status| status.tripwires.as_slice());
     let wires = wires.unwrap_or_default().iter().filter(|wire| wire.state == state);
     let next = |id: &str| {

@@ -11,16 +11,16 @@ use obstack_tests::calibrate::exporter::Exporter;
 use obstack_tests::calibrate::{Workload, measure, report};
 
 /// Scrapes of each load.
-const SCRAPES: u32 = 90;
+const SCRAPES: u32 = 180;
 
 /// Two loads calibrate, the others check.
 const LOADS: [Workload; 6] = [
-    load("wide", 60_000, 8, 0, 1_000, true),
-    load("churning", 40_000, 10, 120, 1_000, true),
-    load("small", 20_000, 6, 0, 500, false),
-    load("large", 100_000, 8, 0, 1_500, false),
-    load("labelled", 40_000, 16, 0, 1_000, false),
-    load("restless", 50_000, 8, 60, 1_250, false),
+    load("wide", 30_000, 8, 0, 750, true),
+    load("churning", 20_000, 10, 600, 500, false),
+    load("small", 10_000, 6, 0, 250, false),
+    load("large", 50_000, 8, 0, 1_000, false),
+    load("labelled", 20_000, 14, 0, 500, true),
+    load("restless", 25_000, 8, 400, 600, false),
 ];
 
 const fn load(
@@ -54,14 +54,15 @@ Made by `make calibrate`; do not edit. It puts synthetic loads on a real Prometh
 holds what they take against what the catalog's model says: first with its priors, then with the figures that two of
 the loads measured. The other loads only check: nothing of them is used.
 
-- Each load is an exporter with that many series in targets of 5,000, half counters and half gauges, each with that
-  many labels; where it says so, each series is replaced by a new one in turn. Both engines scrape it at the same time,
-  90 times.
+- Each load is an exporter with that many series in targets of 5,000, each with that many labels. Of ten series four
+  stay as they are, three count something rare, two something steady, and one wanders; where it says so, each series is
+  replaced by a new one in turn (every 400 scrapes is 7 times a day at 30 s). Both engines scrape it at the same time,
+  180 times.
 - Memory is measured with the questions that `obstack calibrate` and the operator ask, over the second half of the
   run: the 95th percentile of resident memory (VictoriaMetrics: without pages of files) and of active series.
-- Disk is what compaction makes of the run: Prometheus writes its head as a block, through a snapshot over the admin
-  API; VictoriaMetrics flushes and merges its parts. A block of 90 samples per series carries more index for each
-  sample than one of two hours at 15 s or of days, so that bytes per sample are above what a server at rest has.
+- Disk is what compaction makes of the run once the load has ended: Prometheus writes its head as a block, through a
+  snapshot over the admin API; VictoriaMetrics flushes and merges its parts. With 180 samples per series the index
+  weighs more on each sample than in blocks of days, so that bytes per sample are above what a server at rest has.
 - A calibrated figure is the mean of the two loads that calibrate. Memory is that figure times the series, and the
   low end of what the catalog gives an idle server.
 - The prior's error is that of the middle of its range, as it is.
@@ -94,8 +95,10 @@ async fn run(args: &Args, catalog: &Catalog) -> String {
     let mut outcomes = Vec::new();
     for load in LOADS.iter().filter(|load| args.only.is_empty() || args.only.iter().any(|n| n == load.name)) {
         let exporter = Exporter::start(load).await;
-        let on = |engine| measure(engine, *load, args.scrapes, &exporter, folder.path(), catalog);
+        let on = |engine| measure(engine, *load, args.scrapes, &exporter, folder.path());
         let (prometheus, victoria) = tokio::join!(on(Engine::Prometheus), on(Engine::VictoriaMetrics));
+        drop(exporter);
+        let (prometheus, victoria) = tokio::join!(prometheus.finish(catalog), victoria.finish(catalog));
         for outcome in [prometheus, victoria] {
             let (engine, values) = (outcome.engine.title(), &outcome.reading.measurements);
             let per_sample = outcome.disk.bytes / outcome.disk.samples;

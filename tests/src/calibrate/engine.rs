@@ -20,6 +20,9 @@ pub const BLOCK: Duration = Duration::from_secs(7_200);
 /// How often an engine scrapes itself.
 const SELF: Duration = Duration::from_secs(1);
 
+/// Share of the samples that must lie on the disk of VictoriaMetrics before it is measured.
+const MOST_WRITTEN: f64 = 0.95;
+
 /// What lies on the disk of an engine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Disk {
@@ -113,11 +116,11 @@ impl Running {
             answer.map(Option::unwrap_or_default).map_err(|error| error.to_string())
         };
         let received = "sum(vm_rows_received_by_storage_total{job=\"self\"})";
-        // Nine of ten: it goes on scraping, and the last seconds are always still on their way.
+        // Most of them: it goes on scraping itself, and the last seconds are always still on their way.
         let (bytes, samples) = until("the samples are on the disk", Duration::from_secs(60), || async {
             let all = measurer.query(&self.url, received).await.map_err(|error| error.to_string())?;
             let (bytes, samples) = (ask(DISK_BYTES).await?, ask(SAMPLES).await?);
-            let enough = all.is_some_and(|all| all > 0.0 && samples >= 0.9 * all);
+            let enough = all.is_some_and(|all| all > 0.0 && samples >= MOST_WRITTEN * all);
             if enough { Ok((bytes, samples)) } else { Err(format!("{samples} of {all:?}")) }
         })
         .await;

@@ -1,13 +1,16 @@
-//! A synthetic exporter: a fixed number of series with as many labels as asked, half of them counters and half
-//! gauges, each replaced by a new one after its life. The same second gives the same text to every engine.
+//! A synthetic exporter: a fixed number of series with as many labels as asked, some still, some counting, some
+//! wandering, each replaced by a new one after its life. The same second gives the same text to every engine.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use axum::routing::get;
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -33,6 +36,8 @@ struct Load {
     life: u64,
     interval: Duration,
     begun: Instant,
+    /// The last page of each part: several engines ask for the same.
+    pages: Vec<Mutex<(u64, Bytes)>>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +56,7 @@ impl Exporter {
             life: workload.life,
             interval: workload.interval,
             begun: Instant::now(),
+            pages: (0..workload.series.div_ceil(PART)).map(|_| Mutex::default()).collect(),
         };
         let app = Router::new().route("/metrics", get(metrics)).with_state(Arc::new(load));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -68,9 +74,17 @@ impl Drop for Exporter {
     }
 }
 
-async fn metrics(State(load): State<Arc<Load>>, Query(part): Query<Part>) -> String {
-    let tick = load.begun.elapsed().as_millis() / load.interval.as_millis().max(1);
-    page(&load, part.part, tick as u64)
+async fn metrics(State(load): State<Arc<Load>>, Query(part): Query<Part>) -> impl IntoResponse {
+    // From 1 on, so that no page is the empty one of the begin.
+    let tick = 1 + (load.begun.elapsed().as_millis() / load.interval.as_millis().max(1)) as u64;
+    let text = load.pages.get(part.part).map_or_else(Bytes::new, |kept| {
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.0 != tick {
+            *kept = (tick, page(&load, part.part, tick).into());
+        }
+        kept.1.clone()
+    });
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
 
 fn page(load: &Load, part: usize, tick: u64) -> String {
@@ -87,12 +101,14 @@ fn page(load: &Load, part: usize, tick: u64) -> String {
     text
 }
 
-/// A counter that grows at a rate of its own with some jitter, or a gauge that wanders in steps.
+/// What series of real targets do: of ten, four stay as they are, three count something that happens now and then,
+/// two count something that happens all the time, and one wanders.
 fn value(series: u64, tick: u64) -> u64 {
-    if series.is_multiple_of(2) {
-        tick * (1 + series % 97) + mix(series ^ (tick << 32)) % (1 + series % 13)
-    } else {
-        10_000 + mix(series) % 50_000 + mix(series ^ ((tick / 3) << 32)) % 200
+    match series % 10 {
+        0..=3 => mix(series) % 5,
+        4..=6 => (tick + series % 31) / (5 + series % 29),
+        7 | 8 => tick * (1 + series % 97) + mix(series ^ (tick << 32)) % (1 + series % 13),
+        _ => 10_000 + mix(series) % 50_000 + mix(series ^ ((tick / 3) << 32)) % 200,
     }
 }
 
@@ -123,6 +139,7 @@ mod tests {
             life,
             interval: Duration::from_secs(1),
             begun: Instant::now(),
+            pages: Vec::new(),
         }
     }
 
@@ -140,7 +157,8 @@ mod tests {
         let line = first.lines().next().unwrap();
         assert_eq!(line.matches("=\"").count(), 6, "{line}");
         // Counters do not go back.
-        assert!((0..500).all(|tick| value(8, tick) <= value(8, tick + 1)));
+        assert!((0..500).all(|tick| value(4, tick) <= value(4, tick + 1)));
+        assert!((0..500).all(|tick| value(17, tick) < value(17, tick + 1) + 13));
     }
 
     #[test]

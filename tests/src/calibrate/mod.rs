@@ -48,7 +48,16 @@ pub struct Outcome {
     pub disk: Disk,
 }
 
-/// Puts a load on an engine for a number of scrapes, and measures it.
+/// An engine whose answers are there, and whose disk is not measured yet.
+pub struct Measured {
+    kind: Engine,
+    workload: Workload,
+    engine: Running,
+    answers: Answers,
+    enough: Enough,
+}
+
+/// Puts a load on an engine for a number of scrapes, and asks it about itself.
 ///
 /// # Panics
 /// When the engine does not start, misses what it is to scrape, or does not answer.
@@ -58,15 +67,13 @@ pub async fn measure(
     scrapes: u32,
     exporter: &Exporter,
     folder: &Path,
-    catalog: &Catalog,
-) -> Outcome {
+) -> Measured {
     let engine = Running::start(kind, &workload, exporter, folder, engine::BLOCK).await;
     let length = workload.interval * scrapes;
     tokio::time::sleep(length).await;
     // Levels are those of the second half: memory has grown into the load by then.
     let window = (length / 2).max(Duration::from_secs(5));
-    let enough =
-        Enough { uptime: Duration::ZERO, series: 1.0, blocks: 0.0, samples: 1.0, above_idle: 0.0, window };
+    let enough = Enough { series: 1.0, blocks: 0.0, samples: 1.0, above_idle: 0.0, window };
     obstack::tls::install_provider();
     let measurer = Measurer::new(None).expect("an HTTP client");
     let answers = measurer.answers(&engine.url, kind, r#"job="self""#, window).await;
@@ -74,9 +81,20 @@ pub async fn measure(
     let found = answers.get(SERIES).copied().unwrap_or_default();
     let least = workload.series as f64 * 0.95;
     assert!(found >= least, "{} holds {found} series of {}: {}", kind.title(), workload.name, engine.tail());
-    let disk = engine.disk().await;
-    let option = catalog.option(COMPONENT, kind.option()).expect("an option of the catalog");
-    let reading = read(option, &answers, &enough);
-    engine.stop().await;
-    Outcome { engine: kind, workload, answers, reading, disk }
+    Measured { kind, workload, engine, answers, enough }
+}
+
+impl Measured {
+    /// Measures the disk as well, and ends the engine. The load is to be gone by then, so that everything can be
+    /// compacted.
+    ///
+    /// # Panics
+    /// When the engine does not compact in time.
+    pub async fn finish(self, catalog: &Catalog) -> Outcome {
+        let disk = self.engine.disk().await;
+        let option = catalog.option(COMPONENT, self.kind.option()).expect("an option of the catalog");
+        let reading = read(option, &self.answers, &self.enough);
+        self.engine.stop().await;
+        Outcome { engine: self.kind, workload: self.workload, answers: self.answers, reading, disk }
+    }
 }

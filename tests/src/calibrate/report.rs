@@ -187,7 +187,6 @@ mod tests {
         let option = catalog.option(COMPONENT, "Prometheus").unwrap();
         let answers = Answers::from([("uptime", 10.0), (SERIES, 100_000.0), (RESIDENT, resident)]);
         let enough = Enough {
-            uptime: Duration::ZERO,
             series: 1.0,
             blocks: 0.0,
             samples: 1.0,

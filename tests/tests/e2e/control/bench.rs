@@ -143,7 +143,6 @@ impl Bench {
             identity: identity.to_owned(),
             namespace: Some(HOME.to_owned()),
             image: "ghcr.io/obstack/obstack:0.1.0".to_owned(),
-            catalog: obstack::decide::Catalog::embedded().unwrap(),
             resync: Duration::from_millis(400),
             startup_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(5),

@@ -54,7 +54,7 @@ async fn a_server_that_does_not_answer_is_named_after_the_time_that_was_given() 
     let error = tokio::time::timeout(BOUND, run).await.unwrap().unwrap_err();
     assert!(matches!(error, StartError::Unreachable { .. }), "{error}");
     assert!(
-        error.to_string().starts_with(&format!("the API server {url} was not reached within 1 s")),
+        error.to_string().starts_with(&format!("the API server {url}/ was not reached within 1 s")),
         "{error}"
     );
 }

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod at_rest;
+mod engine_death;
 mod goldens;
 mod kubectl;
 mod quickstart;
