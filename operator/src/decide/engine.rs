@@ -382,7 +382,7 @@ fn candidate<'a>(estimate: &Estimate<'a>, context: &Context<'a>) -> Candidate<'a
     let option = estimate.option;
     let (needs, scores) = context.sheet.after(estimate, context);
     let by_catalog = context.sheet.by_catalog(estimate, context);
-    let measured = estimate.measured.clone();
+    let measured = estimate.measured;
     let judged = |q: Quality| option.scores.get(&q).is_some_and(|s| s.judgement);
     let (mut sourced, mut rest) = (0.0, 0.0);
     for ((quality, weight), score) in Quality::ALL.into_iter().zip(context.weights).zip(scores) {

@@ -192,7 +192,7 @@ fn measured(component: Component, verdict: &Verdict<'_>, context: &Context<'_>) 
     let facts = context.facts.measured.as_ref().filter(|_| component == COMPONENT);
     let of_running = facts.and_then(|facts| {
         let id = facts.measured_option(context.previous, context.catalog)?;
-        let runs = context.previous.get(component).is_none() || verdict.in_force.as_deref() == Some(id);
+        let runs = context.previous.get(component).is_none() || verdict.in_force == Some(id);
         let candidate = verdict.candidate(id).filter(|_| runs)?;
         Some(facts.beside(candidate.option))
     });
