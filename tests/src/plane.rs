@@ -88,7 +88,7 @@ impl Plane {
     /// so that "it writes nothing more" is seen soon.
     pub fn operator(&self, args: &[&str]) -> Operator {
         let resync: &[&str] = if args.contains(&"--resync") { &[] } else { &["--resync", "200ms"] };
-        let args = [&["--listen", "127.0.0.1:0"], resync, args].concat();
+        let args = [&["--listen", "127.0.0.1:0", "--decisions-access", "open"], resync, args].concat();
         let log = self.folder.path().join("operator.log");
         Operator::start(&self.kubeconfig("obstack"), &log, "obstack-0", &args).expect("the operator starts")
     }

@@ -10,7 +10,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
-use obstack_crds::ObservabilityStack;
+use obstack_crds::record::TripwireState;
+use obstack_crds::{DecisionRecord, ObservabilityStack};
 use obstack_sandbox::api::RequestInfo;
 use obstack_sandbox::manifests;
 use serde_json::{Value, json};
@@ -255,6 +256,27 @@ impl World {
             if current { Ok(stack) } else { Err(serde_json::to_string(&stack.status).unwrap_or_default()) }
         })
         .await
+    }
+
+    /// Waits until the first scrapes have told of the tripwires of a stack's metrics store. Others need half an
+    /// hour of scrapes and more.
+    ///
+    /// # Panics
+    /// When that takes longer than `bound`.
+    pub async fn watched(&self, name: &str, bound: Duration) {
+        let records: Api<DecisionRecord> = Api::namespaced(self.client(), NAMESPACE);
+        let record = format!("{name}-metrics-store-0001");
+        until("the first tripwires to be known", bound, || async {
+            let record = records.get(&record).await.map_err(|error| error.to_string())?;
+            let wires = record.status.unwrap_or_default().tripwires;
+            let known = |id: &str| wires.iter().any(|w| w.id == id && w.state == TripwireState::Holding);
+            if ["replay", "retention", "engine-dead"].into_iter().all(known) {
+                Ok(())
+            } else {
+                Err(format!("{wires:?}"))
+            }
+        })
+        .await;
     }
 
     /// URL of a role of a stack through its Service, path prefix included.

@@ -94,8 +94,7 @@ fn page(load: &Load, part: usize, tick: u64) -> String {
     for (index, head) in load.heads[from..to].iter().enumerate() {
         let series = (from + index) as u64;
         // Lives begin one after the other, as pods of many workloads do.
-        let begun = series.checked_rem(load.life).unwrap_or(0);
-        let life = (tick + begun).checked_div(load.life).unwrap_or(0);
+        let life = series.checked_rem(load.life).map_or(0, |offset| (tick + offset) / load.life);
         text.push_str(head);
         let _ = writeln!(text, "{life}\"}} {}", value(series, tick));
     }

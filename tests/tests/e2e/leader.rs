@@ -98,7 +98,7 @@ fn operator(plane: &Plane, user: &str) -> Operator {
     let kubeconfig = plane.folder().join(user);
     std::fs::write(&kubeconfig, plane.api.kubeconfig_for(user, &["system:masters"])).unwrap();
     let log = plane.folder().join(format!("{user}.log"));
-    let args = ["--listen", "127.0.0.1:0", "--resync", "200ms"];
+    let args = ["--listen", "127.0.0.1:0", "--resync", "200ms", "--decisions-access", "open"];
     Operator::start(&kubeconfig, &log, user, &args).unwrap()
 }
 

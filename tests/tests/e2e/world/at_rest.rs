@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use obstack_crds::DecisionRecord;
-use obstack_crds::record::TripwireState;
 use obstack_tests::ask;
 use obstack_tests::wait::until;
-use obstack_tests::world::{NAMESPACE, World};
+use obstack_tests::world::World;
 
 /// How long nothing may be written: 60 s, or `OBSTACK_SOAK_SECONDS`.
 fn span() -> Duration {
@@ -22,14 +20,7 @@ async fn nothing_is_written_at_rest() {
     world.apply_example("quickstart.yaml").await;
     world.live("main", Duration::from_secs(60)).await;
     // What the first scrapes tell of tripwires is news; what needs half an hour of them comes after this test.
-    until("the first tripwires to be known", Duration::from_secs(120), || async {
-        let records: kube::Api<DecisionRecord> = kube::Api::namespaced(world.client(), NAMESPACE);
-        let record = records.get("main-metrics-store-0001").await.map_err(|error| error.to_string())?;
-        let wires = record.status.unwrap_or_default().tripwires;
-        let known = |id: &str| wires.iter().any(|w| w.id == id && w.state == TripwireState::Holding);
-        if known("replay") && known("retention") { Ok(()) } else { Err(format!("{wires:?}")) }
-    })
-    .await;
+    world.watched("main", Duration::from_secs(120)).await;
     world.quiet(Duration::from_secs(5), Duration::from_secs(60)).await;
 
     let rounds = || async { reconciles(&world).await.ok_or("no count") };

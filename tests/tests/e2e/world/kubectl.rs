@@ -25,6 +25,7 @@ async fn kubectl_prints_the_same_as_on_a_real_server() {
     let world = World::start().await;
     world.apply_example("quickstart.yaml").await;
     world.live("main", Duration::from_secs(180)).await;
+    world.watched("main", Duration::from_secs(120)).await;
     let mut lanes = Vec::new();
     for (program, letter) in PROGRAMS.into_iter().zip(["a", "b"]) {
         match Lane::find(program, letter, world.server().kubeconfig()).await {
