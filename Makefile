@@ -55,6 +55,10 @@ soak: parts control-plane build ## watch stacks at rest, 10 minutes on the sandb
 	@OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-600} scripts/e2e sandbox world::at_rest --nocapture
 	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-1800} scripts/e2e control-plane world::at_rest --nocapture
 
+.PHONY: bench
+bench: ## measure what deciding takes, all flip points included
+	cargo bench --workspace --bench decide
+
 .PHONY: calibrate
 calibrate: parts ## measure the model of memory and disk on real engines, a quarter of an hour, into docs/decisions/sizing.md
 	@scripts/parts victoriametrics
@@ -64,11 +68,12 @@ calibrate: parts ## measure the model of memory and disk on real engines, a quar
 	$(BIN)/calibrate --output docs/decisions/sizing.md
 
 .PHONY: generate
-generate: ## write the generated files anew: CRDs, docs/cli.md and golden files
+generate: ## write the generated files anew: CRDs, docs/cli.md, scenarios, schema and golden files
 	cargo run -q --bin obstack -- crds --output crds
 	@release=tests/crd-versions/$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n1)
 	mkdir -p "$$release" && cp crds/*.yaml "$$release"
-	UPDATE_GOLDEN=1 cargo test -q -p obstack --lib the_reference_is_what_the_commands_say
+	UPDATE_GOLDEN=1 cargo test -q --workspace --lib -- the_reference_is_what_the_commands_say scenarios
+	UPDATE_GOLDEN=1 cargo test -q --workspace --test decide
 	UPDATE_GOLDEN=1 cargo test -q --workspace --test e2e golden
 
 .PHONY: fmt
