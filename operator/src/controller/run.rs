@@ -31,8 +31,10 @@ const BEAT: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(5);
 /// How long reconciles may take to end when the operator stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long after a failed sweep the next one comes.
-const SWEEP_AGAIN: Duration = Duration::from_secs(30);
+/// How long sweeps go on after a stack went: longer than a watch lags and than a reconcile takes.
+const SWEEP_FOR: Duration = Duration::from_secs(60);
+/// How long after a sweep the next one comes, where one has failed or a stack went a moment ago.
+const SWEEP_AGAIN: Duration = Duration::from_secs(5);
 
 /// What came of one task.
 enum Ended {
@@ -51,6 +53,8 @@ pub(super) struct Controller {
     reconciling: usize,
     secrets: HashMap<StackId, BTreeSet<String>>,
     sweep_at: Option<Instant>,
+    /// Until when sweeps go on although one has succeeded.
+    sweep_until: Option<Instant>,
     sweeping: bool,
     sync_until: Instant,
 }
@@ -73,6 +77,7 @@ impl Controller {
             reconciling: 0,
             secrets: HashMap::new(),
             sweep_at: None,
+            sweep_until: None,
             sweeping: false,
             sync_until: Instant::now() + options.sync_timeout,
         }
@@ -176,7 +181,7 @@ impl Controller {
                 self.queue.remove(&id);
                 self.secrets.remove(&id);
                 self.world.metrics.forget_stack(&id);
-                self.sweep_at = Some(now);
+                self.sweep_for_a_while(now);
             }
             Trigger::Secret { namespace, name } => {
                 let refer = |(id, names): (&StackId, &BTreeSet<String>)| {
@@ -206,6 +211,7 @@ impl Controller {
                 if self.world.observer.stores.stacks.get(Some(&id.namespace), &id.name).is_none() {
                     // It went while it was looked at, and what was noted since goes too.
                     self.world.metrics.forget_stack(&id);
+                    self.sweep_for_a_while(now);
                 } else if outcome.next != Next::Forget {
                     self.secrets.insert(id.clone(), outcome.secrets);
                 }
@@ -214,13 +220,21 @@ impl Controller {
             }
             Ok(Ended::Sweep { ok }) => {
                 self.sweeping = false;
-                if !ok {
+                if !ok || self.sweep_until.is_some_and(|until| now < until) {
                     self.sweep_at = Some(now + SWEEP_AGAIN);
                 }
             }
             // Panics of a reconcile are caught inside of its task; what is left is the end of the runtime.
             Err(error) => tracing::error!(%error, "a task ended"),
         }
+    }
+
+    /// A stack is gone. What was made for it a moment ago may not have been seen by the watches yet, and what a
+    /// reconcile on its way still makes comes after the first sweep: it is looked for again, without a request
+    /// where there is nothing.
+    fn sweep_for_a_while(&mut self, now: Instant) {
+        self.sweep_at = Some(now);
+        self.sweep_until = Some(now + SWEEP_FOR);
     }
 
     fn count_managed(&self) {

@@ -27,6 +27,9 @@ pub(super) async fn client(s: &Scope, client: &str, name: &str, takes: impl Fn(&
     s.expect(&format!("requests-{name}"), &Value::Object(found))
 }
 
+/// How often an update is tried that meets a conflict.
+const UPDATES: u32 = 5;
+
 /// Group and version, plural and subresource of a path; none where it is no resource's.
 fn resource(path: &str) -> Option<(String, String, String)> {
     let mut parts = path.split('/').skip(1);
@@ -76,8 +79,16 @@ async fn one(s: &Scope, shape: &Shape, short: &str) -> Result<Value, Failure> {
         s.watch_as(&path, &shape.accept).await?;
         return Ok(json!({"code": 200}));
     }
-    let body = body(s, shape, &object, &collection, &name, &subresource).await?;
-    let (code, kind) = send(s, shape, &path, body).await?;
+    let mut attempts = 0;
+    let (code, kind) = loop {
+        let body = body(s, shape, &object, &collection, &name, &subresource).await?;
+        let answer = send(s, shape, &path, body).await?;
+        attempts += 1;
+        // A controller may have written the object since it was read: then a client reads it again.
+        if answer.0 != 409 || shape.verb != "update" || attempts == UPDATES {
+            break answer;
+        }
+    };
     Ok(if shape.accept.starts_with(PROTOBUF) {
         json!({"code": code})
     } else {

@@ -125,6 +125,8 @@ async fn the_end_of_a_stack_leaves_records_and_nothing_elsewhere() {
     let records: Api<DecisionRecord> = Api::namespaced(bench.admin.clone(), NAMESPACE);
     let before = records.list(&ListParams::default()).await.unwrap().items.len();
     assert_eq!(before, 8);
+    let roles = bench.of("ClusterRole");
+    let role = roles.get("obstack:monitoring:main:metrics").await.unwrap();
 
     bench.stacks().delete("main", &DeleteParams::background()).await.unwrap();
     until("everything of the stack to go", BOUND, || async {
@@ -136,6 +138,18 @@ async fn the_end_of_a_stack_leaves_records_and_nothing_elsewhere() {
             .map(|object| json!([object["kind"], object["metadata"]["name"]]))
             .collect();
         if left.is_empty() { Ok(()) } else { Err(left) }
+    })
+    .await;
+    // What a reconcile that was on its way makes only now goes too.
+    let late = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+        "metadata": { "name": role.name_any(), "labels": role.labels() },
+    });
+    let kind = ApiResource::erase::<k8s_openapi::api::rbac::v1::ClusterRole>(&());
+    bench.put(&kind, None, late).await;
+    until("the late role to go", BOUND, || async {
+        let left = roles.get_opt(&role.name_any()).await.unwrap();
+        left.map_or(Ok(()), |left| Err(left.name_any()))
     })
     .await;
     assert_eq!(records.list(&ListParams::default()).await.unwrap().items.len(), before);
