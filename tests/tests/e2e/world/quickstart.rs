@@ -108,13 +108,15 @@ async fn scrapes_everything(world: &World) {
     let config = ask::json(&format!("{prometheus}/api/v1/status/config")).await.unwrap();
     assert!(!config["data"]["yaml"].as_str().unwrap().contains("static_configs"));
     for (what, selector, count) in [
-        ("itself", r#"up{job=~".*metrics.*",pod="main-metrics-0"} == 1"#, 1),
-        ("Alertmanager", r#"up{pod="main-alerting-0",job!~".*reloader.*"} == 1"#, 1),
-        ("the operator", r#"up{namespace="obstack-system"} == 1"#, 1),
-        ("the example application", r#"up{pod=~"example-app-.*"} == 1"#, 2),
+        ("itself", r#"up{job=~".*metrics.*",pod="main-metrics-0"}"#, 1),
+        ("Alertmanager", r#"up{pod="main-alerting-0",job!~".*reloader.*"}"#, 1),
+        ("the operator", r#"up{namespace="obstack-system"}"#, 1),
+        ("the example application", r#"up{pod=~"example-app-.*"}"#, 2),
     ] {
         until(&format!("Prometheus to scrape {what}"), BOUND, || async {
-            let found = ask::query(&prometheus, selector).await?;
+            // A pod that was replaced leaves its last sample for as long as Prometheus looks back.
+            let fresh = format!("{selector} == 1 and timestamp({selector}) > time() - 45");
+            let found = ask::query(&prometheus, &fresh).await?;
             if found.len() == count { Ok(()) } else { Err(format!("{} targets: {found:?}", found.len())) }
         })
         .await;
