@@ -37,7 +37,7 @@ impl Default for Options {
             hosts: Vec::new(),
             api_server_args: Vec::new(),
             controller_manager_args: Vec::new(),
-            bound: Duration::from_secs(180),
+            bound: Duration::from_secs(60),
         }
     }
 }
