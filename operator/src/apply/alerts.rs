@@ -1,11 +1,8 @@
 //! Sending alerts to Alertmanager: those of what the operator judges by itself.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-/// Longest time that one replica may take to accept alerts.
-const TIMEOUT: Duration = Duration::from_secs(5);
+use crate::observe::engines::client;
 
 /// Sends alerts.
 #[derive(Clone)]
@@ -14,18 +11,12 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// A client without proxies and redirects: replicas are told at their pods' addresses.
+    /// Tells with a [`client`] of its own.
     ///
     /// # Errors
     /// When the client cannot be made.
     pub fn new() -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .connect_timeout(Duration::from_secs(2))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()?;
-        Ok(Self { http })
+        Ok(Self { http: client()? })
     }
 
     /// Tells every replica of Alertmanager, at its URL with its prefix, as Prometheus does: they agree among

@@ -185,18 +185,14 @@ impl<'a> Context<'a> {
         } else {
             Rc::new(self.sheet.under(self.valid, self.catalog, load))
         };
-        let (valid, facts, previous, catalog) = (self.valid, self.facts, self.previous, self.catalog);
         Self {
-            valid,
             requirements,
             weights: weights(priorities),
-            facts,
-            previous,
-            catalog,
             sheet,
             spent: Spent::default(),
             spent_by_catalog: Spent::default(),
             outcomes: Default::default(),
+            ..*self
         }
     }
 

@@ -73,16 +73,27 @@ struct AlertmanagerConfig {
     original: String,
 }
 
+/// A client for engines, without proxies and redirects: they are asked and told at their pods' addresses. An
+/// answer may take [`TIMEOUT`].
+///
+/// # Errors
+/// When the client cannot be made.
+pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .connect_timeout(Duration::from_secs(2))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+}
+
 impl Engines {
-    /// A client without proxies and redirects: engines are asked at their pods' addresses.
+    /// Asks with a [`client`] of its own.
+    ///
+    /// # Errors
+    /// When the client cannot be made.
     pub fn new() -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .timeout(TIMEOUT)
-            .connect_timeout(Duration::from_secs(2))
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()?;
-        Ok(Self { http })
+        Ok(Self { http: client()? })
     }
 
     /// What the engine of a role says, at the URL of one replica, prefix included. None where the role's
