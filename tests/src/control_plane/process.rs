@@ -84,6 +84,8 @@ impl Process {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &launch.folder)
             .env("TMPDIR", &launch.folder)
+            // The processes live for a minute and the heap is small: collecting it seldom saves what a start costs.
+            .env("GOGC", "400")
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err);
