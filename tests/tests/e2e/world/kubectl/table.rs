@@ -180,6 +180,10 @@ pub(super) const STEPS: &[Step] = &[
         change: "label configmap settings -n shop added=later",
     },
     Step::Do(CHANGES),
+    Step::Do(RESTARTED),
+    Step::Unkept(REVISION_2),
+    Step::Do(&["set image deployment/web -n shop app=registry/example-app:2"]),
+    Step::Unkept(REVISION_3),
     Step::Do(ROLLOUTS),
     Step::Unkept("wait pods -n shop -l app=web --for=delete --timeout=50s"),
     Step::Do(SCALED),
@@ -393,13 +397,20 @@ const CHANGES: &[&str] = &[
     "wait configmap/made -n shop --for=delete --timeout=5s",
 ];
 
-const ROLLOUTS: &[&str] = &[
+const RESTARTED: &[&str] = &[
     "rollout history deployment/web -n shop",
     "rollout restart deployment/web -n shop",
     "rollout pause deployment/web -n shop",
     "rollout pause deployment/web -n shop",
     "rollout resume deployment/web -n shop",
-    "set image deployment/web -n shop app=registry/example-app:2",
+];
+
+/// The controller makes a revision of what it sees: a change that comes before it has looked takes the place of
+/// the one before.
+const REVISION_2: &str = r"wait deployment/web -n shop --for=jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}=2 --timeout=50s";
+const REVISION_3: &str = r"wait deployment/web -n shop --for=jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}=3 --timeout=50s";
+
+const ROLLOUTS: &[&str] = &[
     "rollout history deployment/web -n shop",
     "rollout history deployment/web -n shop --revision=1",
     "rollout history deployment/web -n shop --revision=9",
