@@ -4,6 +4,7 @@
 //! generated from them by `obstack crds`.
 
 pub mod component;
+pub mod pickup;
 pub mod record;
 mod schema;
 pub mod stack;
@@ -11,6 +12,7 @@ pub mod status;
 pub mod workload;
 
 pub use component::Component;
+pub use pickup::{Pickup, Selector};
 pub use record::{DecisionRecord, DecisionRecordSpec, DecisionRecordStatus};
 pub use stack::{ObservabilityStack, ObservabilityStackSpec};
 pub use status::ObservabilityStackStatus;

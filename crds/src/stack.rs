@@ -6,6 +6,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::pickup::Pickup;
 use crate::status::ObservabilityStackStatus;
 use crate::workload::{SecretKey, Storage, Workload};
 
@@ -80,7 +81,7 @@ pub struct ObservabilityStackSpec {
     pub deletion: Deletion,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -335,6 +336,9 @@ pub struct Collection {
     /// Whether annotated Pods are scraped. Left out: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pods: Option<bool>,
+    /// Which ServiceMonitors, PodMonitors, Probes and ScrapeConfigs are picked up.
+    #[serde(skip_serializing_if = "is_default")]
+    pub objects: Pickup,
 }
 
 /// Alert and recording rules.
@@ -349,6 +353,9 @@ pub struct Rules {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub groups: Vec<RuleGroup>,
+    /// Which PrometheusRules are picked up.
+    #[serde(skip_serializing_if = "is_default")]
+    pub objects: Pickup,
 }
 
 /// Rules that are evaluated one after the other.
@@ -420,6 +427,9 @@ pub struct Alerting {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub receivers: Vec<Receiver>,
+    /// Which AlertmanagerConfigs are picked up.
+    #[serde(skip_serializing_if = "is_default")]
+    pub objects: Pickup,
     /// The usual knobs.
     #[serde(flatten)]
     pub workload: Workload,

@@ -60,6 +60,10 @@ pub struct ObservabilityStackStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub decisions: Vec<DecisionStatus>,
+    /// How many objects of others were picked up, by kind; kinds without any are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub objects: Vec<PickedUp>,
     /// Parts of the stack, and objects of others, that were kept out, each with its reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -144,6 +148,19 @@ pub struct DecisionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = 64)))]
     pub tripped: Vec<String>,
+}
+
+/// How many objects of one kind of others were picked up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PickedUp {
+    /// The kind, such as `ServiceMonitor`.
+    #[schemars(length(max = 64))]
+    pub kind: String,
+    /// Objects that the stack's selectors take and that are in its configuration.
+    pub picked_up: i32,
+    /// Objects that the stack's selectors take and that were kept out.
+    pub rejected: i32,
 }
 
 /// Something that was kept out, and why. The others go on.

@@ -192,7 +192,7 @@ impl Controller {
                     self.queue.changed(id, now);
                 }
             }
-            Trigger::All => {
+            Trigger::Sources | Trigger::All => {
                 for id in self.world.observer.stores.stack_ids() {
                     self.queue.changed(id, now);
                 }

@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod engines;
+pub mod foreign;
 pub mod kinds;
 pub mod measure;
 pub mod observer;

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta, Resource, ResourceExt, TypeMeta};
 use kube::runtime::reflector::{Lookup, ObjectRef, Store, store::Writer};
 use kube::runtime::utils::Backoff;
@@ -18,8 +18,10 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 use super::Fact;
+use super::foreign::Foreign;
 use super::kinds::{Kind, OWNED};
 use crate::names::{LABEL_STACK, LABEL_STACK_NAMESPACE, SELECTOR_OWNED, StackId};
+use crate::scrape::sources::Namespaces;
 
 /// What a watch has set off.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub enum Trigger {
         /// Its name.
         name: String,
     },
+    /// Objects of others that become configuration changed, or a namespace did.
+    Sources,
     /// A watch was started anew: anything can have changed meanwhile.
     All,
 }
@@ -121,7 +125,7 @@ impl Scope {
         }
     }
 
-    fn targets(&self) -> Vec<Option<&str>> {
+    pub(super) fn targets(&self) -> Vec<Option<&str>> {
         match self {
             Self::Cluster => vec![None],
             Self::Namespaces(names) => names.iter().map(|name| Some(name.as_str())).collect(),
@@ -140,6 +144,10 @@ pub struct Stores {
     pub pods: Watched<Pod>,
     /// Objects that stacks own, by kind.
     pub owned: Vec<(&'static Kind, Watched<DynamicObject>)>,
+    /// Labels of all namespaces; none where only some namespaces are watched.
+    pub namespaces: Option<Watched<PartialObjectMeta<Namespace>>>,
+    /// Objects of others that become configuration.
+    pub foreign: Foreign,
     /// Whether Secrets are watched; their contents are read one by one, where a stack refers to them.
     secrets: Vec<Arc<RwLock<Health>>>,
 }
@@ -169,8 +177,12 @@ impl Stores {
             .filter(|kind| !kind.cluster || *scope == Scope::Cluster)
             .map(|kind| (kind, start.watch(&kind.resource(), &scope.targets(), own.clone(), owner)))
             .collect();
+        let all = (*scope == Scope::Cluster).then_some([None]);
+        let relabelled = |_: &PartialObjectMeta<Namespace>, _| Some(Trigger::Sources);
+        let namespaces = all.map(|all| start.watch(&(), &all, watcher::Config::default(), relabelled));
         let secrets = scope.targets().into_iter().map(|target| start.watch_secrets(target)).collect();
-        Self { stacks, records, pods, owned, secrets }
+        let foreign = Foreign::start(client, scope, triggers, tasks);
+        Self { stacks, records, pods, owned, namespaces, foreign, secrets }
     }
 
     /// Whether a store has neither synced nor failed yet.
@@ -193,8 +205,20 @@ impl Stores {
         .flatten()
         .collect();
         missing.extend(self.owned.iter().filter_map(|(kind, store)| named(kind.name, store.missing())));
+        missing.extend(self.namespaces.as_ref().and_then(|all| named("Namespace", all.missing())));
+        missing.extend(self.foreign.missing());
         missing.extend(self.secrets_missing());
         missing
+    }
+
+    /// Labels of namespaces, by name; why they are not known, where they are not.
+    pub fn namespace_labels(&self) -> Fact<Namespaces> {
+        let all = match self.namespaces.as_ref().map(Watched::read) {
+            None => return Fact::Known(Namespaces::new()),
+            Some(Fact::Unavailable(reason)) => return Fact::Unavailable(reason),
+            Some(Fact::Known(all)) => all,
+        };
+        Fact::Known(all.iter().map(|one| (one.name_any(), one.labels().clone())).collect())
     }
 
     fn secrets_missing(&self) -> Option<String> {
@@ -309,6 +333,14 @@ impl ApiOf<Pod> for Start<'_> {
     fn name_kind((): &(), _pod: &mut Pod) {}
 }
 
+impl ApiOf<PartialObjectMeta<Namespace>> for Start<'_> {
+    fn api_of(&self, (): &(), _: Option<&str>) -> Api<PartialObjectMeta<Namespace>> {
+        Api::all(self.client.clone())
+    }
+
+    fn name_kind((): &(), _namespace: &mut PartialObjectMeta<Namespace>) {}
+}
+
 /// Follows one watch for as long as the operator runs.
 async fn follow<K>(
     stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
@@ -349,7 +381,7 @@ async fn follow<K>(
 
 /// Waits between two tries of a watch: half a second, doubling up to 10.
 #[derive(Default)]
-struct Patience {
+pub(super) struct Patience {
     tries: u32,
 }
 

@@ -3,6 +3,7 @@
 mod alertmanager;
 mod discovery;
 mod prometheus;
+pub mod sources;
 #[cfg(test)]
 mod tests;
 

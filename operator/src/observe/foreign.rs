@@ -1,0 +1,320 @@
+//! Objects of others that become configuration: which of their kinds the cluster serves, and what the watches on
+//! them have seen.
+//!
+//! A watch starts when the API serves its kind and stops when the API says that it no longer does. That a
+//! question failed says neither.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::{Client, Error};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{Notify, watch as channel};
+use tokio::task::JoinSet;
+
+use super::Fact;
+use super::stores::{Patience, Scope, Trigger};
+use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
+use crate::scrape::sources::{GROUP, Source, SourceKey, SourceKind};
+
+/// How often the API is asked for kinds that it does not serve yet. Where all are served nothing is asked: a
+/// watch notices when its kind goes.
+const ASK: Duration = Duration::from_secs(10);
+/// Objects of one page of a list: the memory of a list is that of one page.
+const PAGE: u32 = 500;
+
+/// Which version of each kind the API serves. A kind that is not in it is not served.
+type Served = BTreeMap<SourceKind, &'static str>;
+
+/// What is known of one kind.
+#[derive(Debug, Default)]
+struct Kind {
+    objects: BTreeMap<(String, String), Arc<Source>>,
+    /// Namespaces, or the whole cluster (none), whose list is complete.
+    synced: BTreeSet<Option<String>>,
+    error: Option<String>,
+}
+
+/// Everything that the watches on objects of others have seen.
+#[derive(Clone)]
+pub struct Foreign {
+    kinds: Arc<BTreeMap<SourceKind, RwLock<Kind>>>,
+    served: channel::Receiver<Fact<Served>>,
+    targets: usize,
+}
+
+impl Foreign {
+    /// Starts the watches. They end when the set of tasks is dropped.
+    pub fn start(
+        client: &Client,
+        scope: &Scope,
+        triggers: &UnboundedSender<Trigger>,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        let unknown = Fact::Unavailable("not asked yet".to_owned());
+        let (publish, served) = channel::channel(unknown);
+        let again = Arc::new(Notify::new());
+        tasks.spawn(discover(client.clone(), publish, again.clone(), triggers.clone()));
+        let kinds: Arc<BTreeMap<SourceKind, RwLock<Kind>>> =
+            Arc::new(SourceKind::ALL.into_iter().map(|kind| (kind, RwLock::default())).collect());
+        let targets = scope.targets();
+        for kind in SourceKind::ALL {
+            for target in &targets {
+                let follower = Follower {
+                    kind,
+                    target: target.map(str::to_owned),
+                    client: client.clone(),
+                    kinds: kinds.clone(),
+                    served: served.clone(),
+                    again: again.clone(),
+                    triggers: triggers.clone(),
+                };
+                tasks.spawn(follower.run());
+            }
+        }
+        Self { kinds, served, targets: targets.len() }
+    }
+
+    /// Every object of a kind, in the order of namespace and name; none where the cluster does not serve the
+    /// kind.
+    pub fn read(&self, kind: SourceKind) -> Fact<Vec<Arc<Source>>> {
+        match &*self.served.borrow() {
+            Fact::Unavailable(reason) => return Fact::Unavailable(format!("discovery of {GROUP}: {reason}")),
+            Fact::Known(served) if !served.contains_key(&kind) => return Fact::Known(Vec::new()),
+            Fact::Known(_) => {}
+        }
+        let known = self.kind(kind);
+        if known.synced.len() < self.targets {
+            let reason = known.error.clone().unwrap_or_else(|| "not listed yet".to_owned());
+            return Fact::Unavailable(reason);
+        }
+        Fact::Known(known.objects.values().cloned().collect())
+    }
+
+    /// One object as its watch saw it last.
+    pub fn get(&self, key: &SourceKey) -> Option<Arc<Source>> {
+        let place = (key.namespace.clone(), key.name.clone());
+        self.kind(key.kind).objects.get(&place).cloned()
+    }
+
+    /// Which kinds are not known, and why.
+    pub fn missing(&self) -> Vec<String> {
+        let reason = |kind: SourceKind| match self.read(kind) {
+            Fact::Known(_) => None,
+            Fact::Unavailable(reason) => Some(format!("{kind}: {reason}")),
+        };
+        SourceKind::ALL.into_iter().filter_map(reason).collect()
+    }
+
+    fn kind(&self, kind: SourceKind) -> std::sync::RwLockReadGuard<'_, Kind> {
+        // Every kind has its place from the start.
+        self.kinds[&kind].read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks which kinds are served: until all are, and whenever a watch has lost its kind.
+async fn discover(
+    client: Client,
+    publish: channel::Sender<Fact<Served>>,
+    again: Arc<Notify>,
+    triggers: UnboundedSender<Trigger>,
+) {
+    loop {
+        let answer = ask(&client).await;
+        let complete = matches!(&answer, Ok(served) if served.len() == SourceKind::ALL.len());
+        let changed = publish.send_if_modified(|known| match answer {
+            Ok(served) => {
+                let changed = known.known() != Some(&served);
+                *known = Fact::Known(served);
+                changed
+            }
+            Err(error) if known.known().is_none() => {
+                *known = Fact::Unavailable(error.to_string());
+                false
+            }
+            // What was known stays: a failure is not a disappearance.
+            Err(error) => {
+                tracing::debug!(%error, "the kinds of {GROUP} cannot be asked for");
+                false
+            }
+        });
+        if changed {
+            // The other end goes first when the operator ends.
+            let _ = triggers.send(Trigger::All);
+        }
+        let wait =
+            async { if complete { std::future::pending().await } else { tokio::time::sleep(ASK).await } };
+        tokio::select! {
+            () = wait => {}
+            () = again.notified() => {}
+        }
+    }
+}
+
+async fn ask(client: &Client) -> Result<Served, RequestError> {
+    let mut served = Served::new();
+    for version in ["v1", "v1beta1", "v1alpha1"] {
+        let name = format!("{GROUP}/{version}");
+        let list = match within(READ_TIMEOUT, client.list_api_group_resources(&name)).await {
+            Ok(list) => list,
+            Err(error) if error.code() == Some(404) => continue,
+            Err(error) => return Err(error),
+        };
+        for kind in SourceKind::ALL {
+            let can_watch = |verbs: &[String]| verbs.iter().any(|verb| verb == "watch");
+            let is_served =
+                list.resources.iter().any(|one| one.name == kind.plural() && can_watch(&one.verbs));
+            if let Some(version) = kind.versions().iter().find(|known| **known == version)
+                && is_served
+            {
+                served.entry(kind).or_insert(version);
+            }
+        }
+    }
+    Ok(served)
+}
+
+/// Follows one kind in one namespace, or in the whole cluster.
+struct Follower {
+    kind: SourceKind,
+    target: Option<String>,
+    client: Client,
+    kinds: Arc<BTreeMap<SourceKind, RwLock<Kind>>>,
+    served: channel::Receiver<Fact<Served>>,
+    again: Arc<Notify>,
+    triggers: UnboundedSender<Trigger>,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        loop {
+            let version = self.version();
+            match version {
+                Some(version) => {
+                    let mut served = self.served.clone();
+                    tokio::select! {
+                        () = self.follow(version) => {}
+                        () = changed(&mut served, self.kind, version) => {}
+                    }
+                }
+                None => {
+                    self.forget();
+                    if self.served.changed().await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn version(&mut self) -> Option<&'static str> {
+        self.served.borrow_and_update().known()?.get(&self.kind).copied()
+    }
+
+    /// Watches for as long as the kind is there.
+    async fn follow(&self, version: &'static str) {
+        let resource = ApiResource {
+            group: GROUP.to_owned(),
+            version: version.to_owned(),
+            api_version: format!("{GROUP}/{version}"),
+            kind: self.kind.as_str().to_owned(),
+            plural: self.kind.plural().to_owned(),
+        };
+        let api: Api<DynamicObject> = match &self.target {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        };
+        let config = watcher::Config::default().page_size(PAGE);
+        let mut stream = pin!(watch(api, config).backoff(Patience::default()));
+        let mut listed: Option<BTreeSet<(String, String)>> = None;
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(Event::Init) => listed = Some(BTreeSet::new()),
+                Ok(Event::InitApply(object)) => {
+                    if let Some(place) = self.apply(version, object)
+                        && let Some(listed) = &mut listed
+                    {
+                        listed.insert(place);
+                    }
+                }
+                Ok(Event::InitDone) => {
+                    self.synced(listed.take().unwrap_or_default());
+                    let _ = self.triggers.send(Trigger::Sources);
+                }
+                Ok(Event::Apply(object)) => {
+                    self.apply(version, object);
+                    let _ = self.triggers.send(Trigger::Sources);
+                }
+                Ok(Event::Delete(object)) => {
+                    if let (Some(namespace), Some(name)) = (object.metadata.namespace, object.metadata.name) {
+                        self.write().objects.remove(&(namespace, name));
+                        let _ = self.triggers.send(Trigger::Sources);
+                    }
+                }
+                Err(error) => {
+                    if is_gone(&error) {
+                        self.again.notify_one();
+                    }
+                    self.write().error = Some(error.to_string());
+                }
+            }
+        }
+    }
+
+    fn apply(&self, version: &'static str, object: DynamicObject) -> Option<(String, String)> {
+        let value = serde_json::to_value(object).ok()?;
+        let source = Source::of(self.kind, version, &value)?;
+        let place = (source.key.namespace.clone(), source.key.name.clone());
+        self.write().objects.insert(place.clone(), Arc::new(source));
+        Some(place)
+    }
+
+    /// A list is complete: what was not in it is gone.
+    fn synced(&self, listed: BTreeSet<(String, String)>) {
+        let mut kind = self.write();
+        let here = |place: &(String, String)| self.target.as_ref().is_none_or(|only| *only == place.0);
+        kind.objects.retain(|place, _| !here(place) || listed.contains(place));
+        kind.synced.insert(self.target.clone());
+        kind.error = None;
+    }
+
+    /// The API no longer serves the kind, or never did.
+    fn forget(&self) {
+        let mut kind = self.write();
+        let here = |place: &(String, String)| self.target.as_ref().is_none_or(|only| *only == place.0);
+        kind.objects.retain(|place, _| !here(place));
+        kind.synced.remove(&self.target);
+        kind.error = None;
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Kind> {
+        self.kinds[&self.kind].write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until the kind is served in another version, or no longer.
+async fn changed(served: &mut channel::Receiver<Fact<Served>>, kind: SourceKind, version: &'static str) {
+    let is_other = |known: &Fact<Served>| {
+        known.known().is_some_and(|served| served.get(&kind).copied() != Some(version))
+    };
+    if served.wait_for(is_other).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Whether the API says that there is no such kind.
+fn is_gone(error: &watcher::Error) -> bool {
+    let code = match error {
+        watcher::Error::InitialListFailed(Error::Api(status))
+        | watcher::Error::WatchStartFailed(Error::Api(status)) => status.code,
+        watcher::Error::WatchError(status) => status.code,
+        _ => 0,
+    };
+    code == 404
+}

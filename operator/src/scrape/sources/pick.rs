@@ -1,0 +1,218 @@
+//! Which objects a stack takes, and for one object why not.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use obstack_crds::Pickup;
+
+use super::{Group, Source};
+use crate::validate::Valid;
+
+/// Label that names a namespace; every API server sets it.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+/// How many labels a reason names.
+const SHOWN: usize = 8;
+
+/// Labels of the namespaces that are known, by name. One that is not here has just the label that names it: what
+/// an operator without a right on namespaces knows of each.
+pub type Namespaces = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Whether a stack takes an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does.
+    Taken,
+    /// It does not: what keeps the object out, and what to change.
+    Left(String),
+}
+
+/// The objects that a stack takes, in the order in which they came.
+pub fn pick<'a>(
+    valid: &Valid,
+    sources: impl IntoIterator<Item = &'a Arc<Source>>,
+    namespaces: &Namespaces,
+) -> Vec<Arc<Source>> {
+    // A namespace is judged once for each field, not once for each of its objects.
+    let mut judged: HashMap<(Group, &str), bool> = HashMap::new();
+    let mut picked = Vec::new();
+    for source in sources {
+        let field = Field::of(valid, source.key.kind.group());
+        if !field.is_enabled() || !field.pickup.selector.selects(&source.labels) {
+            continue;
+        }
+        let place = (field.group, source.key.namespace.as_str());
+        if *judged.entry(place).or_insert_with(|| field.takes_namespace(place.1, namespaces).is_ok()) {
+            picked.push(source.clone());
+        }
+    }
+    picked
+}
+
+/// Whether a stack takes an object, and if not, which of its fields keeps it out.
+pub fn judge(valid: &Valid, source: &Source, namespaces: &Namespaces) -> Verdict {
+    let field = Field::of(valid, source.key.kind.group());
+    let path = field.group.path();
+    if !field.is_enabled() {
+        return Verdict::Left(format!("{path}.enabled is false; write true, or leave it out"));
+    }
+    if let Err(why) = field.takes_namespace(&source.key.namespace, namespaces) {
+        return Verdict::Left(why);
+    }
+    match field.pickup.selector.missing(&source.labels) {
+        None => Verdict::Taken,
+        Some(missing) => Verdict::Left(format!(
+            "{path}.selector wants {missing}, and the object has {}; add the label, or widen the selector",
+            written(&source.labels)
+        )),
+    }
+}
+
+/// The field of a stack that says which objects of some kinds are taken.
+struct Field<'a> {
+    group: Group,
+    pickup: &'a Pickup,
+    home: &'a str,
+}
+
+impl<'a> Field<'a> {
+    fn of(valid: &'a Valid, group: Group) -> Self {
+        let pickup = match group {
+            Group::Collection => &valid.spec.collection.objects,
+            Group::Rules => &valid.spec.rules.objects,
+            Group::Alerting => &valid.spec.alerting.objects,
+        };
+        Self { group, pickup, home: &valid.id.namespace }
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.pickup.enabled != Some(false)
+    }
+
+    /// Whether objects of a namespace are taken; else why not.
+    fn takes_namespace(&self, namespace: &str, known: &Namespaces) -> Result<(), String> {
+        let path = self.group.path();
+        let Some(selector) = &self.pickup.namespace_selector else {
+            if namespace == self.home {
+                return Ok(());
+            }
+            return Err(format!(
+                "{path}.namespaceSelector is left out, so only objects of the stack's own namespace, {}, are \
+                 taken; write a selector that takes the namespace {namespace}, or {{}} for every namespace",
+                self.home
+            ));
+        };
+        let named = || BTreeMap::from([(NAME_LABEL.to_owned(), namespace.to_owned())]);
+        let labels = known.get(namespace).cloned().unwrap_or_else(named);
+        match selector.missing(&labels) {
+            None => Ok(()),
+            Some(missing) => Err(format!(
+                "{path}.namespaceSelector wants {missing}, and the namespace {namespace} has {}; label the \
+                 namespace, or widen the selector",
+                written(&labels)
+            )),
+        }
+    }
+}
+
+/// Labels as they are written on a command line, at most [`SHOWN`] of them.
+fn written(labels: &BTreeMap<String, String>) -> String {
+    if labels.is_empty() {
+        return "no label".to_owned();
+    }
+    let shown = labels.iter().take(SHOWN).map(|(name, value)| format!("{name}={value}"));
+    let mut text = shown.collect::<Vec<_>>().join(", ");
+    if labels.len() > SHOWN {
+        text.push_str(&format!(" and {} more", labels.len() - SHOWN));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::SourceKind;
+    use super::*;
+    use crate::names::StackId;
+    use crate::validate::validate;
+
+    fn stack(spec: Value) -> Valid {
+        let id = StackId { namespace: "monitoring".to_owned(), name: "main".to_owned() };
+        validate(id, &serde_json::from_value(spec).unwrap(), None).unwrap()
+    }
+
+    fn source(kind: SourceKind, namespace: &str, labels: Value) -> Arc<Source> {
+        let object = json!({
+            "metadata": { "namespace": namespace, "name": "web", "labels": labels }, "spec": {}
+        });
+        Arc::new(Source::of(kind, "v1", &object).unwrap())
+    }
+
+    fn namespaces() -> Namespaces {
+        let labels = |name: &str, team: &str| {
+            BTreeMap::from([(NAME_LABEL.to_owned(), name.to_owned()), ("team".to_owned(), team.to_owned())])
+        };
+        BTreeMap::from([("shop".to_owned(), labels("shop", "a"))])
+    }
+
+    /// Both ways of asking say the same, and this is why not.
+    fn asked(valid: &Valid, source: &Arc<Source>) -> Option<String> {
+        let taken = !pick(valid, [source], &namespaces()).is_empty();
+        match judge(valid, source, &namespaces()) {
+            Verdict::Taken => {
+                assert!(taken, "{source:?}");
+                None
+            }
+            Verdict::Left(why) => {
+                assert!(!taken, "{source:?}");
+                Some(why)
+            }
+        }
+    }
+
+    #[test]
+    fn everything_in_the_own_namespace_is_taken_where_nothing_is_said() {
+        let valid = stack(json!({}));
+        for kind in SourceKind::ALL {
+            assert_eq!(asked(&valid, &source(kind, "monitoring", json!({}))), None);
+            let why = asked(&valid, &source(kind, "shop", json!({}))).unwrap();
+            let path = kind.group().path();
+            assert_eq!(
+                why,
+                format!(
+                    "{path}.namespaceSelector is left out, so only objects of the stack's own namespace, \
+                     monitoring, are taken; write a selector that takes the namespace shop, or {{}} for every \
+                     namespace"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn selectors_say_what_they_miss() {
+        let objects = json!({
+            "selector": { "matchLabels": { "release": "main" } },
+            "namespaceSelector": { "matchExpressions": [{ "key": "team", "operator": "In", "values": ["a"] }] }
+        });
+        let valid = stack(json!({ "collection": { "objects": objects } }));
+        let kind = SourceKind::ServiceMonitor;
+        assert_eq!(asked(&valid, &source(kind, "shop", json!({ "release": "main" }))), None);
+        assert_eq!(
+            asked(&valid, &source(kind, "shop", json!({ "release": "other" }))).unwrap(),
+            "spec.collection.objects.selector wants release=main, and the object has release=other; add the \
+             label, or widen the selector"
+        );
+        // Of a namespace that is not known only the name is known.
+        assert_eq!(
+            asked(&valid, &source(kind, "other", json!({ "release": "main" }))).unwrap(),
+            "spec.collection.objects.namespaceSelector wants team in (a), and the namespace other has \
+             kubernetes.io/metadata.name=other; label the namespace, or widen the selector"
+        );
+        let off = stack(json!({ "collection": { "objects": { "enabled": false } } }));
+        assert_eq!(
+            asked(&off, &source(kind, "monitoring", json!({}))).unwrap(),
+            "spec.collection.objects.enabled is false; write true, or leave it out"
+        );
+        assert_eq!(asked(&off, &source(SourceKind::PrometheusRule, "monitoring", json!({}))), None);
+    }
+}
