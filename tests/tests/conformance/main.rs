@@ -4,6 +4,7 @@
 //! same layout (else `OBSTACK_CONFORMANCE`, else `tests/conformance`); `--promtool PATH` or `--no-promtool`; `-v` to
 //! print every difference in full. The last line is `conformance: N cases, N pass, N on purpose, N fail`.
 
+mod alertmanager;
 mod data;
 mod differences;
 mod report;
@@ -34,7 +35,10 @@ pub(crate) struct Outcome {
 }
 
 /// Every suite. One for the folders of Alertmanager's cases is added here.
-const SUITES: &[Suite] = &[];
+const SUITES: &[Suite] = &[
+    Suite { folder: "alertmanager", run: alertmanager::run },
+    Suite { folder: "errors", run: alertmanager::errors },
+];
 
 fn main() -> ExitCode {
     let options = match Options::read(std::env::args().skip(1)) {

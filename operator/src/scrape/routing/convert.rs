@@ -191,11 +191,7 @@ impl<'a> Converter<'a> {
     }
 
     /// The content of a key of a Secret, or of a ConfigMap where the selector names one.
-    pub(super) fn secret_or_config_map(
-        &mut self,
-        selector: &Value,
-        at: &Place<'_>,
-    ) -> Result<String, Fault> {
+    pub(super) fn secret_or_config_map(&mut self, selector: &Value, at: &Place<'_>) -> Result<String, Fault> {
         let fields = place::object(selector, at)?;
         match (place::get(fields, "secret"), place::get(fields, "configMap")) {
             (Some(secret), None) => self.secret(secret, &at.key("secret")),
@@ -388,16 +384,11 @@ fn text_unless_empty(text: &str) -> Option<Value> {
 }
 
 /// Name and key of a selector.
-fn name_and_key<'v>(
-    selector: &'v Value,
-    at: &Place<'_>,
-    kind: &str,
-) -> Result<(&'v str, &'v str), Fault> {
+fn name_and_key<'v>(selector: &'v Value, at: &Place<'_>, kind: &str) -> Result<(&'v str, &'v str), Fault> {
     let fields = place::object(selector, at)?;
     let (name, key) = (place::text(fields, "name", at)?, place::text(fields, "key", at)?);
     // They become parts of a path, and no name or key of Kubernetes has anything else.
-    let plain =
-        |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
     if name.is_empty() || !plain(name) {
         return Err(at.key("name").fault(quoted(name), format!("the name of a {kind}")));
     }
@@ -447,7 +438,8 @@ fn threading(value: &Value, at: &Place<'_>) -> Result<Value, Fault> {
 fn is_host_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let bare = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
-    let plain = |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    let plain =
+        |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control());
     let host = bare.map_or(!host.contains([':', '[', ']']) && plain(host), plain);
     host && plain(port)
 }

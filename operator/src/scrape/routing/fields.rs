@@ -88,12 +88,7 @@ const fn field(from: &'static str, to: &'static str, kind: Kind) -> Field {
 
 /// Every integration that an AlertmanagerConfig can name.
 pub(super) const INTEGRATIONS: [Integration; 16] = {
-    const fn of(
-        from: &'static str,
-        to: &'static str,
-        since: u32,
-        fields: &'static [Field],
-    ) -> Integration {
+    const fn of(from: &'static str, to: &'static str, since: u32, fields: &'static [Field]) -> Integration {
         Integration { from, to, fields, since: Version::minor(since) }
     }
     [

@@ -126,11 +126,7 @@ impl Converter<'_> {
         Ok(out)
     }
 
-    fn proxy(
-        &mut self,
-        from: &Map<String, Value>,
-        at: &Place<'_>,
-    ) -> Result<Map<String, Value>, Fault> {
+    fn proxy(&mut self, from: &Map<String, Value>, at: &Place<'_>) -> Result<Map<String, Value>, Fault> {
         const FIELDS: &[Field] = &[
             Field { from: "proxyUrl", to: "proxy_url", kind: Kind::Text },
             Field { from: "noProxy", to: "no_proxy", kind: Kind::Text },
@@ -170,8 +166,9 @@ impl Converter<'_> {
                 return Ok(None);
             }
             let rank = TLS_VERSIONS.iter().position(|known| *known == text);
-            let rank = rank
-                .ok_or_else(|| at.key(name).fault(quoted(text), format!("one of {}", TLS_VERSIONS.join(", "))))?;
+            let rank = rank.ok_or_else(|| {
+                at.key(name).fault(quoted(text), format!("one of {}", TLS_VERSIONS.join(", ")))
+            })?;
             out.insert(to.to_owned(), Value::from(text));
             Ok(Some(rank))
         };
@@ -194,10 +191,7 @@ impl Converter<'_> {
             out.insert(to.to_owned(), Value::from(path));
         }
         if let Some(selector) = place::get(from, "keySecret").filter(|s| !is_empty_selector(s)) {
-            out.insert(
-                "key_file".to_owned(),
-                Value::from(self.file(selector, &at.key("keySecret"), false)?),
-            );
+            out.insert("key_file".to_owned(), Value::from(self.file(selector, &at.key("keySecret"), false)?));
         }
         match (out.contains_key("cert_file"), out.contains_key("key_file")) {
             (true, false) => return Err(at.fault("cert without keySecret", "both of them")),
@@ -242,14 +236,18 @@ impl Converter<'_> {
 /// Whether a selector names nothing: `{}`, or an empty name as serialisers write it.
 fn is_empty_selector(selector: &Value) -> bool {
     selector.as_object().is_some_and(|fields| {
-        ["name", "key"].iter().all(|key| matches!(fields.get(*key), None | Some(Value::Null)) || fields[*key] == "")
+        ["name", "key"]
+            .iter()
+            .all(|key| matches!(fields.get(*key), None | Some(Value::Null)) || fields[*key] == "")
     })
 }
 
 /// A proxy can speak more than http; what is surely no URL is refused.
 fn url_of_proxy(text: &str, at: &Place<'_>) -> Result<(), Fault> {
     match text.split_once("://") {
-        Some((scheme, rest)) if !scheme.is_empty() && !rest.is_empty() && !text.contains(char::is_control) => {
+        Some((scheme, rest))
+            if !scheme.is_empty() && !rest.is_empty() && !text.contains(char::is_control) =>
+        {
             if matches!(scheme, "http" | "https") { url::check(text, at) } else { Ok(()) }
         }
         _ => Err(at.fault("no URL", "the URL of a proxy, such as http://proxy.example.com:3128")),

@@ -262,7 +262,8 @@ impl Built {
         }
         if version < Version::minor(22) && !self.mute_time_intervals.is_empty() {
             self.mute_time_intervals.clear();
-            let note = format!("{}: left out: Alertmanager {version} has none", root.key("muteTimeIntervals"));
+            let note =
+                format!("{}: left out: Alertmanager {version} has none", root.key("muteTimeIntervals"));
             sanitizer.notes.push(note);
         }
         if let Some(route) = &mut self.route {
@@ -373,9 +374,9 @@ impl Base {
 
     /// What its global part gives to receivers.
     pub fn defaults(&self) -> Defaults {
-        self.config.get("global").map_or_else(Defaults::default, |global| {
-            Defaults::of(&serde_json::json!({ "global": global }))
-        })
+        self.config
+            .get("global")
+            .map_or_else(Defaults::default, |global| Defaults::of(&serde_json::json!({ "global": global })))
     }
 
     /// The configuration with the parts of objects, in the order of their ids whatever order they come in. Their

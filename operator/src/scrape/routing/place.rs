@@ -147,11 +147,7 @@ pub(crate) fn as_flag(value: &Value, place: &Place<'_>) -> Result<bool, Fault> {
 }
 
 /// A true or false of a field, where it is there.
-pub(crate) fn flag(
-    fields: &Map<String, Value>,
-    key: &str,
-    place: &Place<'_>,
-) -> Result<Option<bool>, Fault> {
+pub(crate) fn flag(fields: &Map<String, Value>, key: &str, place: &Place<'_>) -> Result<Option<bool>, Fault> {
     get(fields, key).map(|value| as_flag(value, &place.key(key))).transpose()
 }
 
@@ -161,11 +157,7 @@ pub(crate) fn as_number(value: &Value, place: &Place<'_>) -> Result<i64, Fault> 
 }
 
 /// A list of texts.
-pub(crate) fn texts(
-    fields: &Map<String, Value>,
-    key: &str,
-    place: &Place<'_>,
-) -> Result<Vec<String>, Fault> {
+pub(crate) fn texts(fields: &Map<String, Value>, key: &str, place: &Place<'_>) -> Result<Vec<String>, Fault> {
     let at = place.key(key);
     let items = list(fields, key, place)?.iter().enumerate();
     items.map(|(index, item)| Ok(as_text(item, &at.index(index))?.to_owned())).collect()

@@ -234,8 +234,7 @@ fn matcher(
 ) -> Result<String, Fault> {
     let mut chars = name.chars();
     let start = |c: char| c.is_ascii_alphabetic() || c == '_' || c == ':';
-    let classic =
-        chars.next().is_some_and(start) && chars.all(|c| start(c) || c.is_ascii_digit());
+    let classic = chars.next().is_some_and(start) && chars.all(|c| start(c) || c.is_ascii_digit());
     if classic {
         return Ok(format!("{name}{operator}\"{}\"", escaped(value)));
     }

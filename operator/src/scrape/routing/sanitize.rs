@@ -182,9 +182,8 @@ impl Sanitizer {
 
     /// What holds for one integration only.
     fn special(&mut self, list: &str, fields: &mut Map<String, Value>, at: &Place<'_>) -> Done {
-        let on = |fields: &Map<String, Value>, name: &str| {
-            fields.get(name).and_then(Value::as_bool) == Some(true)
-        };
+        let on =
+            |fields: &Map<String, Value>, name: &str| fields.get(name).and_then(Value::as_bool) == Some(true);
         match list {
             "opsgenie_configs" => self.each(fields, "responders", at, Self::responder),
             "pagerduty_configs" if self.below(30) => {
@@ -200,10 +199,8 @@ impl Sanitizer {
             "pushover_configs" => {
                 if self.below(29) && on(fields, "monospace") {
                     fields.insert("monospace".to_owned(), Value::from(false));
-                    self.notes.push(format!(
-                        "{}: switched off: it needs Alertmanager 0.29.0",
-                        at.key("monospace")
-                    ));
+                    self.notes
+                        .push(format!("{}: switched off: it needs Alertmanager 0.29.0", at.key("monospace")));
                 }
                 match on(fields, "html") && on(fields, "monospace") {
                     true => Err(at.fault("both html and monospace", "one of the two")),
@@ -226,9 +223,7 @@ impl Sanitizer {
             }
             "jira_configs" => match fields.get("api_type").and_then(Value::as_str) {
                 None | Some("" | "auto" | "cloud" | "datacenter") => Ok(()),
-                Some(other) => {
-                    Err(at.key("api_type").fault(quoted(other), "auto, cloud or datacenter"))
-                }
+                Some(other) => Err(at.key("api_type").fault(quoted(other), "auto, cloud or datacenter")),
             },
             "mattermost_configs" if self.below(32) => {
                 match ["webhook_url", "webhook_url_file"].iter().any(|name| is_set(fields, name)) {
@@ -295,10 +290,10 @@ impl Sanitizer {
         let (environment, header) =
             (is_set(fields, "proxy_from_environment"), is_set(fields, "proxy_connect_header"));
         let wrong = match () {
-            () if header && !environment && !url => Some(("proxy_connect_header without a proxy", "proxy_url too")),
-            () if environment && url => {
-                Some(("both proxy_from_environment and proxy_url", "one of the two"))
+            () if header && !environment && !url => {
+                Some(("proxy_connect_header without a proxy", "proxy_url too"))
             }
+            () if environment && url => Some(("both proxy_from_environment and proxy_url", "one of the two")),
             () if environment && none => {
                 Some(("both proxy_from_environment and no_proxy", "NO_PROXY in the environment"))
             }

@@ -5,8 +5,7 @@ use serde_json::{Map, Value, json};
 use super::place::{self, Place};
 use crate::validate::{Fault, quoted};
 
-const WEEKDAYS: [&str; 7] =
-    ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+const WEEKDAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 const MONTHS: [&str; 12] = [
     "january",
     "february",
