@@ -1,7 +1,7 @@
 //! Pure: AlertmanagerConfig objects of `monitoring.coreos.com` become Alertmanager's configuration.
 //!
-//! - [`build_routing`] makes of one object its own part, which depends on nothing but the settings, the object and
-//!   the contents that it names, so that it can be kept until one of them changes.
+//! - [`build_routing`] makes of one object its own part, which depends on nothing but the settings, the object
+//!   and the contents that it names, so that it can be kept until one of them changes.
 //! - [`Base::from_yaml`] and [`Base::from_object`] make what the parts are added to; [`Base::merge`] adds them.
 //! - [`sanitize`] fits configuration to a version of Alertmanager.
 //!
@@ -58,7 +58,8 @@ pub struct Settings {
     pub tls_dir: String,
     /// Who puts them there.
     pub files: FilesFrom,
-    /// Whether contents of Secrets are written as `<secret>`: for showing a configuration, never for running it.
+    /// Whether contents of Secrets are written as `<secret>`: for showing a configuration, never for running
+    /// it.
     pub hide_secrets: bool,
     /// What the base gives to receivers that leave it out.
     pub defaults: Defaults,
@@ -379,8 +380,9 @@ impl Base {
             .map_or_else(Defaults::default, |global| Defaults::of(&serde_json::json!({ "global": global })))
     }
 
-    /// The configuration with the parts of objects, in the order of their ids whatever order they come in. Their
-    /// routes stand before those of the base: they go on to the next, so that an alert still finds its way there.
+    /// The configuration with the parts of objects, in the order of their ids whatever order they come in.
+    /// Their routes stand before those of the base: they go on to the next, so that an alert still finds its
+    /// way there.
     pub fn merge<'b>(&self, parts: impl IntoIterator<Item = &'b Built>) -> Value {
         let mut parts: Vec<&Built> = parts.into_iter().collect();
         parts.sort_by(|a, b| a.id.cmp(&b.id));

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::validate::{Fault, child_path, quoted};
 
-/// Where a reader is in an object, as a chain back to its start, so that a path costs nothing until it is told.
+/// Where a reader is in an object, as a chain back to its start, so that a path costs nothing until it is
+/// told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     up: Option<&'a Place<'a>>,

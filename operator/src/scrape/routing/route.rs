@@ -9,7 +9,8 @@ use super::place::{self, Place};
 use super::version::Version;
 use crate::validate::{Fault, broken_regex, quoted};
 
-/// Fields of a route below another one: the API server keeps whatever stands there, so a misspelt one is told here.
+/// Fields of a route below another one: the API server keeps whatever stands there, so a misspelt one is told
+/// here.
 const ROUTE_FIELDS: [&str; 10] = [
     "receiver",
     "groupBy",

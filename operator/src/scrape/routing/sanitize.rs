@@ -1,5 +1,5 @@
-//! What a version of Alertmanager does not know: left out where messages still come, an error where they would go
-//! astray.
+//! What a version of Alertmanager does not know: left out where messages still come, an error where they
+//! would go astray.
 
 use serde_json::{Map, Value};
 

@@ -6,7 +6,8 @@ use crate::validate::Fault;
 /// What to write instead of a text that is no URL.
 const WRITE: &str = "an address that starts with http:// or https:// and names a host";
 
-/// Holds that a text is a URL of Alertmanager's: http or https, with a host, without anything that no URL has.
+/// Holds that a text is a URL of Alertmanager's: http or https, with a host, without anything that no URL
+/// has.
 ///
 /// # Errors
 /// A fault that does not repeat the text: a URL can hold a password.
