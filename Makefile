@@ -38,6 +38,10 @@ demo: parts build ## run a whole stack on this machine, until Ctrl-C
 contract: control-plane ## the same requests against the sandbox and a real API server
 	cargo test --workspace --test contract -- $(FILTER)
 
+.PHONY: conformance
+conformance: ## the golden cases of the peers' operator against the builder of configurations
+	@scripts/conformance $(FILTER)
+
 .PHONY: test
 test: parts ## run all tests that judge behaviour
 	@scripts/test

@@ -23,8 +23,12 @@ use obstack_crds::workload::SecretKey;
 use crate::names::StackId;
 use crate::units::{Bytes, PromDuration, SeriesCount};
 
+pub(crate) use alerting::broken_regex;
 pub use defaults::Defaults;
 pub use grammar::{child_path, quoted};
+pub(crate) use grammar::{is_label_name, is_metric_name};
+pub(crate) use promql::fault as promql_fault;
+pub(crate) use template::fault as template_fault;
 
 /// The newest set of defaults. A stack is pinned to the one that was newest when it was created.
 pub const DEFAULTS_VERSION: u32 = 1;

@@ -1,6 +1,10 @@
 //! Rules as data: the library that every stack gets, the tripwires of its decisions, and the groups of the stack
 //! itself.
 
+mod enforce;
+pub mod objects;
+#[cfg(test)]
+mod objects_tests;
 #[cfg(test)]
 mod tests;
 pub mod tripwires;
@@ -49,6 +53,15 @@ pub struct Group {
     /// Time between two evaluations, a Prometheus duration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
+    /// How far back from now its expressions are evaluated, a Prometheus duration; from Prometheus 2.53.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_offset: Option<String>,
+    /// Most alerts, or series, that one of its rules may make; 0 is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i64>,
+    /// Labels that each of its rules gets where it does not have them itself; from Prometheus 3.0.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// The rules.
     pub rules: Vec<Rule>,
 }
@@ -93,6 +106,9 @@ impl From<&stack::RuleGroup> for Group {
         Self {
             name: group.name.clone(),
             interval: group.interval.clone(),
+            query_offset: None,
+            limit: None,
+            labels: BTreeMap::new(),
             rules: group.rules.iter().map(rule).collect(),
         }
     }

@@ -64,6 +64,9 @@ pub fn build_group(stack: &StackId, record: &str, spec: &DecisionRecordSpec) -> 
     Group {
         name: format!("obstack-tripwires-{}", spec.component),
         interval: None,
+        query_offset: None,
+        limit: None,
+        labels: BTreeMap::new(),
         rules: wires.flat_map(|wire| build_rules(stack, record, spec.component, wire)).collect(),
     }
 }

@@ -1,8 +1,10 @@
 //! Pure: a valid stack becomes the configuration of its engines, as fragments.
 
 mod alertmanager;
+pub mod assets;
 mod discovery;
 mod prometheus;
+pub mod routing;
 pub mod sources;
 #[cfg(test)]
 mod tests;

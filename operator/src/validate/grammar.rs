@@ -46,7 +46,7 @@ pub(super) fn is_dns_subdomain(text: &str) -> bool {
 }
 
 /// Whether a text is the name of a label of Prometheus that anyone may set.
-pub(super) fn is_label_name(text: &str) -> bool {
+pub(crate) fn is_label_name(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -54,7 +54,7 @@ pub(super) fn is_label_name(text: &str) -> bool {
 }
 
 /// Whether a text is the name of a metric of Prometheus in its classic form.
-pub(super) fn is_metric_name(text: &str) -> bool {
+pub(crate) fn is_metric_name(text: &str) -> bool {
     let mut chars = text.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_' || c == ':')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')

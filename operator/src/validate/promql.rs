@@ -66,7 +66,7 @@ const FUNCTIONS: &[&str] = &[
 ];
 
 /// What was found in an expression that is surely wrong, and what to write instead.
-pub(super) fn fault(expr: &str) -> Option<(String, String)> {
+pub(crate) fn fault(expr: &str) -> Option<(String, String)> {
     if expr.trim().is_empty() {
         return Some(("no expression".to_owned(), "PromQL, such as up == 0".to_owned()));
     }

@@ -7,7 +7,7 @@ const STRANGE: &str = "*/%<>!&^~?[]{#@;\\";
 const CLOSE: &str = "}} after every {{: an action of a template is not closed";
 
 /// What to write instead, where something is surely wrong with a template.
-pub(super) fn fault(text: &str) -> Option<String> {
+pub(crate) fn fault(text: &str) -> Option<String> {
     let mut rest = text;
     while let Some((_, action)) = rest.split_once("{{") {
         match skip_action(action) {
