@@ -22,6 +22,7 @@ use crate::http::Health;
 use crate::names::StackId;
 use crate::observe::stores::Trigger;
 use crate::reconcile::{Outcome, World, reconcile};
+use crate::scrape::contents::Holder;
 
 /// Stacks that are reconciled at the same time.
 const AT_ONCE: usize = 4;
@@ -127,9 +128,7 @@ impl Controller {
         }
         self.world.forget();
         let now = Instant::now();
-        for id in self.world.observer.stores.stack_ids() {
-            self.queue.changed(id, now);
-        }
+        self.all_changed(now);
         self.sweep_at = Some(now);
     }
 
@@ -183,20 +182,28 @@ impl Controller {
                 self.world.metrics.forget_stack(&id);
                 self.sweep_for_a_while(now);
             }
-            Trigger::Secret { namespace, name } => {
-                let refer = |(id, names): (&StackId, &BTreeSet<String>)| {
-                    (id.namespace == namespace && names.contains(&name)).then(|| id.clone())
+            Trigger::Content(place) => {
+                let is_referred = self.world.observer.contents.forget(&place);
+                let refers = |(id, names): (&StackId, &BTreeSet<String>)| {
+                    let own = place.holder == Holder::Secret && id.namespace == place.namespace;
+                    (is_referred || (own && names.contains(&place.name))).then(|| id.clone())
                 };
-                let stacks: Vec<StackId> = self.secrets.iter().filter_map(refer).collect();
+                let stacks: Vec<StackId> = self.secrets.iter().filter_map(refers).collect();
                 for id in stacks {
                     self.queue.changed(id, now);
                 }
             }
-            Trigger::Sources | Trigger::All => {
-                for id in self.world.observer.stores.stack_ids() {
-                    self.queue.changed(id, now);
-                }
+            Trigger::Contents => {
+                self.world.observer.contents.forget_all();
+                self.all_changed(now);
             }
+            Trigger::Sources | Trigger::All => self.all_changed(now),
+        }
+    }
+
+    fn all_changed(&mut self, now: Instant) {
+        for id in self.world.observer.stores.stack_ids() {
+            self.queue.changed(id, now);
         }
     }
 

@@ -2,6 +2,7 @@
 //! error: what is not known changes nothing.
 
 pub mod cluster;
+pub mod contents;
 pub mod engines;
 pub mod foreign;
 pub mod kinds;

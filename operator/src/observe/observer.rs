@@ -11,6 +11,7 @@ use obstack_crds::DecisionRecord;
 use obstack_crds::workload::SecretKey;
 
 use super::cluster::Cluster;
+use super::contents::Contents;
 use super::engines::Engines;
 use super::measure::Readings;
 use super::stores::{Scope, Stores};
@@ -26,6 +27,8 @@ pub struct Observer {
     client: Client,
     /// What the watches have seen.
     pub stores: Stores,
+    /// What was read of Secrets and ConfigMaps that objects of others refer to.
+    pub contents: Contents,
     cluster: Cluster,
     engines: Engines,
     readings: Readings,
@@ -34,7 +37,8 @@ pub struct Observer {
 impl Observer {
     /// An observer over these stores.
     pub fn new(client: Client, scope: Scope, stores: Stores, engines: Engines, readings: Readings) -> Self {
-        Self { cluster: Cluster::new(client.clone(), scope), client, stores, engines, readings }
+        let (cluster, contents) = (Cluster::new(client.clone(), scope), Contents::new(client.clone()));
+        Self { cluster, contents, client, stores, engines, readings }
     }
 
     /// Everything that one reconcile of a stack needs to know. What cannot be read is Unavailable.

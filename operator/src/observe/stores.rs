@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta, Resource, ResourceExt, TypeMeta};
 use kube::runtime::reflector::{Lookup, ObjectRef, Store, store::Writer};
 use kube::runtime::utils::Backoff;
@@ -21,6 +22,7 @@ use super::Fact;
 use super::foreign::Foreign;
 use super::kinds::{Kind, OWNED};
 use crate::names::{LABEL_STACK, LABEL_STACK_NAMESPACE, SELECTOR_OWNED, StackId};
+use crate::scrape::contents::{Holder, Place};
 use crate::scrape::sources::Namespaces;
 
 /// What a watch has set off.
@@ -30,13 +32,10 @@ pub enum Trigger {
     Stack(StackId),
     /// A stack is gone.
     Gone(StackId),
-    /// A Secret changed, appeared or went: those stacks are meant that refer to it.
-    Secret {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-    },
+    /// A Secret or a ConfigMap changed, appeared or went: those stacks are meant that refer to it.
+    Content(Place),
+    /// Any Secret or ConfigMap can have changed.
+    Contents,
     /// Objects of others that become configuration changed, or a namespace did.
     Sources,
     /// A watch was started anew: anything can have changed meanwhile.
@@ -148,8 +147,9 @@ pub struct Stores {
     pub namespaces: Option<Watched<PartialObjectMeta<Namespace>>>,
     /// Objects of others that become configuration.
     pub foreign: Foreign,
-    /// Whether Secrets are watched; their contents are read one by one, where a stack refers to them.
-    secrets: Vec<Arc<RwLock<Health>>>,
+    /// Whether the metadata of Secrets and ConfigMaps is watched; contents are read one by one, where a stack or
+    /// an object that it picked up refers to them.
+    contents: Vec<(Holder, Arc<RwLock<Health>>)>,
 }
 
 impl Stores {
@@ -180,9 +180,13 @@ impl Stores {
         let all = (*scope == Scope::Cluster).then_some([None]);
         let relabelled = |_: &PartialObjectMeta<Namespace>, _| Some(Trigger::Sources);
         let namespaces = all.map(|all| start.watch(&(), &all, watcher::Config::default(), relabelled));
-        let secrets = scope.targets().into_iter().map(|target| start.watch_secrets(target)).collect();
+        let mut contents = Vec::new();
+        for target in scope.targets() {
+            contents.push((Holder::Secret, start.watch_contents::<Secret>(Holder::Secret, target)));
+            contents.push((Holder::ConfigMap, start.watch_contents::<ConfigMap>(Holder::ConfigMap, target)));
+        }
         let foreign = Foreign::start(client, scope, triggers, tasks);
-        Self { stacks, records, pods, owned, namespaces, foreign, secrets }
+        Self { stacks, records, pods, owned, namespaces, foreign, contents }
     }
 
     /// Whether a store has neither synced nor failed yet.
@@ -207,7 +211,7 @@ impl Stores {
         missing.extend(self.owned.iter().filter_map(|(kind, store)| named(kind.name, store.missing())));
         missing.extend(self.namespaces.as_ref().and_then(|all| named("Namespace", all.missing())));
         missing.extend(self.foreign.missing());
-        missing.extend(self.secrets_missing());
+        missing.extend(self.contents_missing());
         missing
     }
 
@@ -221,11 +225,11 @@ impl Stores {
         Fact::Known(all.iter().map(|one| (one.name_any(), one.labels().clone())).collect())
     }
 
-    fn secrets_missing(&self) -> Option<String> {
-        self.secrets.iter().find_map(|health| {
+    fn contents_missing(&self) -> Option<String> {
+        self.contents.iter().find_map(|(holder, health)| {
             let health = health.read().unwrap_or_else(PoisonError::into_inner);
             let reason = health.error.clone().unwrap_or_else(|| "not listed yet".to_owned());
-            (!health.synced).then(|| format!("metadata of Secrets: {reason}"))
+            (!health.synced).then(|| format!("metadata of {}s: {reason}", holder.as_str()))
         })
     }
 
@@ -276,24 +280,43 @@ impl Start<'_> {
                     object.meta_mut().managed_fields = None;
                     Self::name_kind(&named, object);
                 });
-                self.tasks.spawn(follow(stream, Some(writer), health, self.triggers.clone(), rule));
+                let triggers = self.triggers.clone();
+                self.tasks.spawn(follow(stream, Some(writer), health, triggers, rule, Trigger::All));
                 part
             })
             .collect();
         Watched { kind: kind.clone(), parts }
     }
 
-    fn watch_secrets(&mut self, target: Option<&str>) -> Arc<RwLock<Health>> {
-        let api: Api<PartialObjectMeta<Secret>> = match target {
+    /// Watches the metadata of all Secrets or ConfigMaps and keeps nothing of it.
+    fn watch_contents<K>(&mut self, holder: Holder, target: Option<&str>) -> Arc<RwLock<Health>>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+    {
+        let api: Api<PartialObjectMeta<K>> = match target {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
         let health = Arc::<RwLock<Health>>::default();
         let stream = watch(api, watcher::Config::default());
-        let rule = |secret: &PartialObjectMeta<Secret>, _| {
-            Some(Trigger::Secret { namespace: secret.metadata.namespace.clone()?, name: secret.name_any() })
+        let rule = move |object: &PartialObjectMeta<K>, _| {
+            let (namespace, name) = (object.metadata.namespace.clone()?, object.name_any());
+            Some(Trigger::Content(Place { holder, namespace, name }))
         };
-        self.tasks.spawn(follow(stream, None, health.clone(), self.triggers.clone(), rule));
+        self.tasks.spawn(follow(
+            stream,
+            None,
+            health.clone(),
+            self.triggers.clone(),
+            rule,
+            Trigger::Contents,
+        ));
         health
     }
 }
@@ -348,6 +371,7 @@ async fn follow<K>(
     health: Arc<RwLock<Health>>,
     triggers: UnboundedSender<Trigger>,
     rule: impl Fn(&K, bool) -> Option<Trigger> + Send,
+    anew: Trigger,
 ) where
     K: Lookup + Clone + Send + 'static,
     K::DynamicType: Eq + std::hash::Hash + Clone,
@@ -357,7 +381,7 @@ async fn follow<K>(
         let trigger = match &event {
             Ok(Event::Apply(object)) => rule(object, false),
             Ok(Event::Delete(object)) => rule(object, true),
-            Ok(Event::InitDone) => Some(Trigger::All),
+            Ok(Event::InitDone) => Some(anew.clone()),
             Ok(Event::Init | Event::InitApply(_)) | Err(_) => None,
         };
         match &event {

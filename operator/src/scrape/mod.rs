@@ -2,6 +2,7 @@
 
 mod alertmanager;
 pub mod assets;
+pub mod contents;
 mod discovery;
 mod prometheus;
 pub mod routing;

@@ -1,0 +1,114 @@
+//! Reads the Secrets and ConfigMaps that objects of others refer to: one by one, only where referred to, kept
+//! until their metadata changes, and never logged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Client;
+use kube::api::Api;
+
+use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
+use crate::scrape::contents::{Held, Holder, Known, Place};
+
+/// Reads at the same time.
+const AT_ONCE: usize = 8;
+
+/// What was read of Secrets and ConfigMaps of others.
+#[derive(Clone)]
+pub struct Contents {
+    client: Client,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    known: Arc<Known>,
+    /// What is being read. What changes meanwhile is taken out, and the answer is not believed.
+    reading: BTreeSet<Place>,
+}
+
+impl Contents {
+    /// Nothing is read yet.
+    pub fn new(client: Client) -> Self {
+        Self { client, inner: Arc::default() }
+    }
+
+    /// What is known now.
+    pub fn known(&self) -> Arc<Known> {
+        self.lock().known.clone()
+    }
+
+    /// Reads these. One that changes while it is read stays unknown.
+    ///
+    /// # Errors
+    /// What could not be read, and why; the others are known then.
+    pub async fn read(&self, places: BTreeSet<Place>) -> Result<(), String> {
+        self.lock().reading.extend(places.iter().cloned());
+        let reads = stream::iter(places).map(|place| async move {
+            let answer = self.read_one(&place).await;
+            (place, answer)
+        });
+        let mut failed = None;
+        let mut reads = std::pin::pin!(reads.buffer_unordered(AT_ONCE));
+        while let Some((place, answer)) = reads.next().await {
+            let mut inner = self.lock();
+            let is_believed = inner.reading.remove(&place);
+            match answer {
+                Ok(held) if is_believed => drop(Arc::make_mut(&mut inner.known).insert(place, held)),
+                Ok(_) => {}
+                Err(error) => {
+                    let Place { holder, namespace, name } = &place;
+                    failed = Some(format!("{} {namespace}/{name}: {error}", holder.as_str()));
+                }
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// It changed, appeared or went: it is read again where it is referred to. Whether anybody refers to it.
+    pub fn forget(&self, place: &Place) -> bool {
+        let mut inner = self.lock();
+        let was_read = inner.reading.remove(place);
+        let was_known = inner.known.contains_key(place);
+        if was_known {
+            Arc::make_mut(&mut inner.known).remove(place);
+        }
+        was_known || was_read
+    }
+
+    /// A watch was started anew: anything can have changed.
+    pub fn forget_all(&self) {
+        *self.lock() = Inner::default();
+    }
+
+    async fn read_one(&self, place: &Place) -> Result<Held, RequestError> {
+        let Place { holder, namespace, name } = place;
+        let contents = match holder {
+            Holder::Secret => {
+                let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+                let found = within(READ_TIMEOUT, api.get_opt(name)).await?;
+                found.map(|secret| {
+                    let data = secret.data.unwrap_or_default();
+                    data.into_iter().map(|(key, value)| (key, value.0)).collect::<BTreeMap<_, _>>()
+                })
+            }
+            Holder::ConfigMap => {
+                let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+                let found = within(READ_TIMEOUT, api.get_opt(name)).await?;
+                found.map(|map| {
+                    let binary = map.binary_data.unwrap_or_default();
+                    let binary = binary.into_iter().map(|(key, value)| (key, value.0));
+                    let text = map.data.unwrap_or_default();
+                    text.into_iter().map(|(key, value)| (key, value.into_bytes())).chain(binary).collect()
+                })
+            }
+        };
+        Ok(Arc::new(contents))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
