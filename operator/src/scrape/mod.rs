@@ -1,10 +1,18 @@
 //! Pure: a valid stack becomes the configuration of its engines, as fragments.
 
 mod alertmanager;
+pub mod assets;
 mod discovery;
+pub mod engine;
+pub mod jobs;
+pub mod judge;
+pub mod objects;
 mod prometheus;
+pub mod references;
+pub mod settings;
 #[cfg(test)]
 mod tests;
+pub mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 

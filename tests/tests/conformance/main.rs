@@ -6,7 +6,9 @@
 
 mod data;
 mod differences;
+mod prometheus;
 mod report;
+mod selection;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,7 +36,8 @@ pub(crate) struct Outcome {
 }
 
 /// Every suite. One for the folders of Alertmanager's cases is added here.
-const SUITES: &[Suite] = &[];
+const SUITES: &[Suite] =
+    &[prometheus::PROMETHEUS, prometheus::EXTRA, prometheus::ERRORS, selection::SELECTION];
 
 fn main() -> ExitCode {
     let options = match Options::read(std::env::args().skip(1)) {
