@@ -4,11 +4,18 @@ mod alertmanager;
 pub mod assets;
 pub mod contents;
 mod discovery;
+pub mod engine;
+pub mod jobs;
+pub mod judge;
+pub mod objects;
 mod prometheus;
+pub mod references;
 pub mod routing;
+pub mod settings;
 pub mod sources;
 #[cfg(test)]
 mod tests;
+pub mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 
