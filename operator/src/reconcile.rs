@@ -3,6 +3,7 @@
 //! Validation comes before observation here: it needs no facts, and it says which Secrets are to be read.
 
 mod held;
+mod objects;
 mod outcome;
 mod world;
 
@@ -24,6 +25,7 @@ use crate::scrape::configs;
 use crate::status::{End, Reached, wanted_engines};
 use crate::validate::{Fault, secret_refs, validate};
 
+pub use objects::{Caches, settings as object_settings};
 pub use outcome::Outcome;
 use world::whole_second;
 pub use world::{Settings, World};
@@ -67,8 +69,12 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
     let actions = records::next_watched(&plan, &valid, existing, &seen, now);
     let wanted_records = records::after(existing, &actions);
 
-    let home = world.settings.operator_namespace.as_deref();
-    let configs = match configs(&valid, &plan, &wanted_records, &held::known_secrets(&facts), home) {
+    let objects = match objects::build(world, &valid).await {
+        Ok(objects) => objects,
+        Err(reason) => return turn.wait(&valid, Class::Transient, &reason).await,
+    };
+    let (home, secrets) = (world.settings.operator_namespace.as_deref(), held::known_secrets(&facts));
+    let configs = match configs(&valid, &plan, &wanted_records, &secrets, home, &objects) {
         Ok(configs) => configs,
         Err(error) => return turn.wait(&valid, Class::Bug, &error.to_string()).await,
     };
@@ -110,6 +116,7 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         engines: &engines,
         held: &held,
         rejected: &[configs.rejected, built.rejected].concat(),
+        objects: &objects.counts,
         done: done.as_ref(),
     };
     turn.end(Reached::End(&end), done.as_ref()).await

@@ -13,7 +13,7 @@ mod wanted;
 use k8s_openapi::jiff::Timestamp;
 use obstack_crds::Component;
 use obstack_crds::DecisionRecord;
-use obstack_crds::status::{ObservabilityStackStatus, Rejected};
+use obstack_crds::status::{ObservabilityStackStatus, PickedUp, Rejected};
 
 use crate::apply::Done;
 use crate::decide::watch::Watch;
@@ -78,6 +78,8 @@ pub struct End<'a> {
     pub held: &'a [(Component, String)],
     /// Parts that were kept out.
     pub rejected: &'a [Rejected],
+    /// How many objects of others were taken, by kind.
+    pub objects: &'a [PickedUp],
     /// What came of applying; none while the stack is paused.
     pub done: Option<&'a Done>,
 }
@@ -105,6 +107,7 @@ pub fn derive(happened: &Happened<'_>) -> ObservabilityStackStatus {
             status.components = components::derive(end, &previous.components);
             status.decisions = records::statuses(end.plan, end.valid, end.records);
             status.rejected = rejected(end);
+            status.objects = end.objects.to_vec();
         }
     }
     status.conditions = conditions::derive(happened, &status);

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::input::{Input, InputArgs};
+use super::objects::Secrets;
 use super::render::{Built, OperatorArgs};
 use super::{CliError, Output};
 use crate::names::Role;
@@ -41,7 +42,7 @@ pub fn run(args: ConfigArgs, output: &Output) -> Result<(), CliError> {
     let input = Input::read(&args.input)?.with_catalog(&catalog);
     let mut text = String::new();
     for loaded in input.stacks(output)? {
-        let built = Built::of(&loaded, &input, &args.operator, &catalog)?;
+        let built = Built::of(&loaded, &input, &args.operator, &catalog, Secrets::Hidden)?;
         for note in &built.notes {
             output.note(note);
         }
@@ -136,9 +137,14 @@ stringData: { url: 'https://hook.example/T0KEN' }
 ",
         );
         let loaded = &input.stacks(&Output::stdio(clap::ColorChoice::Never)).unwrap()[0];
-        let built =
-            Built::of(loaded, &input, &OperatorArgs::default(), &crate::decide::Catalog::embedded().unwrap())
-                .unwrap();
+        let built = Built::of(
+            loaded,
+            &input,
+            &OperatorArgs::default(),
+            &crate::decide::Catalog::embedded().unwrap(),
+            Secrets::Hidden,
+        )
+        .unwrap();
         let text = configuration("monitoring/main", &built).unwrap();
         assert!(!text.contains("T0KEN"));
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();

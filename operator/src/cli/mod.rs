@@ -13,6 +13,7 @@ mod decide;
 pub mod input;
 mod install;
 pub mod logging;
+pub mod objects;
 pub mod operator;
 mod output;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::catalog::CatalogArgs;
 use super::input::{Input, InputArgs, Loaded};
+use super::objects::{self, Secrets};
 use super::{CliError, Output};
 use crate::decide::{Catalog, DecideFacts, Plan, Previous, decide, records};
 use crate::desired::{Context, Wanted, desired};
@@ -75,7 +76,7 @@ pub fn run(args: RenderArgs, output: &Output) -> Result<(), CliError> {
             push_document(&mut text, &with_effective(loaded)?)?;
             continue;
         }
-        let built = Built::of(loaded, &input, &args.operator, &catalog)?;
+        let built = Built::of(loaded, &input, &args.operator, &catalog, Secrets::Used)?;
         for note in &built.notes {
             output.note(note);
         }
@@ -107,6 +108,7 @@ impl Built {
         input: &Input,
         operator: &OperatorArgs,
         catalog: &Catalog,
+        shown: Secrets,
     ) -> Result<Self, CliError> {
         let id = &loaded.id;
         let fault = |e: &dyn std::fmt::Display| CliError::Input(format!("{id}: {e}"));
@@ -115,7 +117,9 @@ impl Built {
         let secrets = secrets(loaded, input, &mut notes);
         let namespace = Some(operator.operator_namespace.as_str());
         let records = records::first(&plan, &loaded.valid);
-        let configs = configs(&loaded.valid, &plan, &records, &secrets, namespace).map_err(|e| fault(&e))?;
+        let objects = objects::build(input, &loaded.valid, shown).map_err(|e| fault(&e))?;
+        let configs = configs(&loaded.valid, &plan, &records, &secrets, namespace, &objects);
+        let configs = configs.map_err(|e| fault(&e))?;
         let context = Context {
             operator_image: operator.operator_image.clone(),
             operator_namespace: Some(operator.operator_namespace.clone()),
@@ -263,7 +267,8 @@ metadata: { name: main, namespace: monitoring }
 
     fn built(text: &str) -> Built {
         let (input, loaded) = load(text);
-        Built::of(&loaded, &input, &OperatorArgs::default(), &Catalog::embedded().unwrap()).unwrap()
+        Built::of(&loaded, &input, &OperatorArgs::default(), &Catalog::embedded().unwrap(), Secrets::Used)
+            .unwrap()
     }
 
     #[test]

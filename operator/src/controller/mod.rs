@@ -170,6 +170,7 @@ pub async fn run_on(
         teller,
         metrics: metrics.clone(),
         settings: Settings { catalog, operator_image: options.image.clone(), operator_namespace: home },
+        caches: crate::reconcile::Caches::default(),
         statuses: std::sync::Mutex::default(),
     };
     let controller = Controller::new(Arc::new(world), client, health, leads, &options);

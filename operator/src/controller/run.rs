@@ -180,6 +180,7 @@ impl Controller {
                 self.queue.remove(&id);
                 self.secrets.remove(&id);
                 self.world.metrics.forget_stack(&id);
+                self.world.caches.forget(&id);
                 self.sweep_for_a_while(now);
             }
             Trigger::Content(place) => {

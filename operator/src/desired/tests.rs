@@ -3,6 +3,7 @@ use serde_json::json;
 use super::fixtures::{context, plan, valid};
 use super::*;
 use crate::scrape::configs;
+use crate::scrape::sources::Objects;
 
 fn build(spec: &str, roles: &[Role]) -> Wanted {
     build_with(spec, roles, &context()).unwrap()
@@ -10,8 +11,15 @@ fn build(spec: &str, roles: &[Role]) -> Wanted {
 
 fn build_with(spec: &str, roles: &[Role], context: &Context) -> Result<Wanted, DesiredError> {
     let (valid, plan) = (valid(spec), plan(roles));
-    let configs =
-        configs(&valid, &plan, &[], &BTreeMap::new(), context.operator_namespace.as_deref()).unwrap();
+    let configs = configs(
+        &valid,
+        &plan,
+        &[],
+        &BTreeMap::new(),
+        context.operator_namespace.as_deref(),
+        &Objects::default(),
+    )
+    .unwrap();
     desired(&valid, &plan, context, &configs)
 }
 
@@ -296,7 +304,8 @@ fn a_patch_cannot_break_the_selector_and_a_broken_one_says_where() {
     let broken = "alerting: { podTemplate: { spec: { containers: [{ image: x }] } } }";
     // Validation may refuse it before.
     let Ok(valid) = std::panic::catch_unwind(|| valid(broken)) else { return };
-    let configs = configs(&valid, &plan(&Role::ALL), &[], &BTreeMap::new(), None).unwrap();
+    let configs =
+        configs(&valid, &plan(&Role::ALL), &[], &BTreeMap::new(), None, &Objects::default()).unwrap();
     let error = desired(&valid, &plan(&Role::ALL), &context(), &configs).unwrap_err();
     assert!(matches!(&error, DesiredError::PodTemplate { path, .. } if path == "spec.alerting.podTemplate"));
     assert_eq!(error.class(), Class::Invalid);
@@ -331,7 +340,8 @@ fn every_name_fits() {
     let mut valid = valid("{}");
     valid.id.name = "a".repeat(obstack_crds::MAX_STACK_NAME);
     valid.id.namespace = "n".repeat(63);
-    let configs = configs(&valid, &plan(&Role::ALL), &[], &BTreeMap::new(), None).unwrap();
+    let configs =
+        configs(&valid, &plan(&Role::ALL), &[], &BTreeMap::new(), None, &Objects::default()).unwrap();
     for object in desired(&valid, &plan(&Role::ALL), &context(), &configs).unwrap().objects {
         let (kind, name) =
             (object.body["kind"].as_str().unwrap(), object.body["metadata"]["name"].as_str().unwrap());

@@ -10,7 +10,7 @@ use kube::Client;
 use kube::api::Api;
 
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
-use crate::scrape::contents::{Held, Holder, Known, Place};
+use crate::scrape::contents::{Content, Held, Holder, Known, Place};
 
 /// Reads at the same time.
 const AT_ONCE: usize = 8;
@@ -105,7 +105,7 @@ impl Contents {
                 })
             }
         };
-        Ok(Arc::new(contents))
+        Ok(Arc::new(contents.map_or(Content::Missing, Content::Keys)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

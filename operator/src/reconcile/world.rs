@@ -11,7 +11,7 @@ use obstack_crds::workload::SecretKey;
 use obstack_crds::{Component, ObservabilityStack, ObservabilityStackStatus};
 use serde_json::json;
 
-use super::{Outcome, SecretNames};
+use super::{Caches, Outcome, SecretNames};
 use crate::apply::alerts::Teller;
 use crate::apply::writer::RequestError;
 use crate::apply::{Applier, Done, Owner};
@@ -71,6 +71,8 @@ pub struct World {
     pub metrics: Arc<Metrics>,
     /// What the operator was started with.
     pub settings: Settings,
+    /// What objects of others became.
+    pub caches: Caches,
     /// The statuses that were written last, by UID: the watch may not show them yet.
     pub statuses: Mutex<HashMap<String, WrittenStatus>>,
 }

@@ -8,6 +8,8 @@ use obstack_crds::workload::SecretKey;
 use serde_json::{Map, Value, json};
 
 use super::file;
+use super::routing::Base;
+use super::sources::Objects;
 use crate::rules::tripwires;
 use crate::running::{CURRENT, Fragment, generation_glob};
 use crate::validate::Valid;
@@ -48,10 +50,21 @@ const DECISION_REPEAT: &str = "120h";
 pub(super) fn fragments(
     valid: &Valid,
     secrets: &BTreeMap<SecretKey, Vec<u8>>,
+    objects: &Objects,
 ) -> Result<(Vec<Fragment>, Vec<Rejected>), EmitError> {
     let mut urls = Urls { secrets, used: BTreeMap::new(), rejected: Vec::new() };
-    let config = build_config(&valid.spec.alerting, &mut urls);
+    let mut config = build_config(&valid.spec.alerting, &mut urls);
+    let mut files = BTreeMap::new();
+    if !objects.routing.is_empty() {
+        let parts = objects.routing.iter().map(AsRef::as_ref);
+        config = Base::own(config).merge(parts.clone());
+        files.extend(parts.flat_map(|part| part.files.iter()));
+    }
     let mut fragments = vec![file("main", "alertmanager.yaml", &config)?];
+    fragments.extend(files.into_iter().map(|(path, bytes)| {
+        let path = path.strip_prefix(CURRENT).unwrap_or(path).trim_start_matches('/').to_owned();
+        Fragment { key: format!("asset/{path}"), path, bytes: bytes.clone() }
+    }));
     fragments.extend(urls.used.into_iter().map(|(key, bytes)| Fragment {
         key: format!("secret/{}/{}", key.name, key.key),
         path: secret_path(&key),

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::assets::{AssetError, Assets};
+use super::references::UNSEEN;
 
 /// What holds a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,9 +40,19 @@ pub struct Place {
     pub name: String,
 }
 
-/// What a Secret or a ConfigMap holds, by key; none where there is no such object. Equal reads share it, so that
-/// it is compared by where it is.
-pub type Held = Arc<Option<BTreeMap<String, Vec<u8>>>>;
+/// What a Secret or a ConfigMap holds.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Content {
+    /// There is no such object.
+    Missing,
+    /// Its data by key.
+    Keys(BTreeMap<String, Vec<u8>>),
+    /// It was not looked at: every key is taken to be there, and what it holds is [`UNSEEN`].
+    Unseen,
+}
+
+/// A content as it was read. It is compared by where it is: what was read again is another.
+pub type Held = Arc<Content>;
 
 /// The contents that are known.
 pub type Known = HashMap<Place, Held>;
@@ -81,8 +92,11 @@ impl<'a> Lookup<'a> {
         let place = Place { holder, namespace: namespace.to_owned(), name: name.to_owned() };
         let held = self.known.get(&place);
         self.asked.borrow_mut().insert(place);
-        let contents = held.and_then(|held| held.as_ref().as_ref()).ok_or(AssetError::NoObject)?;
-        contents.get(key).map(Vec::as_slice).ok_or(AssetError::NoKey)
+        match held.map_or(&Content::Missing, AsRef::as_ref) {
+            Content::Missing => Err(AssetError::NoObject),
+            Content::Keys(keys) => keys.get(key).map(Vec::as_slice).ok_or(AssetError::NoKey),
+            Content::Unseen => Ok(UNSEEN.as_bytes()),
+        }
     }
 }
 
@@ -105,12 +119,12 @@ mod tests {
     }
 
     fn held(value: &str) -> Held {
-        Arc::new(Some(BTreeMap::from([("key".to_owned(), value.as_bytes().to_vec())])))
+        Arc::new(Content::Keys(BTreeMap::from([("key".to_owned(), value.as_bytes().to_vec())])))
     }
 
     #[test]
     fn what_was_asked_for_is_written_down() {
-        let known = Known::from([(place("there"), held("x")), (place("gone"), Arc::new(None))]);
+        let known = Known::from([(place("there"), held("x")), (place("gone"), Arc::new(Content::Missing))]);
         let lookup = Lookup::new(&known);
         assert_eq!(lookup.secret("shop", "there", "key"), Ok(b"x".as_slice()));
         assert_eq!(lookup.secret("shop", "there", "other"), Err(AssetError::NoKey));

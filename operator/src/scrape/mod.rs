@@ -31,6 +31,8 @@ use crate::running::{Engine, Fragment, Generation, PackError};
 use crate::validate::Valid;
 use crate::yaml::{EmitError, emit};
 
+use sources::Objects;
+
 pub use discovery::{DISCOVERED_EVERYWHERE, discovered_namespaces};
 
 /// The configuration of every engine of a stack.
@@ -59,6 +61,8 @@ pub enum ConfigError {
 
 /// The configuration of every engine that is deployed.
 ///
+/// `objects` is what objects of others became.
+///
 /// `secrets` has the contents of the Secrets that receivers refer to; one that is missing costs its receiver
 /// an integration and is named in [`Configs::rejected`]. `operator_namespace` is where the operator's own
 /// pods are, where that is known. `records` are the stack's decision records as they are to be: those in force
@@ -72,6 +76,7 @@ pub fn configs(
     records: &[DecisionRecord],
     secrets: &BTreeMap<SecretKey, Vec<u8>>,
     operator_namespace: Option<&str>,
+    objects: &Objects,
 ) -> Result<Configs, ConfigError> {
     let roles = deployed_roles(plan);
     let mut done = Configs::default();
@@ -79,14 +84,16 @@ pub fn configs(
         let mut fragments = prometheus::fragments(valid, &roles, operator_namespace)?;
         fragments.extend(crate::rules::fragments(valid, &roles)?);
         fragments.extend(tripwires::fragments(valid, plan, &roles, records)?);
+        fragments.extend(objects.fragments.iter().cloned());
         done.rejected.extend(crate::rules::unknown(valid)?);
         done.generations.insert(Role::Metrics, Generation::build(Engine::Prometheus, fragments)?);
     }
     if roles.contains(&Role::Alerting) {
-        let (fragments, rejected) = alertmanager::fragments(valid, secrets)?;
+        let (fragments, rejected) = alertmanager::fragments(valid, secrets, objects)?;
         done.rejected.extend(rejected);
         done.generations.insert(Role::Alerting, Generation::build(Engine::Alertmanager, fragments)?);
     }
+    done.rejected.extend(objects.rejected.iter().cloned());
     Ok(done)
 }
 

@@ -161,6 +161,7 @@ impl Case {
             engines: &self.engines,
             held: &self.held,
             rejected: &self.rejected,
+            objects: &[],
             done: self.done.as_ref(),
         }
     }

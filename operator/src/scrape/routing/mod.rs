@@ -296,6 +296,15 @@ impl std::fmt::Debug for Base {
 const MAX_BASE_BYTES: usize = 1 << 20;
 
 impl Base {
+    /// A base from a configuration of our own, which is written for the version that reads it.
+    pub(crate) fn own(config: Value) -> Self {
+        let config = match config {
+            Value::Object(config) => config,
+            _ => Map::new(),
+        };
+        Self { config, files: BTreeMap::new(), notes: Vec::new() }
+    }
+
     /// A base from a configuration as somebody wrote it.
     ///
     /// # Errors

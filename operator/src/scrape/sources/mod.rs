@@ -1,5 +1,8 @@
 //! Objects of others that become configuration, as the watches saw them, and which stack takes which.
 
+mod build;
+#[cfg(test)]
+mod build_tests;
 mod pick;
 
 use std::collections::BTreeMap;
@@ -7,7 +10,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use pick::{Namespaces, Verdict, judge, pick};
+pub use build::{Cache, ObjectSettings, Objects};
+pub use pick::{Namespaces, Verdict, is_searched, judge, pick};
 
 /// Group of the objects. It is never forked: the objects are read as they were installed by others.
 pub const GROUP: &str = "monitoring.coreos.com";
@@ -173,6 +177,18 @@ impl Source {
     /// Its spec, as JSON.
     pub fn spec(&self) -> &[u8] {
         &self.spec
+    }
+
+    /// What the object's files are named by: its UID, so that they keep their names while it lives; objects of
+    /// files have none yet, and go by their name.
+    pub fn file_id(&self) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if !self.uid.is_empty() && self.uid.len() <= 64 && self.uid.chars().all(plain) {
+            return self.uid.clone();
+        }
+        let mut id = crate::running::digest(self.key.to_string().as_bytes());
+        id.truncate(16);
+        id
     }
 
     /// The object as it would be written in a file, without what only the API server knows.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use obstack_crds::Pickup;
 
-use super::{Group, Source};
+use super::{Group, Source, SourceKind};
 use crate::validate::Valid;
 
 /// Label that names a namespace; every API server sets it.
@@ -65,6 +65,11 @@ pub fn judge(valid: &Valid, source: &Source, namespaces: &Namespaces) -> Verdict
             written(&source.labels)
         )),
     }
+}
+
+/// Whether a stack takes objects of a kind at all.
+pub fn is_searched(valid: &Valid, kind: SourceKind) -> bool {
+    Field::of(valid, kind.group()).is_enabled()
 }
 
 /// The field of a stack that says which objects of some kinds are taken.
@@ -131,7 +136,6 @@ fn written(labels: &BTreeMap<String, String>) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::SourceKind;
     use super::*;
     use crate::names::StackId;
     use crate::validate::validate;

@@ -55,8 +55,14 @@ impl Case {
         let mut stacks = input.stacks(&output).unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(stacks.len(), 1, "a case is one stack");
         let loaded = stacks.remove(0);
-        let built = Built::of(&loaded, &input, &OperatorArgs::default(), catalog())
-            .unwrap_or_else(|e| panic!("{e:?}"));
+        let built = Built::of(
+            &loaded,
+            &input,
+            &OperatorArgs::default(),
+            catalog(),
+            obstack::cli::objects::Secrets::Used,
+        )
+        .unwrap_or_else(|e| panic!("{e:?}"));
         Self { loaded, built }
     }
 

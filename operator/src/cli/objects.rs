@@ -1,0 +1,99 @@
+//! Objects of others in the files of the command line, built as the operator would.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use serde_json::Value;
+
+use super::input::Input;
+use crate::scrape::contents::{Content, Holder, Known, Place};
+use crate::scrape::sources::{Cache, GROUP, Namespaces, Objects, Source, SourceKind, is_searched, pick};
+use crate::validate::Valid;
+
+/// Whether contents of Secrets are used, or only stand in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// They are used: for objects that are to be applied.
+    Used,
+    /// They are hidden: for what is printed to be read.
+    Hidden,
+}
+
+/// Objects that become configuration, in the order of the files; without a namespace they are in `default`.
+pub fn sources(input: &Input) -> Vec<Arc<Source>> {
+    let mut sources = Vec::new();
+    for kind in SourceKind::ALL {
+        for version in kind.versions() {
+            let api = format!("{GROUP}/{version}");
+            for (document, mut object) in input.of_kind(&api, kind.as_str()) {
+                object["metadata"]["namespace"] = document.id().namespace.into();
+                sources.extend(Source::of(kind, version, &object).map(Arc::new));
+            }
+        }
+    }
+    sources
+}
+
+/// Labels of the namespaces in the files.
+fn namespaces(input: &Input) -> Namespaces {
+    let labels = |object: &Value| {
+        let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
+        labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    };
+    let named = input.of_kind("v1", "Namespace").map(|(document, object)| {
+        let name = document.id().name;
+        let mut labels: std::collections::BTreeMap<String, String> = labels(&object);
+        labels.entry("kubernetes.io/metadata.name".to_owned()).or_insert_with(|| name.clone());
+        (name, labels)
+    });
+    named.collect()
+}
+
+/// What the objects of the files became for a stack. A Secret or a ConfigMap that is not in the files is taken to
+/// be in the cluster.
+///
+/// # Errors
+/// What in the stack would spoil every object.
+pub fn build(input: &Input, valid: &Valid, secrets: Secrets) -> Result<Objects, String> {
+    let settings = crate::reconcile::object_settings(valid)?;
+    let settings = if secrets == Secrets::Hidden { settings.hiding_secrets() } else { settings };
+    let sources = sources(input);
+    let searched = sources.iter().filter(|source| is_searched(valid, source.key.kind));
+    let picked = pick(valid, searched, &namespaces(input));
+    let mut known = contents(input, secrets);
+    let mut cache = Cache::default();
+    loop {
+        let objects = cache.build(&settings, &picked, &known);
+        if objects.unknown.is_empty() {
+            return Ok(objects);
+        }
+        known.extend(objects.unknown.into_iter().map(|place| (place, Arc::new(Content::Unseen))));
+    }
+}
+
+/// Contents of the Secrets and ConfigMaps in the files.
+fn contents(input: &Input, secrets: Secrets) -> Known {
+    let mut known = Known::new();
+    for (holder, kind) in [(Holder::Secret, "Secret"), (Holder::ConfigMap, "ConfigMap")] {
+        for (document, object) in input.of_kind("v1", kind) {
+            let id = document.id();
+            let mut contents = std::collections::BTreeMap::new();
+            let entries = |field: &str| object[field].as_object().cloned().unwrap_or_default();
+            let coded = if holder == Holder::Secret { "data" } else { "binaryData" };
+            let plain = if holder == Holder::Secret { "stringData" } else { "data" };
+            for (key, value) in entries(coded) {
+                let text: String = value.as_str().unwrap_or_default().split_whitespace().collect();
+                if let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(text) {
+                    contents.insert(key, bytes);
+                }
+            }
+            for (key, value) in entries(plain) {
+                contents.insert(key, value.as_str().unwrap_or_default().as_bytes().to_vec());
+            }
+            let is_hidden = holder == Holder::Secret && secrets == Secrets::Hidden;
+            let content = if is_hidden { Content::Unseen } else { Content::Keys(contents) };
+            known.insert(Place { holder, namespace: id.namespace, name: id.name }, Arc::new(content));
+        }
+    }
+    known
+}
