@@ -49,6 +49,8 @@ impl ObjectSettings {
         let jobs = Settings::new(namespace.clone(), name, Role::Server, spec, Some(version));
         let mut jobs = jobs.map_err(|fault| fault.to_string())?;
         jobs.places.certificates = format!("{CURRENT}/{ASSETS}");
+        // There is one shard, and nothing that would put its number in the place of a word.
+        jobs.places.shard = "0".to_owned();
         let part = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let rules =
             RuleSettings { version: (part(version.major), part(version.minor)), ..RuleSettings::default() };

@@ -8,6 +8,7 @@ mod at_rest;
 mod engine_death;
 mod goldens;
 mod kubectl;
+mod objects;
 mod quickstart;
 mod refusal;
 mod refusals;

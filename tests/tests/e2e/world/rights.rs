@@ -13,10 +13,10 @@ use k8s_openapi::api::rbac::v1::{
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client, ResourceExt};
 use obstack_crds::{Component, DecisionRecord, ObservabilityStack};
-use obstack_tests::ask;
 use obstack_tests::server::{Answered, Mark, Server};
 use obstack_tests::wait::until;
 use obstack_tests::world::{HOME, NAMESPACE, World};
+use obstack_tests::{ask, coreos};
 use serde_json::{Value, json};
 
 /// For one step; most take some seconds.
@@ -312,6 +312,9 @@ fn choose(component: &str, option: &str) -> Value {
 /// The life of a stack that searches these namespaces, one set after the other.
 async fn life(world: &World, searched: &[&[&str]]) {
     let evidence = Evidence::of(world.server());
+    for definition in coreos::definitions() {
+        world.apply(&definition).await;
+    }
     world.secret("hook", &[("url", "http://127.0.0.1:9/hook")]).await;
     world.create_stack("main", spec()).await;
     world.live("main", BOUND).await;
