@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::input::{Input, InputArgs};
+use super::input::{Document, Input, InputArgs};
 use super::render::{Built, OperatorArgs};
 use super::{CliError, Output};
 use crate::names::Role;
@@ -21,7 +21,8 @@ Examples:
   obstack config -f stack.yaml > prometheus.yaml && promtool check config prometheus.yaml
 
 The first document is Prometheus' configuration with its scrape jobs; then come the rule files, each by itself,
-and Alertmanager's configuration. What Secrets hold is never printed.")]
+and Alertmanager's configuration. An Alertmanager of monitoring.coreos.com among the files is shown with the
+AlertmanagerConfigs that it selects. What Secrets hold is never printed.")]
 pub struct ConfigArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -39,7 +40,11 @@ pub struct ConfigArgs {
 pub fn run(args: ConfigArgs, output: &Output) -> Result<(), CliError> {
     let catalog = args.operator.catalog.load()?;
     let input = Input::read(&args.input)?.with_catalog(&catalog);
-    let mut text = String::new();
+    // Who comes from prometheus-operator sees what becomes of their objects; a stack need not be among them.
+    let mut text = super::config_routing::documents(&input, output)?;
+    if !text.is_empty() && input.problems.is_empty() && !input.documents.iter().any(Document::is_stack) {
+        return output.print(&text);
+    }
     for loaded in input.stacks(output)? {
         let built = Built::of(&loaded, &input, &args.operator, &catalog)?;
         for note in &built.notes {

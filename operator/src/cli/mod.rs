@@ -8,6 +8,7 @@ pub mod catalog;
 mod check;
 mod completion;
 pub mod config;
+mod config_routing;
 mod crds;
 mod decide;
 pub mod input;

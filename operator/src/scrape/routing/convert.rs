@@ -13,7 +13,7 @@ use crate::validate::{Fault, quoted};
 /// Most bytes of contents that one object can bring in: the same Secret can be named any number of times.
 const MAX_CONTENT_BYTES: usize = 2 << 20;
 /// What stands for a content where contents are not shown.
-const HIDDEN: &str = "<secret>";
+pub(super) const HIDDEN: &str = "<secret>";
 /// Names that VictorOps gives a meaning to.
 const VICTOROPS_RESERVED: [&str; 7] = [
     "routing_key",

@@ -11,6 +11,7 @@ mod convert;
 mod fields;
 mod gates;
 mod global;
+mod hide;
 mod http;
 pub(crate) mod place;
 #[cfg(test)]
@@ -371,6 +372,16 @@ impl Base {
             Ok(base)
         };
         make().map_err(rejected(KIND, object))
+    }
+
+    /// The same base to be shown, with `<secret>` in place of what Alertmanager holds secret.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        for (name, value) in &mut self.config {
+            hide::hide(value, name);
+        }
+        self.files.clear();
+        self
     }
 
     /// What its global part gives to receivers.
