@@ -75,7 +75,7 @@ fn receiver() -> Value {
                 "confirm": { "text": "t", "okText": "o", "dismissText": "d" } }],
             "shortFields": true, "linkNames": true, "mrkdwnIn": ["text"], "callbackId": "c", "titleLink": "https://t.example",
             "messageText": "m", "timeout": "5s" }],
-        "webhookConfigs": [{ "urlSecret": url, "maxAlerts": 5, "timeout": "10s", "sendResolved": false,
+        "webhookConfigs": [{ "urlSecret": url, "maxAlerts": 5, "timeout": "24h", "sendResolved": false,
             "httpConfig": { "authorization": { "type": "Token", "credentials": key } } }],
         "wechatConfigs": [{ "apiSecret": key, "corpID": "c", "agentID": "a", "toUser": "u", "toParty": "p", "toTag": "t",
             "messageType": "markdown" }],
@@ -83,7 +83,7 @@ fn receiver() -> Value {
             "authUsername": "u", "authPassword": key, "authSecret": key, "authIdentity": "i", "html": "", "text": "t",
             "headers": [{ "key": "Subject", "value": "s" }], "requireTLS": true, "forceImplicitTLS": false,
             "threading": { "threadByDate": "Daily" }, "tlsConfig": { "serverName": "x" } }],
-        "pushoverConfigs": [{ "userKey": key, "token": key, "retry": "1m", "expire": "1h", "ttl": "1d", "device": "d",
+        "pushoverConfigs": [{ "userKey": key, "token": key, "retry": "1m", "expire": "24h", "ttl": "1d", "device": "d",
             "sound": "s", "priority": "2", "html": true, "monospace": false, "url": "https://u.example", "urlTitle": "t" }],
         "victoropsConfigs": [{ "apiKey": key, "apiUrl": "https://v.example/", "routingKey": "r", "messageType": "m",
             "customFields": [{ "key": "a", "value": "b" }] }],
@@ -193,4 +193,105 @@ fn promtool_takes_what_becomes_of_every_rule() {
 
 fn one(rule: &Value) -> Value {
     object("PrometheusRule", "v1", "r", json!({ "groups": [{ "name": "g", "rules": [rule] }] }))
+}
+
+/// Numbers that are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % most
+    }
+}
+
+/// Puts a value at the n-th place of an object, counted in depth.
+fn put(value: &mut Value, at: &mut usize, new: &Value) -> bool {
+    if *at == 0 {
+        *value = new.clone();
+        return true;
+    }
+    *at -= 1;
+    match value {
+        Value::Array(items) => items.iter_mut().any(|item| put(item, at, new)),
+        Value::Object(fields) => fields.values_mut().any(|field| put(field, at, new)),
+        _ => false,
+    }
+}
+
+/// A thousand objects, each broken in one place, beside two hundred good ones: those that are taken make together a
+/// configuration that Alertmanager takes, and in it the good ones are as they are alone.
+#[test]
+fn whatever_is_taken_alertmanager_takes_too() {
+    let mut assets = HeldAssets::default();
+    assets.add(&json!({ "kind": "Secret", "metadata": { "namespace": "team", "name": "s" }, "stringData": {
+        "key": "k", "url": "https://hook.example/x", "pem": "-----BEGIN CERTIFICATE-----\n" } }));
+    let base = json!({ "route": { "receiver": "none" }, "receivers": [{ "name": "none" }] });
+    let version = "0.33.1".parse().unwrap();
+    let base = Base::from_config(base, version).unwrap();
+    let settings = Settings {
+        version,
+        strategy: Strategy::OnNamespace,
+        alertmanager_namespace: "monitoring".to_owned(),
+        tls_dir: "/tls".to_owned(),
+        files: FilesFrom::Assets,
+        hide_secrets: false,
+        defaults: base.defaults(),
+    };
+    let strange = [
+        Value::Null,
+        json!(true),
+        json!(-1),
+        json!(1u64 << 40),
+        json!(0.5),
+        json!(""),
+        json!("x"),
+        json!("a b"),
+        json!("\u{0}\n\"'"),
+        json!("(["),
+        json!("{{"),
+        json!("http://"),
+        json!("5m"),
+        json!("1000y"),
+        json!("1:2"),
+        json!([]),
+        json!({}),
+        json!([{}]),
+        json!(["x"]),
+        json!({ "name": "s", "key": "key" }),
+        json!({ "name": "gone", "key": "key" }),
+    ];
+    let build = |name: &str, spec: Value| {
+        build_routing(&settings, &object("AlertmanagerConfig", "v1alpha1", name, spec), &assets)
+    };
+    let good: Vec<_> = (0..200).map(|n| build(&format!("good-{n:03}"), routing_spec()).unwrap()).collect();
+    let mut dice = Dice(5);
+    let mut taken = Vec::new();
+    for n in 0..1000 {
+        let mut spec = routing_spec();
+        put(&mut spec, &mut dice.below(520), &strange[dice.below(strange.len())]);
+        taken.extend(build(&format!("mutated-{n:03}"), spec));
+    }
+    assert!(taken.len() > 100 && taken.len() < 950, "{} of 1000 taken", taken.len());
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("alertmanager.yaml");
+    let judge = |parts: &[_]| {
+        std::fs::write(&file, emit(&base.merge(parts)).unwrap()).unwrap();
+        judged("amtool", &["check-config"], &file)
+    };
+    if let Err(told) = judge(&taken) {
+        let alone =
+            taken.iter().filter_map(|part| Some((part.id.clone(), judge(std::slice::from_ref(part)).err()?)));
+        panic!("{told}\n{:#?}", alone.collect::<Vec<_>>());
+    }
+
+    let receivers = |config: &Value| -> Vec<String> {
+        let own = config["receivers"].as_array().unwrap().iter();
+        let own = own.filter(|receiver| receiver["name"].as_str().unwrap().starts_with("team/good-"));
+        own.map(|receiver| emit(receiver).unwrap()).collect()
+    };
+    let alone = receivers(&base.merge(&good));
+    assert_eq!(alone.len(), 200);
+    assert_eq!(receivers(&base.merge(good.iter().chain(&taken))), alone);
 }

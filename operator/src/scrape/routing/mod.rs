@@ -7,6 +7,7 @@
 //!
 //! An object at fault is a [`Rejection`] with what to write instead; the others go on.
 
+mod check;
 mod convert;
 mod fields;
 mod gates;
