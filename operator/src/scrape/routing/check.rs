@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::Defaults;
 use super::fields::Integration;
 use super::place::Place;
-use crate::validate::{Fault, quoted};
+use crate::validate::{Fault, quoted, template_fault};
 
 /// Names that VictorOps gives a meaning to.
 const VICTOROPS_RESERVED: [&str; 7] = [
@@ -108,9 +108,14 @@ pub(super) fn check(
             need(http.is_some(), "no httpConfig.authorization", write)
         }
         "msteams_configs" => need(has("webhook_url"), "no webhookUrl", "webhookUrl"),
-        "msteamsv2_configs" | "mattermost_configs" => {
-            let global = integration.to == "mattermost_configs" && defaults.has("mattermost_webhook_url");
-            need(has("webhook_url") || global, "no webhookURL", "webhookURL")
+        "msteamsv2_configs" => need(has("webhook_url"), "no webhookURL", "webhookURL"),
+        "mattermost_configs" => {
+            let global = defaults.has("mattermost_webhook_url");
+            need(has("webhook_url") || global, "no webhookURL", "webhookURL")?;
+            each(out, "attachments", at, |attachment, at| match attachment.as_object() {
+                Some(own) => each(own, "fields", at, |field, at| filled(field, &["title", "value"], at)),
+                None => Ok(()),
+            })
         }
         "rocketchat_configs" => {
             let (token, id) = (defaults.has("rocketchat_token"), defaults.has("rocketchat_token_id"));
@@ -162,7 +167,10 @@ fn responder(item: &Value, at: &Place<'_>) -> Result<(), Fault> {
         return Err(at.fault("none of id, name and username", "one of them"));
     }
     let kind = item["type"].as_str().unwrap_or_default();
-    // A template is judged when it is filled in.
+    if let Some(write) = template_fault(kind) {
+        return Err(at.key("type").fault(quoted(kind), write));
+    }
+    // What a template becomes is judged when it is filled in.
     if !kind.contains("{{") && !TYPES.contains(&kind.to_lowercase().as_str()) {
         return Err(at.key("type").fault(quoted(kind), format!("one of {}", TYPES.join(", "))));
     }

@@ -319,6 +319,10 @@ fn what_alertmanager_refuses_as_a_whole_is_refused_alone() {
             "confirm",
         ),
         (json!({ "webhookConfigs": [{ "url": "http://h", "maxAlerts": -1 }] }), "maxAlerts"),
+        (
+            json!({ "mattermostConfigs": [{ "webhookURL": url, "attachments": [{ "fields": [{ "value": "v" }] }] }] }),
+            "attachments[0].fields[0]: found no title",
+        ),
         (json!({ "slackConfigs": [{ "title": 1 }] }), "a text"),
         (json!({ "slackConfigs": { "title": "x" } }), "a list"),
         (json!({ "webhookConfigs": [{ "url": "http://h", "timeout": "5 s" }] }), "duration"),
