@@ -2,6 +2,7 @@
 
 mod alertmanager;
 pub mod assets;
+pub mod collect;
 mod discovery;
 pub mod engine;
 pub mod jobs;

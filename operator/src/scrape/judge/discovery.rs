@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::http::{Auth, judge_auth, judge_proxy, judge_safe_tls};
-use super::names::{bounded, readable_url, url, word};
+use super::names::{bounded, key, readable_url, url, word};
 use super::object::{Judge, few, optional_duration};
 use super::{Rejection, Under, fault, selector};
 use crate::scrape::jobs::discovery::{Field, TABLES, What, blocks, part, proxy, text, value};
@@ -74,7 +74,7 @@ fn judge_shape(what: What, field: &Field, block: &Map<String, Value>) -> Result<
             Some(pairs) => {
                 few(from, pairs.len(), MAX_ENTRIES)?;
                 pairs.iter().try_for_each(|(name, text)| match text.as_str() {
-                    Some(text) => bounded(from, name).and_then(|()| bounded(from, text)),
+                    Some(text) => key(from, name).and_then(|()| bounded(from, text)),
                     None => wrong("names with texts"),
                 })
             }
