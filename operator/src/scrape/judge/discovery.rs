@@ -181,12 +181,19 @@ fn judge_rules(judge: &Judge<'_>, kind: &str, block: &Map<String, Value>) -> Res
         Some(text) => Ok(text),
         None => Err(fault(from, "nothing", "a value: discovery does not work without")),
     };
+    let some = |from: &str| match value(block, from).and_then(Value::as_array) {
+        Some(list) if !list.is_empty() => Ok(()),
+        _ => Err(fault(from, "nothing", "one entry at least")),
+    };
     let referenced = |from: &str| match value(block, from) {
         Some(_) => Ok(()),
         None => Err(fault(from, "nothing", "a name and a key of a Secret")),
     };
     match kind {
-        "fileSDConfigs" => judge_files(block),
+        "fileSDConfigs" => {
+            some("files")?;
+            judge_files(block)
+        }
         "httpSDConfigs" => url("url", required("url")?, &["http", "https"]),
         "kubernetesSDConfigs" => judge_kubernetes(block),
         "consulSDConfigs" => {
@@ -196,12 +203,15 @@ fn judge_rules(judge: &Judge<'_>, kind: &str, block: &Map<String, Value>) -> Res
             word("scheme", text(block, "scheme"), &["http", "https"], true)?;
             required("server").map(drop)
         }
-        "dnsSDConfigs" => match (text(block, "type"), value(block, "port")) {
-            (Some(record), None) if record != "SRV" => {
-                Err(fault("port", "nothing", format!("a port: records of type {record} have none")))
+        "dnsSDConfigs" => {
+            some("names")?;
+            match (text(block, "type"), value(block, "port")) {
+                (Some(record), None) if record != "SRV" => {
+                    Err(fault("port", "nothing", format!("a port: records of type {record} have none")))
+                }
+                _ => Ok(()),
             }
-            _ => Ok(()),
-        },
+        }
         "azureSDConfigs" => {
             let method = text(block, "authenticationMethod");
             word("authenticationMethod", method, &["OAuth", "ManagedIdentity", "SDK"], false)?;
