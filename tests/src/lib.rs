@@ -15,6 +15,7 @@ pub mod calibrate;
 pub mod chromium;
 pub mod contract;
 pub mod control_plane;
+pub mod mutate;
 pub mod parts;
 pub mod plane;
 pub mod process;

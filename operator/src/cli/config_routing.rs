@@ -83,7 +83,7 @@ fn configuration(
                 fault(path, format!("{name}, which is not among the files"), "its file too")
             })?;
             Base::from_object(&settings, &placed(config, object), global.get("global"), &assets)
-                .map_err(|rejection| rejection.fault)?
+                .map_err(|rejection| fault(&rejection.path, rejection.found, &rejection.write))?
         }
         None => raw_base(spec, &id.namespace, &id.name, version, &assets, &note)?,
     };
@@ -102,7 +102,7 @@ fn configuration(
                 part.notes.iter().for_each(|text| note(&format!("{own}: {text}")));
                 parts.push(part);
             }
-            Err(rejection) => note(&format!("left out: {rejection}")),
+            Err(rejection) => note(&format!("left out: {own}: {rejection}")),
         }
     }
     for name in assets.missing.borrow().iter() {

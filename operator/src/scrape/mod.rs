@@ -2,11 +2,19 @@
 
 mod alertmanager;
 pub mod assets;
+pub mod collect;
 mod discovery;
+pub mod engine;
+pub mod jobs;
+pub mod judge;
+pub mod objects;
 mod prometheus;
+pub mod references;
 pub mod routing;
+pub mod settings;
 #[cfg(test)]
 mod tests;
+pub mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 

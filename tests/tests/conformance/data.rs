@@ -58,42 +58,39 @@ pub(crate) fn documents(path: &Path) -> Vec<Value> {
     documents.into_iter().filter(|document| !document.is_null()).collect()
 }
 
-/// Where two values differ first, as a path with both values; nothing where they are the same. Numbers are
-/// compared by value, texts and numbers never.
+/// Most differences of one case that are told.
+const MAX_DIFFERENCES: usize = 50;
+
+/// Where two values differ, one line each: the path and both values. Numbers are compared by value, texts and
+/// numbers never.
 pub(crate) fn difference(found: &Value, expected: &Value) -> Option<String> {
-    fn walk(path: &str, found: &Value, expected: &Value) -> Option<String> {
-        match (found, expected) {
-            (Value::Object(a), Value::Object(b)) => {
-                for (key, value) in b {
-                    match a.get(key) {
-                        Some(own) => {
-                            if let Some(found) = walk(&format!("{path}.{key}"), own, value) {
-                                return Some(found);
-                            }
-                        }
-                        None => return Some(format!("{path}.{key}: missing, expected {value}")),
-                    }
-                }
-                let extra = a.iter().find(|(key, _)| !b.contains_key(*key));
-                extra.map(|(key, value)| format!("{path}.{key}: not expected, found {value}"))
-            }
-            (Value::Array(a), Value::Array(b)) => {
-                for (i, (own, value)) in a.iter().zip(b).enumerate() {
-                    if let Some(found) = walk(&format!("{path}[{i}]"), own, value) {
-                        return Some(found);
-                    }
-                }
-                let message = |what: &str, value: &Value| format!("{path}: {what} {value}");
-                match a.len().cmp(&b.len()) {
-                    std::cmp::Ordering::Less => Some(message("missing item", &b[a.len()])),
-                    std::cmp::Ordering::Greater => Some(message("item not expected", &a[b.len()])),
-                    std::cmp::Ordering::Equal => None,
+    let mut lines = Vec::new();
+    walk("", found, expected, &mut lines);
+    lines.truncate(MAX_DIFFERENCES);
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn walk(path: &str, found: &Value, expected: &Value, lines: &mut Vec<String>) {
+    match (found, expected) {
+        (Value::Object(a), Value::Object(b)) => {
+            for (key, value) in b {
+                match a.get(key) {
+                    Some(own) => walk(&format!("{path}.{key}"), own, value, lines),
+                    None => lines.push(format!("{path}.{key}: missing, expected {value}")),
                 }
             }
-            (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() => None,
-            (a, b) if a == b => None,
-            (a, b) => Some(format!("{path}: found {a}, expected {b}")),
+            let extra = a.iter().filter(|(key, _)| !b.contains_key(*key));
+            lines.extend(extra.map(|(key, value)| format!("{path}.{key}: not expected, found {value}")));
         }
+        (Value::Array(a), Value::Array(b)) => {
+            for (i, (own, value)) in a.iter().zip(b).enumerate() {
+                walk(&format!("{path}[{i}]"), own, value, lines);
+            }
+            lines.extend(b.iter().skip(a.len()).map(|item| format!("{path}: missing item {item}")));
+            lines.extend(a.iter().skip(b.len()).map(|item| format!("{path}: item not expected {item}")));
+        }
+        (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() => {}
+        (a, b) if a == b => {}
+        (a, b) => lines.push(format!("{path}: found {a}, expected {b}")),
     }
-    walk("", found, expected)
 }

@@ -18,7 +18,7 @@ pub(crate) struct Entry {
     /// What the case's name begins with; empty: any case.
     #[serde(default)]
     pub(crate) case: String,
-    /// What the difference must contain, so that another one in the same case is not hidden.
+    /// What a line that differs must contain, so that another one in the same case is not hidden.
     pub(crate) differs: String,
     /// Why it is better.
     pub(crate) reason: String,
@@ -36,13 +36,20 @@ impl Differences {
         Self { entries: entries.into_iter().map(|entry| (entry, 0)).collect() }
     }
 
-    /// The reason for a difference, if it is on purpose.
-    pub(crate) fn reason(&mut self, folder: &str, case: &str, differs: &str) -> Option<String> {
-        let (entry, used) = self.entries.iter_mut().find(|(entry, _)| {
-            entry.folder == folder && case.starts_with(&entry.case) && differs.contains(&entry.differs)
-        })?;
-        *used += 1;
-        Some(entry.reason.clone())
+    /// Whether every line that differs is on purpose.
+    pub(crate) fn cover(&mut self, folder: &str, case: &str, differs: &str) -> bool {
+        let matching = |line: &str| {
+            self.entries.iter().position(|(entry, _)| {
+                entry.folder == folder && case.starts_with(&entry.case) && line.contains(&entry.differs)
+            })
+        };
+        let Some(mut used) = differs.lines().map(matching).collect::<Option<Vec<usize>>>() else {
+            return false;
+        };
+        used.sort_unstable();
+        used.dedup();
+        used.iter().for_each(|index| self.entries[*index].1 += 1);
+        true
     }
 
     /// Entries and how many cases each of them touched.

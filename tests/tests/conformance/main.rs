@@ -7,7 +7,9 @@
 mod alertmanager;
 mod data;
 mod differences;
+mod prometheus;
 mod report;
+mod selection;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,6 +38,10 @@ pub(crate) struct Outcome {
 
 /// Every suite. One for the folders of Alertmanager's cases is added here.
 const SUITES: &[Suite] = &[
+    prometheus::PROMETHEUS,
+    prometheus::EXTRA,
+    prometheus::ERRORS,
+    selection::SELECTION,
     Suite { folder: "alertmanager", run: alertmanager::run },
     Suite { folder: "errors", run: alertmanager::errors },
 ];

@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Runs a tool on a file; what it said where it refuses.
 fn judged(tool: &str, arguments: &[&str], file: &Path) -> Result<(), String> {
     obstack_tests::parts::require();
-    let binary = obstack_sandbox::images::Folders::of_machine(&[]).find(&[tool]).unwrap();
+    let binary = obstack_tests::parts::find(tool).unwrap();
     let told = tempfile::NamedTempFile::new().unwrap();
     let output = || Stdio::from(told.reopen().unwrap());
     let mut child = Command::new(binary)
@@ -174,7 +174,7 @@ fn promtool_takes_what_becomes_of_every_rule() {
     let group = json!({ "name": "g", "interval": "30s", "query_offset": "1m", "limit": 10, "labels": { "team": "a" },
         "partial_response_strategy": "warn", "rules": rules });
     let object = object("PrometheusRule", "v1", "r", json!({ "groups": [group] }));
-    let free = RuleSettings { version: (3, 5), ..RuleSettings::default() };
+    let free = RuleSettings::of("3.5.0".parse().unwrap());
     let built = build_rules(&free, &object).unwrap();
     let file = dir.path().join("rules.yaml");
     std::fs::write(&file, &built.fragment.bytes).unwrap();

@@ -1,0 +1,243 @@
+//! Pure: one object becomes its scrape jobs. What is written depends on the settings, the object and its Secrets,
+//! and on nothing else, so that it can be kept until one of them changes.
+
+pub(crate) mod discovery;
+pub(crate) mod http;
+pub(crate) mod kubernetes;
+mod limits;
+mod pod_monitor;
+mod probe;
+pub(crate) mod relabel;
+mod scrape_config;
+mod service_monitor;
+pub(crate) mod yaml;
+
+pub(crate) use yaml::Yaml;
+
+use super::assets::Assets;
+use super::judge::{Rejection, fault, object};
+use super::objects::monitors::EndpointCommon;
+use super::objects::{AttachMetadata, Monitor, NamespaceSelector, ScrapeClass, Spec, typed};
+use super::references::{AssetFile, Scope};
+use super::settings::Settings;
+
+/// Most bytes that one object becomes. The largest object that an API server takes has 1.5 MiB, but what it asks
+/// for is written once per endpoint.
+pub const MAX_OBJECT_BYTES: usize = 4 << 20;
+
+/// What an object became.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Built {
+    /// Its jobs, as items of the list `scrape_configs`: YAML, each line indented as below that key.
+    pub jobs: String,
+    /// How many jobs there are.
+    pub count: usize,
+    /// The files that they read, sorted, each once.
+    pub files: Vec<AssetFile>,
+}
+
+/// Judges an object and writes its jobs.
+///
+/// # Errors
+/// Why it is kept out. Nothing of it is to be used then.
+pub fn build(settings: &Settings, monitor: &Monitor, assets: &dyn Assets) -> Result<Built, Rejection> {
+    let kind = monitor.kind().as_str();
+    object::judge(settings, monitor, assets)
+        .and_then(|()| unjudged(settings, monitor, assets))
+        .map_err(|rejection| rejection.of(kind, &monitor.namespace, &monitor.name))
+}
+
+/// Writes the jobs of an object that was judged before, or whose jobs are wanted whatever they are worth.
+///
+/// # Errors
+/// References that lead nowhere, and what is too large.
+pub fn build_unjudged(
+    settings: &Settings,
+    monitor: &Monitor,
+    assets: &dyn Assets,
+) -> Result<Built, Rejection> {
+    let kind = monitor.kind().as_str();
+    unjudged(settings, monitor, assets)
+        .map_err(|rejection| rejection.of(kind, &monitor.namespace, &monitor.name))
+}
+
+fn unjudged(settings: &Settings, monitor: &Monitor, assets: &dyn Assets) -> Result<Built, Rejection> {
+    let job = Job {
+        client: http::Client { settings, scope: Scope { assets, namespace: &monitor.namespace } },
+        engine: engine_scope(settings, &monitor.namespace, assets),
+        monitor,
+    };
+    let mut y = Yaml::with_capacity(2048);
+    let count = match &monitor.spec {
+        Spec::Service(spec) => service_monitor::write(&mut y, &job, spec)?,
+        Spec::Pod(spec) => pod_monitor::write(&mut y, &job, spec)?,
+        Spec::Probe(spec) => probe::write(&mut y, &job, spec)?,
+        Spec::Scrape(spec) => scrape_config::write(&mut y, &job, spec)?,
+    };
+    let mut files = std::mem::take(&mut y.files);
+    files.sort();
+    files.dedup();
+    Ok(Built { jobs: y.into_text(), count, files })
+}
+
+/// The engine's own namespace, which its settings refer to. Settings without one belong to the object's.
+pub(crate) fn engine_scope<'a>(
+    settings: &'a Settings,
+    fallback: &'a str,
+    assets: &'a dyn Assets,
+) -> Scope<'a> {
+    let namespace = if settings.namespace.is_empty() { fallback } else { settings.namespace.as_str() };
+    Scope { assets, namespace }
+}
+
+/// What jobs of one object are written with.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) client: http::Client<'a>,
+    /// Where references of the engine's settings are looked up.
+    pub(crate) engine: Scope<'a>,
+    pub(crate) monitor: &'a Monitor,
+}
+
+impl<'a> Job<'a> {
+    pub(crate) fn settings(&self) -> &'a Settings {
+        self.client.settings
+    }
+
+    /// The name of a job of an object with several.
+    pub(crate) fn name(&self, index: Option<usize>) -> String {
+        let Monitor { namespace, name, .. } = self.monitor;
+        let kind = self.monitor.kind().job();
+        match index {
+            Some(index) => format!("{kind}/{namespace}/{name}/{index}"),
+            None => format!("{kind}/{namespace}/{name}"),
+        }
+    }
+
+    pub(crate) fn enforced_label(&self) -> Option<&'a str> {
+        let Monitor { namespace, name, .. } = self.monitor;
+        self.settings().enforced_label(self.monitor.kind(), namespace, name)
+    }
+
+    pub(crate) fn honor_labels(&self, y: &mut Yaml, honor: bool) {
+        y.plain("honor_labels", honor && !self.settings().spec.override_honor_labels);
+    }
+
+    pub(crate) fn honor_timestamps(&self, y: &mut Yaml, honor: Option<bool>) {
+        let overridden = self.settings().spec.override_honor_timestamps;
+        if (honor.is_some() || overridden) && self.client.at_least(2, 9) {
+            y.plain("honor_timestamps", honor == Some(true) && !overridden);
+        }
+    }
+
+    pub(crate) fn track_staleness(&self, y: &mut Yaml, track: Option<bool>) {
+        if self.client.at_least(2, 48) {
+            y.plain_if("track_timestamps_staleness", track);
+        }
+    }
+
+    pub(crate) fn redirects_and_http2(&self, y: &mut Yaml, follow: Option<bool>, http2: Option<bool>) {
+        if self.client.at_least(2, 26) {
+            y.plain_if("follow_redirects", follow);
+        }
+        if self.client.at_least(2, 35) {
+            y.plain_if("enable_http2", http2);
+        }
+    }
+
+    /// What a target is asked for, and how often.
+    pub(crate) fn request(&self, y: &mut Yaml, common: &EndpointCommon) {
+        y.text_if("scrape_interval", there(&common.interval));
+        y.text_if("scrape_timeout", there(&common.scrape_timeout));
+        y.text_if("metrics_path", there(&common.path));
+        if let Some(params) = &common.params {
+            y.lists("params", params);
+        }
+        y.text_if("scheme", common.scheme.as_deref().map(str::to_ascii_lowercase).as_deref());
+    }
+
+    /// How a target is asked. Credentials of the class are left out where the endpoint has its own: an engine
+    /// takes one way of authenticating only, and refuses everything otherwise.
+    pub(crate) fn authenticate(
+        &self,
+        y: &mut Yaml,
+        common: &EndpointCommon,
+        tls: Option<http::TlsView<'_>>,
+        class: Option<&ScrapeClass>,
+        bearer_file: bool,
+    ) -> Result<(), Rejection> {
+        let client = &self.client;
+        client.proxy(y, &common.proxy)?;
+        client.oauth2(y, common.oauth2.as_ref())?;
+        client.tls(y, tls)?;
+        client.bearer(y, common.bearer_token_secret.as_ref())?;
+        client.basic(y, common.basic_auth.as_ref())?;
+        let bearer = common.bearer_token_secret.as_ref().is_some_and(|key| !key.name.is_empty());
+        let taken = bearer || bearer_file || common.basic_auth.is_some() || common.oauth2.is_some();
+        let of_class = class.filter(|_| !taken).and_then(|class| class.authorization.as_ref());
+        client.authorization_of_class(y, common.authorization.as_ref(), of_class, self.engine)
+    }
+
+    pub(crate) fn protocols(&self, y: &mut Yaml, all: &[String], fallback: Option<&str>) {
+        protocols(y, self.settings(), all);
+        if self.client.at_least(3, 0) {
+            y.text_if("fallback_scrape_protocol", fallback);
+        }
+    }
+}
+
+/// The protocols that an engine knows of those that are wanted.
+pub(crate) fn protocols(y: &mut Yaml, settings: &Settings, all: &[String]) {
+    if all.is_empty() || !settings.version.at_least(2, 49, 0) {
+        return;
+    }
+    let newest = settings.version.leads_to(3, 0, 0);
+    let known: Vec<&String> =
+        all.iter().filter(|protocol| newest || *protocol != "PrometheusText1.0.0").collect();
+    y.texts("scrape_protocols", &known);
+}
+
+/// Whether what was written so far is still of a size that one object may have.
+pub(crate) fn judge_size(y: &Yaml) -> Result<(), Rejection> {
+    if y.len() <= MAX_OBJECT_BYTES {
+        return Ok(());
+    }
+    let limit = MAX_OBJECT_BYTES >> 20;
+    Err(fault("spec", format!("jobs of more than {limit} MiB"), "several smaller objects"))
+}
+
+/// A text without what is empty, which counts as absent.
+pub(crate) fn there(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// One block of discovery in Kubernetes as jobs have it: a text of YAML with the one key `kubernetes_sd_configs`.
+/// `selector` is a `namespaceSelector`, `attach` an `attachMetadata` with the first version that can attach it.
+///
+/// # Errors
+/// Fields of another type, and references that lead nowhere.
+pub fn build_discovery(
+    settings: &Settings,
+    namespace: &str,
+    role: &str,
+    selector: &serde_json::Value,
+    attach: Option<(&serde_json::Value, (u64, u64))>,
+    assets: &dyn Assets,
+) -> Result<String, Rejection> {
+    let selector: NamespaceSelector = typed(selector)?;
+    let attach = match attach {
+        Some((attach, since)) => Some((typed::<AttachMetadata>(attach)?, since)),
+        None => None,
+    };
+    let client = http::Client { settings, scope: Scope { assets, namespace } };
+    let namespaces = kubernetes::namespaces(settings, &selector, namespace);
+    let attach = attach.as_ref().map(|(attach, since)| (attach, *since));
+    let mut y = Yaml::default();
+    kubernetes::discover(
+        &mut y,
+        &client,
+        &namespaces,
+        kubernetes::Discovery { role, attach, selector: None },
+    )?;
+    Ok(y.into_text())
+}
