@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::assets::Assets;
 use super::jobs::{Built, build};
+use super::judge::object::judge_required;
 use super::judge::{Rejection, fault};
 use super::objects::{Kind, Monitor};
 use super::settings::Settings;
@@ -26,7 +27,8 @@ impl Collected {
     }
 }
 
-/// Builds the jobs of objects of `monitoring.coreos.com`. Of two with one kind, namespace and name, which no API
+/// Builds the jobs of objects of `monitoring.coreos.com` that come from files: defaults are filled in, and what
+/// the API requires must be there. Of two with one kind, namespace and name, which no API
 /// server holds, the first one counts.
 pub fn build_all<'v>(
     settings: &Settings,
@@ -48,7 +50,8 @@ pub fn build_all<'v>(
             done.rejected.push(again.of(kind.as_str(), &key.1, &key.2));
             continue;
         }
-        match build(settings, &monitor, assets) {
+        let required = judge_required(&monitor).map_err(|missing| missing.of(kind.as_str(), &key.1, &key.2));
+        match required.and_then(|()| build(settings, &monitor, assets)) {
             Ok(built) => {
                 done.built.insert(key, built);
             }

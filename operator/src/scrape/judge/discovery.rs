@@ -33,6 +33,27 @@ pub(super) fn judge(judge: &Judge<'_>, rest: &Map<String, Value>) -> Result<(), 
     Ok(())
 }
 
+/// Judges that what the API requires is there.
+pub(super) fn judge_required(rest: &Map<String, Value>) -> Result<(), Rejection> {
+    for table in TABLES {
+        for (index, block) in blocks(rest, table)?.into_iter().enumerate() {
+            let required = |field: &&Field| matches!(field.what, What::Required | What::RequiredWord);
+            let mut names: Vec<&str> = table.fields.iter().filter(required).map(|field| field.from).collect();
+            if table.fields.iter().any(|field| field.what == What::Kubernetes) {
+                names.push("role");
+            }
+            match names.into_iter().find(|name| text(block, name).is_none_or(str::is_empty)) {
+                Some(name) => {
+                    let missing = fault(name, "nothing", "a value: discovery does not work without");
+                    return Err(missing).at(table.from, index);
+                }
+                None => continue,
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Judges that a field is of the type that it has.
 fn judge_shape(what: What, field: &Field, block: &Map<String, Value>) -> Result<(), Rejection> {
     let from = field.from;

@@ -59,10 +59,15 @@ pub(crate) fn judge(settings: &Settings, monitor: &Monitor, assets: &dyn Assets)
     .under("spec")
 }
 
-/// Judges the interval and the timeout of an endpoint, for those who judge nothing else of it.
-#[cfg(test)]
-pub(crate) fn intervals(settings: &Settings, interval: &str, timeout: &str) -> Result<(), Rejection> {
-    interval_and_timeout(("interval", interval), ("scrapeTimeout", timeout), &settings.spec.scrape_interval)
+/// Judges that what the API requires is there: objects that come from files alone have not been through it.
+///
+/// # Errors
+/// The first field that is missing, by an object that is still to be named.
+pub(crate) fn judge_required(monitor: &Monitor) -> Result<(), Rejection> {
+    match &monitor.spec {
+        Spec::Scrape(spec) => discovery::judge_required(&spec.rest).under("spec"),
+        _ => Ok(()),
+    }
 }
 
 impl Judge<'_> {
