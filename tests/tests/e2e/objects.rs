@@ -14,15 +14,15 @@ use serde_json::{Value, json};
 /// Longest that a tool may take.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Runs a tool on a file; what it said where it refuses.
-fn judged(tool: &str, arguments: &[&str], file: &Path) -> Result<(), String> {
+/// Runs a tool on files; what it said where it refuses.
+fn judged<P: AsRef<Path>>(tool: &str, arguments: &[&str], files: &[P]) -> Result<(), String> {
     obstack_tests::parts::require();
     let binary = obstack_tests::parts::find(tool).unwrap();
     let told = tempfile::NamedTempFile::new().unwrap();
     let output = || Stdio::from(told.reopen().unwrap());
     let mut child = Command::new(binary)
         .args(arguments)
-        .arg(file)
+        .args(files.iter().map(AsRef::as_ref))
         .stdin(Stdio::null())
         .stdout(output())
         .stderr(output())
@@ -149,7 +149,7 @@ fn amtool_takes_what_becomes_of_every_field() {
     }
     let file = dir.path().join("alertmanager.yaml");
     std::fs::write(&file, emit(&base.merge(&parts)).unwrap()).unwrap();
-    judged("amtool", &["check-config"], &file).unwrap_or_else(|told| panic!("{told}"));
+    judged("amtool", &["check-config"], &[&file]).unwrap_or_else(|told| panic!("{told}"));
     assert_eq!(parts[0].notes, Vec::<String>::new());
 
     // What we refuse alone, amtool would refuse with everybody's: a receiver that leads nowhere.
@@ -158,7 +158,7 @@ fn amtool_takes_what_becomes_of_every_field() {
         "receivers": [{ "name": "none", "slack_configs": [{}] }],
     });
     std::fs::write(&file, emit(&broken).unwrap()).unwrap();
-    assert!(judged("amtool", &["check-config"], &file).unwrap_err().contains("Slack API URL"));
+    assert!(judged("amtool", &["check-config"], &[&file]).unwrap_err().contains("Slack API URL"));
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn promtool_takes_what_becomes_of_every_rule() {
     let built = build_rules(&free, &object).unwrap();
     let file = dir.path().join("rules.yaml");
     std::fs::write(&file, &built.fragment.bytes).unwrap();
-    judged("promtool", &["check", "rules"], &file).unwrap_or_else(|told| panic!("{told}"));
+    judged("promtool", &["check", "rules"], &[&file]).unwrap_or_else(|told| panic!("{told}"));
 
     // Held to a namespace: what our parser cannot read is refused; the rest is what promtool takes too.
     let held = RuleSettings { enforced_namespace_label: Some("namespace".to_owned()), ..free };
@@ -189,7 +189,44 @@ fn promtool_takes_what_becomes_of_every_rule() {
     assert!(rules.len() >= 3, "{rules:?}");
     let built = build_rules(&held, &readable).unwrap();
     std::fs::write(&file, &built.fragment.bytes).unwrap();
-    judged("promtool", &["check", "rules"], &file).unwrap_or_else(|told| panic!("{told}"));
+    judged("promtool", &["check", "rules"], &[&file]).unwrap_or_else(|told| panic!("{told}"));
+}
+
+fn rules_spec() -> Value {
+    json!({ "groups": [
+        { "name": "a", "interval": "30s", "query_offset": "1m", "limit": 10, "labels": { "team": "a" }, "rules": [
+            { "record": "job:up:sum", "expr": "sum by (job) (rate(x_total{a=~\"b|c\"}[5m] offset 1h))", "labels": { "x": "y" } },
+            { "record": "one", "expr": 1 },
+        ] },
+        { "name": "b", "rules": [{ "alert": "Down", "expr": "up == 0", "for": "5m", "keep_firing_for": "10m",
+            "labels": { "severity": "critical" },
+            "annotations": { "summary": "{{ $labels.job }}: {{ $value | humanize }}" } }] },
+    ] })
+}
+
+/// As with routing: a thousand spoilt objects, and whatever is taken makes a file that Prometheus takes.
+#[test]
+fn whatever_is_taken_prometheus_takes_too() {
+    let free = RuleSettings::of("3.5.0".parse().unwrap());
+    let held = RuleSettings { enforced_namespace_label: Some("namespace".to_owned()), ..free.clone() };
+    let dir = tempfile::tempdir().unwrap();
+    let mut random = Random::new(7);
+    let mut files = Vec::new();
+    for n in 0..1000 {
+        let mut spoilt = object("PrometheusRule", "v1", &format!("spoilt-{n:03}"), rules_spec());
+        mutate(&mut spoilt, &mut random);
+        let Ok(built) = build_rules(if n % 2 == 0 { &free } else { &held }, &spoilt) else { continue };
+        // Very large ones are built, but reading all of them would test promtool's patience and not us.
+        if built.fragment.bytes.len() < 1 << 16 {
+            files.push(dir.path().join(format!("{n:03}.yaml")));
+            std::fs::write(files.last().unwrap(), &built.fragment.bytes).unwrap();
+        }
+    }
+    assert!(files.len() > 100 && files.len() < 950, "{} of 1000 taken", files.len());
+    if let Err(told) = judged("promtool", &["check", "rules"], &files) {
+        let alone = files.iter().filter_map(|file| judged("promtool", &["check", "rules"], &[file]).err());
+        panic!("{told}\n{:#?}", alone.collect::<Vec<_>>());
+    }
 }
 
 fn one(rule: &Value) -> Value {
@@ -236,7 +273,7 @@ fn whatever_is_taken_alertmanager_takes_too() {
     let file = dir.path().join("alertmanager.yaml");
     let judge = |parts: &[_]| {
         std::fs::write(&file, emit(&base.merge(parts)).unwrap()).unwrap();
-        judged("amtool", &["check-config"], &file)
+        judged("amtool", &["check-config"], &[&file])
     };
     if let Err(told) = judge(&taken) {
         let alone =
