@@ -1,5 +1,5 @@
 //! `obstack config` for who comes from prometheus-operator: an Alertmanager of `monitoring.coreos.com` among the
-//! files, with the AlertmanagerConfigs that it selects.
+//! files, with every AlertmanagerConfig among them.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -94,7 +94,7 @@ fn configuration(
     for (config, object) in &configs {
         let own = config.id();
         let is_base = own.namespace == id.namespace && Some(own.name.as_str()) == base_name;
-        if is_base || !selects(input, spec, &id.namespace, &own.namespace, object) {
+        if is_base {
             continue;
         }
         match build_routing(&settings, &placed(config, object), &assets) {
@@ -137,43 +137,6 @@ fn raw_base(
     };
     let text = String::from_utf8_lossy(bytes);
     Base::from_yaml(&text, version).map(Base::without_secrets)
-}
-
-/// Whether an Alertmanager takes an AlertmanagerConfig.
-fn selects(input: &Input, spec: &Value, own: &str, namespace: &str, object: &Value) -> bool {
-    let labels = |object: &Value| object["metadata"]["labels"].clone();
-    let in_namespace = match &spec["alertmanagerConfigNamespaceSelector"] {
-        Value::Null => own == namespace,
-        selector => {
-            let found =
-                input.of_kind("v1", "Namespace").find(|(document, _)| document.id().name == namespace);
-            matches(selector, &found.map_or(Value::Null, |(_, object)| labels(&object)))
-        }
-    };
-    in_namespace
-        && match &spec["alertmanagerConfigSelector"] {
-            Value::Null => false,
-            selector => matches(selector, &labels(object)),
-        }
-}
-
-/// Whether a selector of labels takes an object with these labels. What is not known takes nothing.
-fn matches(selector: &Value, labels: &Value) -> bool {
-    let equal = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut expressions = selector["matchExpressions"].as_array().into_iter().flatten();
-    equal.into_iter().all(|(key, value)| labels.get(key) == Some(value))
-        && expressions.all(|expression| {
-            let own = expression["key"].as_str().and_then(|key| labels.get(key));
-            let among =
-                own.is_some_and(|own| expression["values"].as_array().is_some_and(|v| v.contains(own)));
-            match expression["operator"].as_str() {
-                Some("In") => among,
-                Some("NotIn") => !among,
-                Some("Exists") => own.is_some(),
-                Some("DoesNotExist") => own.is_none(),
-                _ => false,
-            }
-        })
 }
 
 /// The contents among the files. One that is not there is told and stood in for: it may be in the cluster.
@@ -228,8 +191,6 @@ kind: Alertmanager
 metadata: { name: main, namespace: monitoring }
 spec:
   version: 0.28.0
-  alertmanagerConfigSelector: { matchLabels: { team: a } }
-  alertmanagerConfigNamespaceSelector: { matchExpressions: [{ key: tenant, operator: Exists }] }
 ---
 apiVersion: v1
 kind: Secret
@@ -243,17 +204,13 @@ stringData:
       webhook_configs: [{ url: 'https://hook.example/T0KEN', http_config: { basic_auth: { password: T0KEN } } }]
 ---
 apiVersion: v1
-kind: Namespace
-metadata: { name: shop, labels: { tenant: yes-it-is } }
----
-apiVersion: v1
 kind: Secret
 metadata: { name: s, namespace: shop }
 stringData: { key: T0KEN }
 ---
 apiVersion: monitoring.coreos.com/v1alpha1
 kind: AlertmanagerConfig
-metadata: { name: good, namespace: shop, labels: { team: a } }
+metadata: { name: good, namespace: shop }
 spec:
   route: { receiver: r }
   receivers:
@@ -263,17 +220,12 @@ spec:
 ---
 apiVersion: monitoring.coreos.com/v1beta1
 kind: AlertmanagerConfig
-metadata: { name: broken, namespace: shop, labels: { team: a } }
+metadata: { name: broken, namespace: shop }
 spec: { route: { receiver: gone } }
 ---
 apiVersion: monitoring.coreos.com/v1alpha1
 kind: AlertmanagerConfig
-metadata: { name: other-team, namespace: shop, labels: { team: b } }
-spec: { route: { receiver: r }, receivers: [{ name: r }] }
----
-apiVersion: monitoring.coreos.com/v1alpha1
-kind: AlertmanagerConfig
-metadata: { name: other-namespace, namespace: monitoring, labels: { team: a } }
+metadata: { name: other-namespace, namespace: monitoring }
 spec: { route: { receiver: r }, receivers: [{ name: r }] }
 ";
 
@@ -286,14 +238,14 @@ spec: { route: { receiver: r }, receivers: [{ name: r }] }
     }
 
     #[test]
-    fn an_alertmanager_among_the_files_is_shown_with_what_it_selects() {
+    fn an_alertmanager_among_the_files_is_shown_with_what_is_added_to_it() {
         let config = told(FILES).unwrap();
         let names: Vec<&str> =
             config["receivers"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
-        assert_eq!(names, ["base", "shop/good/r"]);
-        assert_eq!(config["route"]["routes"][0]["matchers"], json!(["namespace=\"shop\""]));
+        assert_eq!(names, ["base", "monitoring/other-namespace/r", "shop/good/r"]);
+        assert_eq!(config["route"]["routes"][1]["matchers"], json!(["namespace=\"shop\""]));
         assert_eq!(config["global"]["slack_api_url"], "<secret>");
-        let own = &config["receivers"][1];
+        let own = &config["receivers"][2];
         assert_eq!(
             own["pagerduty_configs"],
             json!([{ "routing_key": "<secret>" }, { "service_key": "<secret>" }])
@@ -310,23 +262,5 @@ spec: { route: { receiver: r }, receivers: [{ name: r }] }
         assert!(told(&gone).unwrap_err().message().unwrap().contains("spec.alertmanagerConfiguration.name"));
         let version = FILES.replace("version: 0.28.0", "version: newest");
         assert!(told(&version).unwrap_err().message().unwrap().contains("spec.version"));
-    }
-
-    #[test]
-    fn selectors_take_what_the_api_server_would_take() {
-        let labels = json!({ "a": "1" });
-        for (selector, takes) in [
-            (json!({}), true),
-            (json!({ "matchLabels": { "a": "1" } }), true),
-            (json!({ "matchLabels": { "a": "2" } }), false),
-            (json!({ "matchExpressions": [{ "key": "a", "operator": "In", "values": ["1", "2"] }] }), true),
-            (json!({ "matchExpressions": [{ "key": "a", "operator": "NotIn", "values": ["1"] }] }), false),
-            (json!({ "matchExpressions": [{ "key": "b", "operator": "NotIn", "values": ["1"] }] }), true),
-            (json!({ "matchExpressions": [{ "key": "b", "operator": "Exists" }] }), false),
-            (json!({ "matchExpressions": [{ "key": "b", "operator": "DoesNotExist" }] }), true),
-            (json!({ "matchExpressions": [{ "key": "a", "operator": "Like" }] }), false),
-        ] {
-            assert_eq!(matches(&selector, &labels), takes, "{selector}");
-        }
     }
 }

@@ -350,7 +350,7 @@ mod tests {
             assert_eq!(back["list"][i], *text, "{text:?}");
             assert_eq!(back["pairs"][*text], *text, "{text:?}");
         }
-        let value = serde_json::json!([{ "a": texts.as_slice(), "b": [1, -2.5, true, null, {}] }]);
+        let value = serde_json::json!([{ "a": texts.to_vec(), "b": [1, -2.5, true, null, {}] }]);
         assert_eq!(read(&items(value.as_array().unwrap())), value);
     }
 
