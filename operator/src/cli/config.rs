@@ -50,6 +50,7 @@ pub fn run(args: ConfigArgs, output: &Output) -> Result<(), CliError> {
     // Who comes from prometheus-operator sees what becomes of their objects; a stack need not be among them.
     let (mut text, rejected) = peers::engines(&input, args.engine_version)?;
     rejected.iter().for_each(|rejection| output.note(rejection));
+    text.push_str(&super::config_rules::documents(&input, args.engine_version, output));
     text.push_str(&super::config_routing::documents(&input, output)?);
     if !text.is_empty() && !input.documents.iter().any(Document::is_stack) && input.problems.is_empty() {
         return output.print(&text);

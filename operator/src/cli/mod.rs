@@ -9,6 +9,7 @@ mod check;
 mod completion;
 pub mod config;
 mod config_routing;
+mod config_rules;
 mod crds;
 mod decide;
 pub mod input;

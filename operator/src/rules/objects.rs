@@ -44,6 +44,28 @@ impl RuleSettings {
     pub fn of(version: Version) -> Self {
         Self { version, enforced_namespace_label: None, excluded: Vec::new() }
     }
+
+    /// What a Prometheus of `monitoring.coreos.com` says of tenancy: `enforcedNamespaceLabel`,
+    /// `excludedFromEnforcement`, and `prometheusRulesExcludedFromEnforce`, its older form.
+    pub fn read(prometheus: &Value, version: Version) -> Self {
+        let spec = &prometheus["spec"];
+        let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        let entries = |key: &str| spec[key].as_array().into_iter().flatten();
+        let older = entries("prometheusRulesExcludedFromEnforce")
+            .map(|entry| (text(entry, "ruleNamespace"), Some(text(entry, "ruleName"))))
+            // Both are needed there; all of a namespace is not to be said by leaving one out.
+            .filter(|(_, name)| name.as_deref() != Some(""));
+        let newer =
+            entries("excludedFromEnforcement").filter(|entry| entry["resource"] == "prometheusrules").map(
+                |entry| (text(entry, "namespace"), Some(text(entry, "name")).filter(|name| !name.is_empty())),
+            );
+        let excluded = older.chain(newer).filter(|(namespace, _)| !namespace.is_empty());
+        Self {
+            version,
+            enforced_namespace_label: Some(text(spec, "enforcedNamespaceLabel")).filter(|l| !l.is_empty()),
+            excluded: excluded.map(|(namespace, name)| Excluded { namespace, name }).collect(),
+        }
+    }
 }
 
 /// An object, or all of a namespace, that enforcing leaves alone.

@@ -174,3 +174,26 @@ fn sizes_are_bounded_and_deep_expressions_end_nothing() {
     let told = fault(&settings(), &object(json!([{ "name": "g", "rules": large }])));
     assert!(told.contains("bytes") && told.contains("smaller objects"), "{told}");
 }
+
+#[test]
+fn tenancy_is_read_as_the_peers_write_it() {
+    let prometheus = json!({ "spec": {
+        "enforcedNamespaceLabel": "ns",
+        "excludedFromEnforcement": [
+            { "resource": "prometheusrules", "namespace": "a", "name": "x" },
+            { "resource": "prometheusrules", "namespace": "b" },
+            { "resource": "servicemonitors", "namespace": "c" },
+            { "resource": "prometheusrules" },
+        ],
+        "prometheusRulesExcludedFromEnforce": [
+            { "ruleNamespace": "d", "ruleName": "y" },
+            { "ruleNamespace": "e" },
+        ],
+    } });
+    let read = RuleSettings::read(&prometheus, Version::new(3, 5, 0));
+    assert_eq!(read.enforced_namespace_label.as_deref(), Some("ns"));
+    let excluded: Vec<(&str, Option<&str>)> =
+        read.excluded.iter().map(|e| (e.namespace.as_str(), e.name.as_deref())).collect();
+    assert_eq!(excluded, [("d", Some("y")), ("a", Some("x")), ("b", None)]);
+    assert_eq!(RuleSettings::read(&json!({}), Version::new(3, 5, 0)), settings());
+}
