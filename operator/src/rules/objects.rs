@@ -193,12 +193,11 @@ impl Reader<'_> {
         if !labels.is_empty() && !self.knows((3, 0), &at.key("labels")) {
             labels.clear();
         }
-        if let (Some((label, namespace)), true) = (self.enforced, labels.contains_key("namespace")) {
-            // The rule's own label goes before the group's in any case; one value in both is less to wonder
-            // at.
-            if label == "namespace" {
-                labels.insert(label.to_owned(), namespace.to_owned());
-            }
+        // A rule's own label goes before its group's in any case; one value in both is less to wonder at.
+        if let Some((label, namespace)) = self.enforced
+            && let Some(value) = labels.get_mut(label)
+        {
+            *value = namespace.to_owned();
         }
         let list_at = at.key("rules");
         let mut rules = Vec::new();
