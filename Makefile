@@ -60,8 +60,8 @@ soak: parts control-plane build ## watch stacks at rest, 10 minutes on the sandb
 	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-1800} scripts/e2e control-plane world::at_rest --nocapture
 
 .PHONY: bench
-bench: ## measure what deciding takes, all flip points included
-	cargo bench --workspace --bench decide
+bench: ## measure what deciding takes, all flip points included, and what building scrape jobs takes
+	cargo bench --workspace --bench decide --bench scrape
 
 .PHONY: calibrate
 calibrate: parts ## measure the model of memory and disk on real engines, a quarter of an hour, into docs/decisions/sizing.md

@@ -23,7 +23,6 @@ use obstack_crds::workload::SecretKey;
 use crate::names::StackId;
 use crate::units::{Bytes, PromDuration, SeriesCount};
 
-pub(crate) use alerting::broken_regex;
 pub use defaults::Defaults;
 pub use grammar::{child_path, quoted};
 pub(crate) use grammar::{is_label_name, is_metric_name};

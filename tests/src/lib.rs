@@ -16,6 +16,7 @@ pub mod chromium;
 pub mod contract;
 pub mod control_plane;
 pub mod coreos;
+pub mod mutate;
 pub mod parts;
 pub mod plane;
 pub mod process;

@@ -1,18 +1,21 @@
 //! `obstack config`: the configuration of the engines, the parts joined.
 
+mod peers;
+
 use clap::Args;
 use serde_json::Value;
 
-use super::input::{Input, InputArgs};
+use super::input::{Document, Input, InputArgs};
 use super::objects::Secrets;
 use super::render::{Built, OperatorArgs};
 use super::{CliError, Output};
 use crate::names::Role;
 use crate::running::Generation;
+use crate::scrape::version::Version;
 use crate::yaml::emit;
 
 /// Oldest Prometheus whose configuration is written.
-const OLDEST: (u32, u32) = (2, 53);
+const OLDEST: Version = Version::new(2, 53, 0);
 
 /// Arguments of `obstack config`.
 #[derive(Debug, Args)]
@@ -20,15 +23,20 @@ const OLDEST: (u32, u32) = (2, 53);
 Examples:
   obstack config -f stack.yaml
   obstack config -f stack.yaml > prometheus.yaml && promtool check config prometheus.yaml
+  obstack config -f prometheus.yaml -f monitors/    what a Prometheus of monitoring.coreos.com would run
 
 The first document is Prometheus' configuration with its scrape jobs; then come the rule files, each by itself,
-and Alertmanager's configuration. What Secrets hold is never printed.")]
+and Alertmanager's configuration. What Secrets hold is never printed.
+
+A Prometheus or PrometheusAgent of monitoring.coreos.com is built with every ServiceMonitor, PodMonitor, Probe and
+ScrapeConfig of the input, and an Alertmanager with every AlertmanagerConfig, whatever their selectors say. An object
+that cannot be taken is named with its reason, and the others go on.")]
 pub struct ConfigArgs {
     #[command(flatten)]
     input: InputArgs,
     /// Version of Prometheus that the configuration is for: 2.53 or newer.
     #[arg(long, value_name = "VERSION", value_parser = parse_version)]
-    engine_version: Option<(u32, u32)>,
+    engine_version: Option<Version>,
     #[command(flatten)]
     operator: OperatorArgs,
 }
@@ -40,7 +48,14 @@ pub struct ConfigArgs {
 pub fn run(args: ConfigArgs, output: &Output) -> Result<(), CliError> {
     let catalog = args.operator.catalog.load()?;
     let input = Input::read(&args.input)?.with_catalog(&catalog);
-    let mut text = String::new();
+    // Who comes from prometheus-operator sees what becomes of their objects; a stack need not be among them.
+    let (mut text, rejected) = peers::engines(&input, args.engine_version)?;
+    rejected.iter().for_each(|rejection| output.note(rejection));
+    text.push_str(&super::config_rules::documents(&input, args.engine_version, output));
+    text.push_str(&super::config_routing::documents(&input, output)?);
+    if !text.is_empty() && !input.documents.iter().any(Document::is_stack) && input.problems.is_empty() {
+        return output.print(&text);
+    }
     for loaded in input.stacks(output)? {
         let built = Built::of(&loaded, &input, &args.operator, &catalog, Secrets::Hidden)?;
         for note in &built.notes {
@@ -97,13 +112,12 @@ fn joined(generation: &Generation) -> Result<String, CliError> {
     emit(&main).map_err(|e| fault(&e))
 }
 
-fn parse_version(text: &str) -> Result<(u32, u32), String> {
-    let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.').map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= OLDEST => Ok((major, minor)),
-        (Some(Ok(_)), Some(Ok(_))) => Err("it is too old; write 2.53 or newer".to_owned()),
-        _ => Err("it is no version; write one such as 3.5 or 2.53.3".to_owned()),
+fn parse_version(text: &str) -> Result<Version, String> {
+    let version: Version = text.parse().map_err(|_| "it is no version; write one such as 3.5 or 2.53.3")?;
+    if !text.contains('.') {
+        return Err("it is no version; write one such as 3.5 or 2.53.3".to_owned());
     }
+    if version < OLDEST { Err("it is too old; write 2.53 or newer".to_owned()) } else { Ok(version) }
 }
 
 #[cfg(test)]
@@ -112,8 +126,8 @@ mod tests {
 
     #[test]
     fn versions_are_bounded() {
-        assert_eq!(parse_version("v3.5.0"), Ok((3, 5)));
-        assert_eq!(parse_version("2.53"), Ok((2, 53)));
+        assert_eq!(parse_version("v3.5.0"), Ok(Version::new(3, 5, 0)));
+        assert_eq!(parse_version("2.53"), Ok(Version::new(2, 53, 0)));
         for text in ["2.52.9", "1.8", "three", "", "3"] {
             assert!(parse_version(text).is_err(), "{text}");
         }

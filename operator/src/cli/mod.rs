@@ -8,6 +8,8 @@ pub mod catalog;
 mod check;
 mod completion;
 pub mod config;
+mod config_routing;
+mod config_rules;
 mod crds;
 mod decide;
 pub mod input;

@@ -11,8 +11,10 @@ use serde_json::{Map, Value};
 use super::enforce::{self, Unenforceable};
 use super::{Group, Rule, RuleFile, file_name};
 use crate::running::Fragment;
-use crate::scrape::routing::Rejection;
+use crate::scrape::judge::Rejection;
 use crate::scrape::routing::place::{self, Place};
+use crate::scrape::routing::rejected;
+use crate::scrape::version::Version;
 use crate::validate::{Fault, is_label_name, is_metric_name, promql_fault, quoted, template_fault};
 use crate::yaml::emit;
 
@@ -27,14 +29,43 @@ const MAX_EXPR_BYTES: usize = 64 << 10;
 const MAX_EXPR_STEPS: usize = 1000;
 
 /// What holds for every object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleSettings {
-    /// Major and minor version of the Prometheus that reads the files.
-    pub version: (u32, u32),
+    /// The version of Prometheus that reads the files.
+    pub version: Version,
     /// Label that every expression and every rule is held to the object's namespace by.
     pub enforced_namespace_label: Option<String>,
     /// Objects that are not held to their namespace.
     pub excluded: Vec<Excluded>,
+}
+
+impl RuleSettings {
+    /// Settings for a version, with nothing enforced.
+    pub fn of(version: Version) -> Self {
+        Self { version, enforced_namespace_label: None, excluded: Vec::new() }
+    }
+
+    /// What a Prometheus of `monitoring.coreos.com` says of tenancy: `enforcedNamespaceLabel`,
+    /// `excludedFromEnforcement`, and `prometheusRulesExcludedFromEnforce`, its older form.
+    pub fn read(prometheus: &Value, version: Version) -> Self {
+        let spec = &prometheus["spec"];
+        let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        let entries = |key: &str| spec[key].as_array().into_iter().flatten();
+        let older = entries("prometheusRulesExcludedFromEnforce")
+            .map(|entry| (text(entry, "ruleNamespace"), Some(text(entry, "ruleName"))))
+            // Both are needed there; all of a namespace is not to be said by leaving one out.
+            .filter(|(_, name)| name.as_deref() != Some(""));
+        let newer =
+            entries("excludedFromEnforcement").filter(|entry| entry["resource"] == "prometheusrules").map(
+                |entry| (text(entry, "namespace"), Some(text(entry, "name")).filter(|name| !name.is_empty())),
+            );
+        let excluded = older.chain(newer).filter(|(namespace, _)| !namespace.is_empty());
+        Self {
+            version,
+            enforced_namespace_label: Some(text(spec, "enforcedNamespaceLabel")).filter(|l| !l.is_empty()),
+            excluded: excluded.map(|(namespace, name)| Excluded { namespace, name }).collect(),
+        }
+    }
 }
 
 /// An object, or all of a namespace, that enforcing leaves alone.
@@ -66,7 +97,6 @@ pub struct BuiltRules {
 pub fn build_rules(settings: &RuleSettings, object: &Value) -> Result<BuiltRules, Rejection> {
     let about = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
     let (namespace, name, uid) = (about("namespace"), about("name"), about("uid"));
-    let rejected = |fault| Rejection { object: format!("{KIND}/{namespace}/{name}"), fault };
     let excluded = settings.excluded.iter().any(|excluded| {
         excluded.namespace == namespace && excluded.name.as_deref().is_none_or(|only| only == name)
     });
@@ -76,13 +106,14 @@ pub fn build_rules(settings: &RuleSettings, object: &Value) -> Result<BuiltRules
         enforced: label.map(|label| (label, namespace)),
         notes: Vec::new(),
     };
-    let file = reader.file(object).map_err(rejected)?;
+    let file = reader.file(object).map_err(rejected(KIND, object))?;
     let root = Place::root("spec");
-    let bytes = emit(&file).map_err(|error| rejected(root.fault(error, "rules that can be written")))?;
+    let bytes = emit(&file)
+        .map_err(|error| rejected(KIND, object)(root.fault(error, "rules that can be written")))?;
     if bytes.len() > MAX_FILE_BYTES {
         let found = format!("rules of {} bytes", bytes.len());
         let write = format!("at most {MAX_FILE_BYTES} bytes per object: several objects");
-        return Err(rejected(root.key("groups").fault(found, write)));
+        return Err(rejected(KIND, object)(root.key("groups").fault(found, write)));
     }
     // Files alone, on the command line, have no UID yet.
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
@@ -100,7 +131,7 @@ pub fn build_rules(settings: &RuleSettings, object: &Value) -> Result<BuiltRules
 }
 
 struct Reader<'a> {
-    version: (u32, u32),
+    version: Version,
     /// Label and namespace.
     enforced: Option<(&'a str, &'a str)>,
     notes: Vec<String>,
@@ -130,13 +161,13 @@ impl Reader<'_> {
     }
 
     /// Whether the engine knows a field; where it does not, the field is left out with a note.
-    fn knows(&mut self, since: (u32, u32), at: &Place<'_>) -> bool {
-        if self.version >= since {
+    fn knows(&mut self, since: (u64, u64), at: &Place<'_>) -> bool {
+        if self.version.at_least(since.0, since.1, 0) {
             return true;
         }
         self.notes.push(format!(
-            "{at}: left out: Prometheus {}.{} does not know it; it needs {}.{}",
-            self.version.0, self.version.1, since.0, since.1
+            "{at}: left out: Prometheus {} does not know it; it needs {}.{}",
+            self.version, since.0, since.1
         ));
         false
     }
@@ -162,12 +193,11 @@ impl Reader<'_> {
         if !labels.is_empty() && !self.knows((3, 0), &at.key("labels")) {
             labels.clear();
         }
-        if let (Some((label, namespace)), true) = (self.enforced, labels.contains_key("namespace")) {
-            // The rule's own label goes before the group's in any case; one value in both is less to wonder
-            // at.
-            if label == "namespace" {
-                labels.insert(label.to_owned(), namespace.to_owned());
-            }
+        // A rule's own label goes before its group's in any case; one value in both is less to wonder at.
+        if let Some((label, namespace)) = self.enforced
+            && let Some(value) = labels.get_mut(label)
+        {
+            *value = namespace.to_owned();
         }
         let list_at = at.key("rules");
         let mut rules = Vec::new();
@@ -194,7 +224,7 @@ impl Reader<'_> {
             (Some(_), Some(_)) => return Err(at.fault("both alert and record", "one of the two")),
             (None, None) => return Err(at.fault("neither alert nor record", "one of the two")),
             // From 3.0 any text can name a metric.
-            (None, Some(record)) if self.version < (3, 0) && !is_metric_name(record) => {
+            (None, Some(record)) if !self.version.at_least(3, 0, 0) && !is_metric_name(record) => {
                 let write = "a metric's name of letters, digits, underscores and colons, such as job:up:sum";
                 return Err(at.key("record").fault(quoted(record), write));
             }
@@ -314,9 +344,9 @@ fn texts(fields: &Map<String, Value>, key: &str, at: &Place<'_>) -> Result<BTree
 }
 
 /// Names of labels as the version takes them: from 3.0 any text.
-fn label_names(map: &BTreeMap<String, String>, at: &Place<'_>, version: (u32, u32)) -> Result<(), Fault> {
+fn label_names(map: &BTreeMap<String, String>, at: &Place<'_>, version: Version) -> Result<(), Fault> {
     for name in map.keys() {
-        let right = if version >= (3, 0) { !name.is_empty() } else { is_label_name(name) };
+        let right = if version.at_least(3, 0, 0) { !name.is_empty() } else { is_label_name(name) };
         if !right || name == "__name__" {
             let write =
                 "a name of letters, digits and underscores that starts with a letter, such as severity";

@@ -2,6 +2,7 @@
 
 mod alertmanager;
 pub mod assets;
+pub mod collect;
 pub mod contents;
 mod discovery;
 pub mod engine;

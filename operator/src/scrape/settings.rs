@@ -77,7 +77,7 @@ impl Settings {
     /// # Errors
     /// A field of another type, and everything that would spoil all jobs: the version, scrape classes.
     pub fn read(object: &Value, version: Option<Version>) -> Result<Self, Rejection> {
-        let kind = object["kind"].as_str().unwrap_or("Prometheus");
+        let kind = if object["kind"] == "PrometheusAgent" { "PrometheusAgent" } else { "Prometheus" };
         let read = || -> Result<Self, Rejection> {
             let metadata: Metadata = typed(&object["metadata"]).under("metadata")?;
             let spec: PrometheusSpec = match &object["spec"] {

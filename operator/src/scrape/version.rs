@@ -55,14 +55,12 @@ impl FromStr for Version {
             None => (bare, false),
         };
         let mut parts = [0; 3];
-        let mut seen = 0;
-        for number in numbers.split('.') {
+        for (seen, number) in numbers.split('.').enumerate() {
             let slot = parts.get_mut(seen).ok_or_else(error)?;
             if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(error());
             }
             *slot = number.parse().map_err(|_| error())?;
-            seen += 1;
         }
         match parts[0] {
             2 | 3 => Ok(Self { major: parts[0], minor: parts[1], patch: parts[2], released: !preliminary }),

@@ -47,7 +47,8 @@ fn outcome(case: String, folder: &Path) -> Outcome {
         Err(_) if refused => None,
         Err(reason) => Some(format!("refused: {reason}")),
     };
-    Outcome { case, kind: format!("alertmanager {entry}"), differs }
+    let kind = options["family"].as_str().unwrap_or(&entry).to_owned();
+    Outcome { case, kind, differs }
 }
 
 /// The configuration of a case, or why there is none.
@@ -99,7 +100,7 @@ fn built(entry: &str, options: &Value, folder: &Path) -> Result<Value, String> {
 
 /// What amtool has against a configuration; nothing where there is no amtool.
 fn amtool_fault(config: &Value) -> Option<String> {
-    let amtool = obstack_sandbox::images::Folders::of_machine(&[]).find(&["amtool"])?;
+    let amtool = obstack_tests::parts::find("amtool")?;
     let file = tempfile::Builder::new().suffix(".yaml").tempfile().expect("a file");
     std::fs::write(file.path(), obstack::yaml::emit(config).expect("YAML")).expect("a file written");
     let output = tempfile::tempfile().expect("a file");

@@ -56,11 +56,6 @@ impl Case {
         })
     }
 
-    /// What its Secrets and ConfigMaps hold.
-    pub(crate) fn held(&self) -> &HeldAssets {
-        &self.held
-    }
-
     /// Texts that are taken over.
     pub(crate) fn additional(&self) -> Additional {
         let text = |field: &str| self.options[field].as_str().map(str::to_owned);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::scrape::jobs::{Yaml, protocols, there};
-use crate::scrape::judge::names::{duration, is_label_for, judge_byte_size, word};
+use crate::scrape::judge::names::{duration, is_label_for, judge_byte_size, key, word};
 use crate::scrape::judge::object::judge_protocols;
 use crate::scrape::judge::{Rejection, fault};
 use crate::scrape::settings::{Role, Settings};
@@ -191,6 +191,7 @@ pub(super) fn judge(settings: &Settings) -> Result<(), Rejection> {
     ];
     let labels = spec.external_labels.keys().map(|name| ("externalLabels", Some(name.as_str())));
     for (path, name) in labels.chain(named) {
+        name.map_or(Ok(()), |name| key(path, name))?;
         if let Some(name) = name.filter(|name| !is_label_for(rules.version, rules.legacy_names, name)) {
             let found = format!("{name:?}, which is no name of a label");
             return Err(fault(path, found, "letters, digits and underscores"));

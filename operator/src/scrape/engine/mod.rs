@@ -31,9 +31,9 @@ pub struct EngineFile {
 ///
 /// # Errors
 /// What is wrong with the settings themselves, or with what they refer to.
-pub fn build_engine<'b>(
+pub fn build_engine(
     settings: &Settings,
-    jobs: &[(Kind, &'b Built)],
+    jobs: &[(Kind, &Built)],
     additional: &Additional,
     assets: &dyn Assets,
 ) -> Result<EngineFile, Rejection> {

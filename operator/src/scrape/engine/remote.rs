@@ -6,7 +6,7 @@ use crate::scrape::judge::http::{
     Auth, at_most_one, judge_auth, judge_authorization_shape, judge_header_name, judge_proxy, judge_sigv4,
     judge_tls,
 };
-use crate::scrape::judge::names::{duration, url, word};
+use crate::scrape::judge::names::{duration, key, url, word};
 use crate::scrape::judge::relabel::judge_list;
 use crate::scrape::judge::{Rejection, Under, fault};
 use crate::scrape::objects::remote::{AzureAd, MetadataConfig, Queue, RemoteRead, RemoteWrite};
@@ -332,6 +332,7 @@ fn judge_read(scope: &Scope<'_>, one: &RemoteRead) -> Result<(), Rejection> {
     }
     judge_proxy(scope, &one.proxy)?;
     one.headers.keys().try_for_each(|name| judge_header_name(name)).under("headers")?;
+    one.required_matchers.keys().try_for_each(|name| key("requiredMatchers", name))?;
     match &one.remote_timeout {
         Some(text) => duration("remoteTimeout", text).map(drop),
         None => Ok(()),

@@ -2,7 +2,7 @@
 
 use crate::scrape::jobs::Yaml;
 use crate::scrape::jobs::http::{Client, TlsView, pairs};
-use crate::scrape::judge::http::judge_tls;
+use crate::scrape::judge::http::{judge_header_name, judge_tls};
 use crate::scrape::judge::names::{duration, word};
 use crate::scrape::judge::{Rejection, Under, fault};
 use crate::scrape::objects::prometheus::Otlp;
@@ -113,6 +113,7 @@ fn judge_tracing(settings: &Settings) -> Result<(), Rejection> {
     if tracing.endpoint.is_empty() {
         return Err(fault("endpoint", "nothing", "the address that traces are sent to"));
     }
+    tracing.headers.keys().try_for_each(|name| judge_header_name(name)).under("headers")?;
     word("clientType", tracing.client_type.as_deref(), &["http", "grpc"], true)?;
     word("compression", tracing.compression.as_deref(), &["gzip"], true)?;
     if let Some(timeout) = &tracing.timeout {

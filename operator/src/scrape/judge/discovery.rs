@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::http::{Auth, judge_auth, judge_proxy, judge_safe_tls};
-use super::names::{bounded, readable_url, url, word};
+use super::names::{bounded, key, readable_url, url, word};
 use super::object::{Judge, few, optional_duration};
 use super::{Rejection, Under, fault, selector};
 use crate::scrape::jobs::discovery::{Field, TABLES, What, blocks, part, proxy, text, value};
@@ -28,6 +28,27 @@ pub(super) fn judge(judge: &Judge<'_>, rest: &Map<String, Value>) -> Result<(), 
                 judge_credentials(judge, table.fields, block)
             };
             judge().at(table.from, index)?;
+        }
+    }
+    Ok(())
+}
+
+/// Judges that what the API requires is there.
+pub(super) fn judge_required(rest: &Map<String, Value>) -> Result<(), Rejection> {
+    for table in TABLES {
+        for (index, block) in blocks(rest, table)?.into_iter().enumerate() {
+            let required = |field: &&Field| matches!(field.what, What::Required | What::RequiredWord);
+            let mut names: Vec<&str> = table.fields.iter().filter(required).map(|field| field.from).collect();
+            if table.fields.iter().any(|field| field.what == What::Kubernetes) {
+                names.push("role");
+            }
+            match names.into_iter().find(|name| text(block, name).is_none_or(str::is_empty)) {
+                Some(name) => {
+                    let missing = fault(name, "nothing", "a value: discovery does not work without");
+                    return Err(missing).at(table.from, index);
+                }
+                None => continue,
+            }
         }
     }
     Ok(())
@@ -74,7 +95,7 @@ fn judge_shape(what: What, field: &Field, block: &Map<String, Value>) -> Result<
             Some(pairs) => {
                 few(from, pairs.len(), MAX_ENTRIES)?;
                 pairs.iter().try_for_each(|(name, text)| match text.as_str() {
-                    Some(text) => bounded(from, name).and_then(|()| bounded(from, text)),
+                    Some(text) => key(from, name).and_then(|()| bounded(from, text)),
                     None => wrong("names with texts"),
                 })
             }
@@ -181,12 +202,19 @@ fn judge_rules(judge: &Judge<'_>, kind: &str, block: &Map<String, Value>) -> Res
         Some(text) => Ok(text),
         None => Err(fault(from, "nothing", "a value: discovery does not work without")),
     };
+    let some = |from: &str| match value(block, from).and_then(Value::as_array) {
+        Some(list) if !list.is_empty() => Ok(()),
+        _ => Err(fault(from, "nothing", "one entry at least")),
+    };
     let referenced = |from: &str| match value(block, from) {
         Some(_) => Ok(()),
         None => Err(fault(from, "nothing", "a name and a key of a Secret")),
     };
     match kind {
-        "fileSDConfigs" => judge_files(block),
+        "fileSDConfigs" => {
+            some("files")?;
+            judge_files(block)
+        }
         "httpSDConfigs" => url("url", required("url")?, &["http", "https"]),
         "kubernetesSDConfigs" => judge_kubernetes(block),
         "consulSDConfigs" => {
@@ -196,12 +224,15 @@ fn judge_rules(judge: &Judge<'_>, kind: &str, block: &Map<String, Value>) -> Res
             word("scheme", text(block, "scheme"), &["http", "https"], true)?;
             required("server").map(drop)
         }
-        "dnsSDConfigs" => match (text(block, "type"), value(block, "port")) {
-            (Some(record), None) if record != "SRV" => {
-                Err(fault("port", "nothing", format!("a port: records of type {record} have none")))
+        "dnsSDConfigs" => {
+            some("names")?;
+            match (text(block, "type"), value(block, "port")) {
+                (Some(record), None) if record != "SRV" => {
+                    Err(fault("port", "nothing", format!("a port: records of type {record} have none")))
+                }
+                _ => Ok(()),
             }
-            _ => Ok(()),
-        },
+        }
         "azureSDConfigs" => {
             let method = text(block, "authenticationMethod");
             word("authenticationMethod", method, &["OAuth", "ManagedIdentity", "SDK"], false)?;

@@ -95,6 +95,10 @@ pub(crate) fn judge_oauth2(scope: &Scope<'_>, oauth2: &OAuth2) -> Result<(), Rej
         return Err(fault("tokenUrl", "none", "the address that gives tokens"));
     }
     bounded("tokenUrl", &oauth2.token_url)?;
+    for (name, value) in &oauth2.endpoint_params {
+        names::key("endpointParams", name)?;
+        bounded("endpointParams", value)?;
+    }
     let id = &oauth2.client_id;
     judge_one_of(id).under("clientId")?;
     if id.is_empty() {

@@ -18,11 +18,11 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rejection {
     /// Kind of the object.
-    pub kind: String,
+    pub kind: &'static str,
     /// Namespace of the object.
-    pub namespace: String,
+    pub namespace: Box<str>,
     /// Name of the object.
-    pub name: String,
+    pub name: Box<str>,
     /// Path of the field, such as `spec.endpoints[0].interval`; empty where the whole object is meant.
     pub path: String,
     /// What was found there.
@@ -56,16 +56,13 @@ pub(crate) fn fault(path: &str, found: impl Into<String>, write: impl Into<Strin
 impl Rejection {
     /// The same rejection, by this object.
     #[must_use]
-    pub(crate) fn of(mut self, kind: &str, namespace: &str, name: &str) -> Self {
-        kind.clone_into(&mut self.kind);
-        namespace.clone_into(&mut self.namespace);
-        name.clone_into(&mut self.name);
-        self
+    pub(crate) fn of(self, kind: &'static str, namespace: &str, name: &str) -> Self {
+        Self { kind, namespace: namespace.into(), name: name.into(), ..self }
     }
 
     /// The same rejection, by an object that could not be read.
     #[must_use]
-    pub(crate) fn of_object(self, kind: &str, object: &Value) -> Self {
+    pub(crate) fn of_object(self, kind: &'static str, object: &Value) -> Self {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
         let (namespace, name) = (text("namespace"), text("name"));
         self.of(kind, namespace, name)

@@ -213,6 +213,29 @@ pub(crate) fn word(path: &str, text: Option<&str>, words: &[&str], fold: bool) -
     }
 }
 
+/// Most bytes of a key that people write: YAML takes 1,024 characters, and one byte can become six.
+const MAX_KEY: usize = 160;
+
+/// Judges a text that becomes a key.
+pub(crate) fn key(path: &str, text: &str) -> Result<(), Rejection> {
+    if text.is_empty() || text.len() > MAX_KEY {
+        return Err(fault(path, format!("a name of {} bytes", text.len()), format!("1 to {MAX_KEY} bytes")));
+    }
+    Ok(())
+}
+
+/// Judges parameters of a request.
+pub(crate) fn params<'a>(
+    path: &str,
+    params: impl IntoIterator<Item = (&'a String, &'a Vec<String>)>,
+) -> Result<(), Rejection> {
+    for (name, values) in params {
+        key(path, name)?;
+        values.iter().try_for_each(|value| bounded(path, value))?;
+    }
+    Ok(())
+}
+
 /// Judges the size of a text.
 pub(crate) fn bounded(path: &str, text: &str) -> Result<(), Rejection> {
     if text.len() > MAX_TEXT {

@@ -2,7 +2,7 @@
 
 use super::http::{Auth, judge_auth, judge_proxy, judge_safe_tls, judge_tls};
 use super::names::{
-    bounded, duration, host_and_port, interval_and_timeout, is_label_for, judge_byte_size, word,
+    bounded, duration, host_and_port, interval_and_timeout, is_label_for, judge_byte_size, key, params, word,
 };
 use super::regex::judge_anchored;
 use super::relabel::judge_list;
@@ -59,10 +59,15 @@ pub(crate) fn judge(settings: &Settings, monitor: &Monitor, assets: &dyn Assets)
     .under("spec")
 }
 
-/// Judges the interval and the timeout of an endpoint, for those who judge nothing else of it.
-#[cfg(test)]
-pub(crate) fn intervals(settings: &Settings, interval: &str, timeout: &str) -> Result<(), Rejection> {
-    interval_and_timeout(("interval", interval), ("scrapeTimeout", timeout), &settings.spec.scrape_interval)
+/// Judges that what the API requires is there: objects that come from files alone have not been through it.
+///
+/// # Errors
+/// The first field that is missing, by an object that is still to be named.
+pub(crate) fn judge_required(monitor: &Monitor) -> Result<(), Rejection> {
+    match &monitor.spec {
+        Spec::Scrape(spec) => discovery::judge_required(&spec.rest).under("spec"),
+        _ => Ok(()),
+    }
 }
 
 impl Judge<'_> {
@@ -145,10 +150,7 @@ impl Judge<'_> {
         )?;
         word("scheme", common.scheme.as_deref(), &["http", "https"], true)?;
         bounded("path", &common.path)?;
-        for (name, values) in common.params.iter().flatten() {
-            bounded("params", name)?;
-            values.iter().try_for_each(|value| bounded("params", value))?;
-        }
+        params("params", common.params.iter().flatten())?;
         judge_list("relabelings", self.settings.rules(), &common.relabelings)?;
         judge_list("metricRelabelings", self.settings.rules(), &common.metric_relabelings)
     }
@@ -219,6 +221,7 @@ impl Judge<'_> {
         bounded("prober.path", &spec.prober.path)?;
         bounded("module", &spec.module)?;
         bounded("jobName", &spec.job_name)?;
+        params("params", spec.params.iter().map(|param| (&param.name, &param.values)))?;
         let mut names: Vec<&str> = spec.params.iter().map(|param| param.name.as_str()).collect();
         few("params", names.len(), MAX_ENTRIES)?;
         names.sort_unstable();
@@ -262,10 +265,7 @@ impl Judge<'_> {
         bounded("metricsPath", spec.metrics_path.as_deref().unwrap_or_default())?;
         bounded("jobName", spec.job_name.as_deref().unwrap_or_default())?;
         judge_byte_size("bodySizeLimit", spec.body_size_limit.as_deref())?;
-        for (name, values) in &spec.params {
-            bounded("params", name)?;
-            values.iter().try_for_each(|value| bounded("params", value))?;
-        }
+        params("params", &spec.params)?;
         word("nameValidationScheme", spec.name_validation_scheme.as_deref(), &["UTF8", "Legacy"], false)?;
         let schemes = ["AllowUTF8", "Underscores", "Dots", "Values"];
         word("nameEscapingScheme", spec.name_escaping_scheme.as_deref(), &schemes, false)?;
@@ -290,6 +290,7 @@ impl Judge<'_> {
         targets.iter().try_for_each(|target| bounded("targets", target))?;
         let rules = self.settings.rules();
         for name in labels {
+            key("labels", name)?;
             if !is_label_for(rules.version, rules.legacy_names, name) {
                 let found = format!("{name:?}, which is no name of a label");
                 return Err(fault("labels", found, "letters, digits and underscores"));

@@ -108,19 +108,22 @@ pub(crate) fn judge_fields(path: &str, text: &str) -> Result<(), Rejection> {
     Err(fault(path, format!("{text:?}"), "field=value or field!=value, separated by commas"))
 }
 
+/// What separates words in a selector.
+const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// Judges a selector of labels as a text, such as `app=a,tier in (x,y),!old`.
 pub(crate) fn judge_labels(path: &str, text: &str) -> Result<(), Rejection> {
-    let mut rest = text.trim();
+    let mut rest = text.trim_matches(BLANKS);
     let sound = loop {
         if rest.is_empty() {
             break true;
         }
         match requirement(rest) {
-            Some(after) => rest = after.trim_start(),
+            Some(after) => rest = after.trim_start_matches(BLANKS),
             None => break false,
         }
         match rest.strip_prefix(',') {
-            Some(after) if !after.trim().is_empty() => rest = after.trim_start(),
+            Some(after) if !after.trim_matches(BLANKS).is_empty() => rest = after.trim_start_matches(BLANKS),
             Some(_) => break false,
             None => break rest.is_empty(),
         }
@@ -132,29 +135,29 @@ pub(crate) fn judge_labels(path: &str, text: &str) -> Result<(), Rejection> {
 }
 
 fn token(text: &str) -> (&str, &str) {
-    let end = text.find(|c: char| c.is_whitespace() || "=!(),<>".contains(c)).unwrap_or(text.len());
+    let end = text.find(|c: char| BLANKS.contains(&c) || "=!(),<>".contains(c)).unwrap_or(text.len());
     text.split_at(end)
 }
 
 /// Reads one requirement and gives what comes after it.
 fn requirement(text: &str) -> Option<&str> {
     if let Some(negated) = text.strip_prefix('!') {
-        let (key, rest) = token(negated.trim_start());
+        let (key, rest) = token(negated.trim_start_matches(BLANKS));
         return is_key(key).then_some(rest);
     }
     let (key, rest) = token(text);
     if !is_key(key) {
         return None;
     }
-    let rest = rest.trim_start();
+    let rest = rest.trim_start_matches(BLANKS);
     let one_value = |rest: &str, number: bool| {
-        let (value, _) = token(rest.trim_start());
+        let (value, _) = token(rest.trim_start_matches(BLANKS));
         (is_value(value) && (!number || value.parse::<i64>().is_ok())).then_some(())
     };
     for operator in ["==", "!=", "=", ">", "<"] {
         if let Some(after) = rest.strip_prefix(operator) {
             one_value(after, operator == ">" || operator == "<")?;
-            return Some(token(after.trim_start()).1);
+            return Some(token(after.trim_start_matches(BLANKS)).1);
         }
     }
     if rest.is_empty() || rest.starts_with(',') {
@@ -164,8 +167,8 @@ fn requirement(text: &str) -> Option<&str> {
     if word != "in" && word != "notin" {
         return None;
     }
-    let (values, after) = after.trim_start().strip_prefix('(')?.split_once(')')?;
-    values.split(',').all(|value| is_value(value.trim())).then_some(after)
+    let (values, after) = after.trim_start_matches(BLANKS).strip_prefix('(')?.split_once(')')?;
+    values.split(',').all(|value| is_value(value.trim_matches(BLANKS))).then_some(after)
 }
 
 #[cfg(test)]
@@ -207,7 +210,8 @@ mod tests {
         {
             judge_labels("", text).unwrap_or_else(|e| panic!("{text}: {e}"));
         }
-        for text in ["a b", "a=b=c", "a in x", "a in (x", ",a", "a,", "a>x", "-a", "a=b c", "(a)"] {
+        for text in ["a b", "a=b=c", "a in x", "a in (x", ",a", "a,", "a>x", "-a", "a=b c", "(a)", "\u{2028}"]
+        {
             assert!(judge_labels("", text).is_err(), "{text}");
         }
         for text in ["", "metadata.name=a", "a!=b,c==d", "a=b,"] {

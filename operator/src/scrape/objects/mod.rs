@@ -352,6 +352,6 @@ mod tests {
         });
         let rejection = Monitor::read(Kind::ServiceMonitor, &object).unwrap_err();
         assert_eq!(rejection.path, "spec.endpoints[1].port");
-        assert_eq!((rejection.namespace.as_str(), rejection.name.as_str()), ("b", "a"));
+        assert_eq!((&*rejection.namespace, &*rejection.name), ("b", "a"));
     }
 }

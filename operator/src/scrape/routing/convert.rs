@@ -6,25 +6,14 @@ use serde_json::{Map, Value};
 
 use super::fields::{Field, INTEGRATIONS, Integration, Kind};
 use super::place::{self, Place};
-use super::{FilesFrom, Settings, url};
+use super::{FilesFrom, Settings, check, url};
 use crate::scrape::assets::{AssetError, Assets};
 use crate::validate::{Fault, quoted};
 
 /// Most bytes of contents that one object can bring in: the same Secret can be named any number of times.
 const MAX_CONTENT_BYTES: usize = 2 << 20;
 /// What stands for a content where contents are not shown.
-const HIDDEN: &str = "<secret>";
-/// Names that VictorOps gives a meaning to.
-const VICTOROPS_RESERVED: [&str; 7] = [
-    "routing_key",
-    "message_type",
-    "state_message",
-    "entity_display_name",
-    "monitoring_tool",
-    "entity_id",
-    "entity_state",
-];
-
+pub(super) const HIDDEN: &str = "<secret>";
 /// One object on its way into configuration.
 pub(super) struct Converter<'a> {
     pub(super) settings: &'a Settings,
@@ -79,7 +68,7 @@ impl<'a> Converter<'a> {
         if let Some(flag) = place::flag(from, "sendResolved", at)? {
             out.insert("send_resolved".to_owned(), Value::from(flag));
         }
-        self.check(integration, &out, at)?;
+        check::check(&self.settings.defaults, integration, &out, at)?;
         Ok(Value::Object(out))
     }
 
@@ -97,7 +86,7 @@ impl<'a> Converter<'a> {
                 Some(value) => self.value(field.kind, value, &at.key(field.from))?,
                 None => match field.kind {
                     Kind::TextAlways => Some(Value::from("")),
-                    Kind::FlagAlways | Kind::False => Some(Value::from(false)),
+                    Kind::FlagAlways => Some(Value::from(false)),
                     Kind::FlagOrNull => Some(Value::Null),
                     _ => None,
                 },
@@ -119,7 +108,6 @@ impl<'a> Converter<'a> {
             Kind::FlagKept | Kind::FlagAlways | Kind::FlagOrNull => {
                 Some(Value::from(place::as_flag(value, at)?))
             }
-            Kind::False => Some(Value::from(false)),
             Kind::Number => Some(place::as_number(value, at)?).filter(|n| *n != 0).map(Value::from),
             Kind::Url => {
                 let text = place::as_text(value, at)?;
@@ -135,10 +123,18 @@ impl<'a> Converter<'a> {
                 }
                 text_unless_empty(text)
             }
-            Kind::Duration | Kind::DurationText => {
+            Kind::Duration | Kind::GoDuration | Kind::GoDurationText => {
                 let text = place::as_text(value, at)?;
-                let read = if text.is_empty() { String::new() } else { place::duration(text, at)? };
-                text_unless_empty(if matches!(kind, Kind::Duration) { &read } else { text })
+                if text.is_empty() {
+                    return Ok(None);
+                }
+                let read = place::duration(text, at)?;
+                Some(Value::from(match kind {
+                    Kind::GoDuration => place::in_go_units(&read),
+                    Kind::GoDurationText if !text.contains(['y', 'w', 'd']) => text.to_owned(),
+                    Kind::GoDurationText => place::in_go_units(&read),
+                    _ => read,
+                }))
             }
             Kind::Secret => text_unless_empty(&self.secret(value, at)?),
             Kind::SecretUrl => Some(Value::from(self.secret_url(value, at)?)),
@@ -284,99 +280,6 @@ impl<'a> Converter<'a> {
         }
         Ok(path)
     }
-
-    /// What Alertmanager refuses a whole configuration for, so it must not get in with one object.
-    fn check(
-        &self,
-        integration: &Integration,
-        out: &Map<String, Value>,
-        at: &Place<'_>,
-    ) -> Result<(), Fault> {
-        let has = |name: &str| out.get(name).is_some_and(|value| value.as_str() != Some(""));
-        let any = |names: &[&str]| names.iter().any(|name| has(name));
-        let defaults = &self.settings.defaults;
-        let need = |ok: bool, found: &str, write: &str| match ok {
-            true => Ok(()),
-            false => Err(at.fault(found, write)),
-        };
-        match integration.to {
-            "opsgenie_configs" => {
-                need(has("api_key") || defaults.has("opsgenie_api_key"), "no apiKey", "apiKey")
-            }
-            "pagerduty_configs" => need(
-                any(&["routing_key", "service_key"]),
-                "neither routingKey nor serviceKey",
-                "one of the two",
-            ),
-            "slack_configs" => {
-                let global = ["slack_api_url", "slack_app_token"].iter().any(|name| defaults.has(name));
-                need(has("api_url") || global, "no apiURL, and no global one", "apiURL")
-            }
-            "webhook_configs" => need(has("url"), "neither url nor urlSecret", "one of the two"),
-            "wechat_configs" => {
-                need(has("api_secret") || defaults.has("wechat_api_secret"), "no apiSecret", "apiSecret")?;
-                need(has("corp_id") || defaults.has("wechat_api_corp_id"), "no corpID", "corpID")
-            }
-            "email_configs" => {
-                need(has("to"), "no address", "to, the address to send to")?;
-                need(
-                    has("smarthost") || defaults.has("smtp_smarthost"),
-                    "no smarthost, and no global one",
-                    "smarthost, such as mail.example.com:587",
-                )?;
-                let write = "from, the address that messages come from";
-                need(has("from") || defaults.has("smtp_from"), "no from, and no global one", write)?;
-                distinct_headers(out, at)
-            }
-            "victorops_configs" => {
-                need(has("api_key") || defaults.has("victorops_api_key"), "no apiKey", "apiKey")?;
-                need(has("routing_key"), "no routingKey", "routingKey")?;
-                let custom = out.get("custom_fields").and_then(Value::as_object);
-                let taken = custom.into_iter().flat_map(Map::keys);
-                match taken.into_iter().find(|key| VICTOROPS_RESERVED.contains(&key.as_str())) {
-                    Some(key) => Err(at
-                        .key("customFields")
-                        .fault(format!("{key}, which VictorOps gives a meaning"), "another key")),
-                    None => Ok(()),
-                }
-            }
-            "pushover_configs" => {
-                need(any(&["user_key", "user_key_file"]), "no userKey, or an empty one", "userKey")?;
-                need(any(&["token", "token_file"]), "no token, or an empty one", "token")?;
-                let on = |name: &str| out.get(name).and_then(Value::as_bool) == Some(true);
-                need(!(on("html") && on("monospace")), "both html and monospace", "one of the two")
-            }
-            "sns_configs" => {
-                let ways = ["targetARN", "topicARN", "phoneNumber"];
-                let set = ["target_arn", "topic_arn", "phone_number"].iter().filter(|name| has(name)).count();
-                need(set == 1, &format!("{set} of {}", ways.join(", ")), "exactly one of them")
-            }
-            "telegram_configs" => {
-                let token = any(&["bot_token", "bot_token_file"]);
-                let global = defaults.has("telegram_bot_token");
-                need(token || global, "no botToken, or an empty one", "botToken")?;
-                need(has("chat_id"), "no chatID", "chatID, the number of a chat")
-            }
-            "discord_configs" => need(has("webhook_url"), "no apiURL", "apiURL"),
-            "webex_configs" => {
-                need(has("room_id"), "no roomID", "roomID")?;
-                let http = out.get("http_config").and_then(|http| http.get("authorization"));
-                let write = "httpConfig.authorization, which Webex asks for";
-                need(http.is_some(), "no httpConfig.authorization", write)
-            }
-            "msteams_configs" => need(has("webhook_url"), "no webhookUrl", "webhookUrl"),
-            "msteamsv2_configs" | "mattermost_configs" => {
-                let global = integration.to == "mattermost_configs" && defaults.has("mattermost_webhook_url");
-                need(has("webhook_url") || global, "no webhookURL", "webhookURL")
-            }
-            "rocketchat_configs" => {
-                let (token, id) = (defaults.has("rocketchat_token"), defaults.has("rocketchat_token_id"));
-                need(has("token") || token, "no token", "token")?;
-                need(has("token_id") || id, "no tokenID", "tokenID")
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 fn text_unless_empty(text: &str) -> Option<Value> {
@@ -409,19 +312,6 @@ fn pairs(value: &Value, at: &Place<'_>) -> Result<Map<String, Value>, Fault> {
         out.insert(key.to_owned(), Value::from(value));
     }
     Ok(out)
-}
-
-/// Headers of e-mails are the same header in any case.
-fn distinct_headers(out: &Map<String, Value>, at: &Place<'_>) -> Result<(), Fault> {
-    let mut seen = std::collections::BTreeSet::new();
-    let headers = out.get("headers").and_then(Value::as_object).into_iter().flat_map(Map::keys);
-    for name in headers {
-        if !seen.insert(name.to_ascii_lowercase()) {
-            let found = format!("the header {} twice", quoted(name));
-            return Err(at.key("headers").fault(found, "each header once"));
-        }
-    }
-    Ok(())
 }
 
 fn threading(value: &Value, at: &Place<'_>) -> Result<Value, Fault> {

@@ -20,8 +20,6 @@ pub(super) enum Kind {
     FlagAlways,
     /// True, false or null, always written.
     FlagOrNull,
-    /// Always false: the API has no field for it.
-    False,
     /// A whole number; zero is left out.
     Number,
     /// A URL.
@@ -30,8 +28,10 @@ pub(super) enum Kind {
     UrlTemplate,
     /// A duration.
     Duration,
-    /// A duration that is written as it was.
-    DurationText,
+    /// A duration of Go's: hours are the largest unit.
+    GoDuration,
+    /// As `GoDuration`, written as it was where Go reads it.
+    GoDurationText,
     /// A key of a Secret.
     Secret,
     /// A key of a Secret with a URL.
@@ -149,7 +149,7 @@ const PAGERDUTY: &[Field] = &[
     field("pagerDutyImageConfigs", "images", Kind::List(PAGERDUTY_IMAGE)),
     field("pagerDutyLinkConfigs", "links", Kind::List(PAGERDUTY_LINK)),
     field("source", "source", Kind::Text),
-    field("timeout", "timeout", Kind::Duration),
+    field("timeout", "timeout", Kind::GoDuration),
     field("httpConfig", "http_config", Kind::Http),
 ];
 const PAGERDUTY_IMAGE: &[Field] = &[
@@ -183,7 +183,7 @@ const SLACK: &[Field] = &[
     field("actions", "actions", Kind::List(SLACK_ACTION)),
     field("messageText", "message_text", Kind::Text),
     field("updateMessage", "update_message", Kind::FlagKept),
-    field("timeout", "timeout", Kind::Duration),
+    field("timeout", "timeout", Kind::GoDuration),
     field("httpConfig", "http_config", Kind::Http),
 ];
 const SHORT_FIELD: &[Field] = &[
@@ -212,7 +212,7 @@ const WEBHOOK: &[Field] = &[
     // It goes before the URL in plain text, so it stands behind it here.
     field("urlSecret", "url", Kind::SecretUrl),
     field("maxAlerts", "max_alerts", Kind::Number),
-    field("timeout", "timeout", Kind::Duration),
+    field("timeout", "timeout", Kind::GoDuration),
     field("httpConfig", "http_config", Kind::Http),
 ];
 
@@ -268,12 +268,12 @@ const PUSHOVER: &[Field] = &[
     field("message", "message", Kind::Text),
     field("url", "url", Kind::UrlTemplate),
     field("urlTitle", "url_title", Kind::Text),
-    field("ttl", "ttl", Kind::DurationText),
+    field("ttl", "ttl", Kind::GoDurationText),
     field("device", "device", Kind::Text),
     field("sound", "sound", Kind::Text),
     field("priority", "priority", Kind::Text),
-    field("retry", "retry", Kind::Duration),
-    field("expire", "expire", Kind::Duration),
+    field("retry", "retry", Kind::GoDuration),
+    field("expire", "expire", Kind::GoDuration),
     field("html", "html", Kind::FlagKept),
     field("monospace", "monospace", Kind::FlagKept),
     field("httpConfig", "http_config", Kind::Http),
@@ -360,12 +360,11 @@ const ROCKETCHAT_FIELD: &[Field] = &[
     field("value", "value", Kind::Text),
     field("short", "short", Kind::FlagOrNull),
 ];
+// The peers write is_webview and msg_in_chat_window besides, which no Alertmanager reads.
 const ROCKETCHAT_ACTION: &[Field] = &[
     field("text", "text", Kind::Text),
     field("url", "url", Kind::UrlTemplate),
     field("msg", "msg", Kind::Text),
-    field("", "is_webview", Kind::False),
-    field("", "msg_in_chat_window", Kind::False),
 ];
 
 const MATTERMOST: &[Field] = &[

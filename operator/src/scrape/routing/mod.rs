@@ -7,10 +7,12 @@
 //!
 //! An object at fault is a [`Rejection`] with what to write instead; the others go on.
 
+mod check;
 mod convert;
 mod fields;
 mod gates;
 mod global;
+mod hide;
 mod http;
 pub(crate) mod place;
 #[cfg(test)]
@@ -25,10 +27,10 @@ mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use obstack_crds::status::Rejected;
 use serde_json::{Map, Value};
 
 use crate::scrape::assets::Assets;
+use crate::scrape::judge::{self, Rejection};
 use crate::validate::{Fault, quoted};
 
 use convert::Converter;
@@ -137,33 +139,15 @@ impl std::fmt::Debug for Built {
     }
 }
 
-/// An object that was kept out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{object}: {fault}")]
-pub struct Rejection {
-    /// `AlertmanagerConfig/namespace/name`.
-    pub object: String,
-    /// Where, what was found, and what to write instead. It never repeats a content of a Secret.
-    pub fault: Fault,
-}
-
-impl From<Rejection> for Rejected {
-    fn from(rejection: Rejection) -> Self {
-        let short = |text: String, longest| text.chars().take(longest).collect();
-        Self { object: short(rejection.object, 512), reason: short(rejection.fault.to_string(), 1024) }
-    }
-}
-
 /// Namespace and name of an object.
 fn identity(object: &Value) -> (&str, &str) {
     let about = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
     (about("namespace"), about("name"))
 }
 
-fn rejected(kind: &str, object: &Value) -> impl FnOnce(Fault) -> Rejection {
-    let (namespace, name) = identity(object);
-    let object = format!("{kind}/{namespace}/{name}");
-    move |fault| Rejection { object, fault }
+/// The rejection of an object, by its fault. It never repeats a content of a Secret.
+pub(crate) fn rejected(kind: &'static str, object: &Value) -> impl FnOnce(Fault) -> Rejection {
+    move |fault| judge::fault(&fault.path, fault.found, fault.write).of_object(kind, object)
 }
 
 /// The part of one AlertmanagerConfig, of either version of the API.
@@ -380,6 +364,16 @@ impl Base {
             Ok(base)
         };
         make().map_err(rejected(KIND, object))
+    }
+
+    /// The same base to be shown, with `<secret>` in place of what Alertmanager holds secret.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        for (name, value) in &mut self.config {
+            hide::hide(value, name);
+        }
+        self.files.clear();
+        self
     }
 
     /// What its global part gives to receivers.

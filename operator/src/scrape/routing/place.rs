@@ -181,6 +181,24 @@ pub(crate) fn duration(text: &str, place: &Place<'_>) -> Result<String, Fault> {
     }
 }
 
+/// A duration without days, weeks and years, which Go does not read.
+pub(crate) fn in_go_units(text: &str) -> String {
+    let Some(duration) =
+        text.parse::<crate::units::PromDuration>().ok().filter(|_| text.contains(['y', 'w', 'd']))
+    else {
+        return text.to_owned();
+    };
+    let mut left = duration.as_millis();
+    let mut out = String::new();
+    for (factor, unit) in [(3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")] {
+        if left >= factor {
+            out.push_str(&format!("{}{unit}", left / factor));
+            left %= factor;
+        }
+    }
+    out
+}
+
 /// Whether a text is a duration of nothing: `0`, `0s`, `0m0s`.
 pub(crate) fn is_zero_duration(text: &str) -> bool {
     if text == "0" {
@@ -213,6 +231,15 @@ mod tests {
         }
         for text in ["", "00x", "0s0m", "-1s", "5 m", "1.5h", "0", "s"].into_iter().filter(|t| *t != "0") {
             assert!(duration(text, &place).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn go_reads_hours_and_less() {
+        for (text, read) in
+            [("1d", "24h"), ("1w1h", "169h"), ("90m", "90m"), ("1d1ms", "24h1ms"), ("0s", "0s")]
+        {
+            assert_eq!(in_go_units(text), read);
         }
     }
 

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use super::Settings;
 use super::place::{self, Place};
 use super::version::Version;
-use crate::validate::{Fault, broken_regex, quoted};
+use crate::scrape::judge::regex::judge_anchored;
+use crate::validate::{Fault, quoted};
 
 /// Fields of a route below another one: the API server keeps whatever stands there, so a misspelt one is told
 /// here.
@@ -182,9 +183,11 @@ impl Matchers {
             "=" | "!=" | "=~" | "!~" => written,
             other => return Err(at.key("matchType").fault(quoted(other), "one of = != =~ !~")),
         };
-        if operator.ends_with('~') && broken_regex(value) {
+        if operator.ends_with('~')
+            && let Err(reason) = judge_anchored(value)
+        {
             let write = "a regular expression; a text alone needs matchType = or !=";
-            return Err(at.key("value").fault(format!("{}, which is none", quoted(value)), write));
+            return Err(at.key("value").fault(format!("{}, which is none ({reason})", quoted(value)), write));
         }
         let texts = settings.version >= Version::minor(22);
         if !texts && !written.is_empty() {

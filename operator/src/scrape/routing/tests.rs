@@ -220,7 +220,7 @@ fn every_integration_is_written_in_alertmanagers_words() {
         "wechatConfigs": [{ "apiSecret": key, "corpID": "c" }],
         "emailConfigs": [{ "to": "a@b", "from": "c@d", "smarthost": "m:25", "html": "", "requireTLS": false,
             "headers": [{ "key": "Subject", "value": "s" }], "tlsConfig": {} }],
-        "pushoverConfigs": [{ "userKey": key, "token": key, "retry": "60s", "sound": "siren", "html": true }],
+        "pushoverConfigs": [{ "userKey": key, "token": key, "retry": "60s", "expire": "24h", "ttl": "1d", "sound": "siren", "html": true }],
         "victoropsConfigs": [{ "apiKey": key, "routingKey": "k", "apiUrl": "https://v" }],
         "snsConfigs": [{ "topicARN": "t", "sigv4": { "region": "r", "accessKey": key, "secretKey": key },
             "attributes": { "a": "b" } }],
@@ -244,7 +244,7 @@ fn every_integration_is_written_in_alertmanagers_words() {
         "wechat_configs": [{ "api_secret": "K3Y", "corp_id": "c" }],
         "email_configs": [{ "to": "a@b", "from": "c@d", "smarthost": "m:25", "html": "", "require_tls": false,
             "headers": { "Subject": "s" }, "tls_config": { "insecure_skip_verify": false } }],
-        "pushover_configs": [{ "user_key": "K3Y", "token": "K3Y", "retry": "1m", "sound": "siren", "html": true }],
+        "pushover_configs": [{ "user_key": "K3Y", "token": "K3Y", "retry": "1m", "expire": "24h", "ttl": "24h", "sound": "siren", "html": true }],
         "victorops_configs": [{ "api_key": "K3Y", "routing_key": "k", "api_url": "https://v" }],
         "sns_configs": [{ "topic_arn": "t", "sigv4": { "region": "r", "access_key": "K3Y", "secret_key": "K3Y" },
             "attributes": { "a": "b" } }],
@@ -256,7 +256,7 @@ fn every_integration_is_written_in_alertmanagers_words() {
         "msteamsv2_configs": [{ "webhook_url": "https://hook.example/T0KEN" }],
         "rocketchat_configs": [{ "token": "K3Y", "token_id": "K3Y", "short_fields": false, "link_names": false,
             "fields": [{ "title": "t", "short": null }],
-            "actions": [{ "text": "x", "is_webview": false, "msg_in_chat_window": false }] }],
+            "actions": [{ "text": "x" }] }],
         "mattermost_configs": [{ "webhook_url": "https://hook.example/T0KEN", "text": "",
             "priority": { "priority": "urgent", "requested_ack": false } }],
     });
@@ -267,6 +267,7 @@ fn every_integration_is_written_in_alertmanagers_words() {
 fn what_alertmanager_refuses_as_a_whole_is_refused_alone() {
     let key = json!({ "name": "s", "key": "key" });
     let empty = json!({ "name": "s", "key": "empty" });
+    let url = json!({ "name": "s", "key": "url" });
     for (receiver, words) in [
         (json!({ "slackConfigs": [{}] }), "apiURL"),
         (json!({ "opsgenieConfigs": [{ "apiKey": empty }] }), "apiKey"),
@@ -300,6 +301,28 @@ fn what_alertmanager_refuses_as_a_whole_is_refused_alone() {
         (json!({ "discordConfigs": [{}] }), "apiURL"),
         (json!({ "webexConfigs": [{ "roomID": "r" }] }), "authorization"),
         (json!({ "rocketchatConfigs": [{ "token": key }] }), "tokenID"),
+        (json!({ "opsgenieConfigs": [{ "apiKey": key, "responders": [{ "type": "team" }] }] }), "username"),
+        (
+            json!({ "opsgenieConfigs": [{ "apiKey": key, "responders": [{ "type": "x", "id": "a" }] }] }),
+            "schedule",
+        ),
+        (json!({ "wechatConfigs": [{ "apiSecret": key, "corpID": "c", "messageType": "x" }] }), "markdown"),
+        (json!({ "telegramConfigs": [{ "botToken": key, "chatID": 1, "parseMode": "x" }] }), "HTML"),
+        (json!({ "slackConfigs": [{ "apiURL": url, "fields": [{ "title": "t" }] }] }), "no value"),
+        (
+            json!({ "slackConfigs": [{ "apiURL": url, "actions": [{ "type": "t", "text": "x" }] }] }),
+            "neither name nor url",
+        ),
+        (
+            json!({ "slackConfigs": [{ "apiURL": url,
+            "actions": [{ "type": "t", "text": "x", "name": "n", "confirm": {} }] }] }),
+            "confirm",
+        ),
+        (json!({ "webhookConfigs": [{ "url": "http://h", "maxAlerts": -1 }] }), "maxAlerts"),
+        (
+            json!({ "mattermostConfigs": [{ "webhookURL": url, "attachments": [{ "fields": [{ "value": "v" }] }] }] }),
+            "attachments[0].fields[0]: found no title",
+        ),
         (json!({ "slackConfigs": [{ "title": 1 }] }), "a text"),
         (json!({ "slackConfigs": { "title": "x" } }), "a list"),
         (json!({ "webhookConfigs": [{ "url": "http://h", "timeout": "5 s" }] }), "duration"),

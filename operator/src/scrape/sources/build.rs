@@ -51,9 +51,7 @@ impl ObjectSettings {
         jobs.places.certificates = format!("{CURRENT}/{ASSETS}");
         // There is one shard, and nothing that would put its number in the place of a word.
         jobs.places.shard = "0".to_owned();
-        let part = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        let rules =
-            RuleSettings { version: (part(version.major), part(version.minor)), ..RuleSettings::default() };
+        let rules = RuleSettings::of(version);
         let routing = routing::Settings {
             version: alerting.parse()?,
             strategy: Strategy::default(),
@@ -203,19 +201,22 @@ impl Cache {
 
 fn build_one(settings: &ObjectSettings, source: &Source, assets: &Lookup<'_>) -> Result<Became, Rejected> {
     let object = source.to_value();
+    let rejected = |reason: &dyn std::fmt::Display| reject(&source.key, &reason.to_string());
     let monitor = match source.key.kind {
         SourceKind::ServiceMonitor => Kind::ServiceMonitor,
         SourceKind::PodMonitor => Kind::PodMonitor,
         SourceKind::Probe => Kind::Probe,
         SourceKind::ScrapeConfig => Kind::ScrapeConfig,
         SourceKind::PrometheusRule => {
-            return Ok(Became::Files(vec![build_rules(&settings.rules, &object)?.fragment]));
+            let built = build_rules(&settings.rules, &object).map_err(|fault| rejected(&fault))?;
+            return Ok(Became::Files(vec![built.fragment]));
         }
         SourceKind::AlertmanagerConfig => {
-            return Ok(Became::Routing(Arc::new(build_routing(&settings.routing, &object, assets)?)));
+            let built =
+                build_routing(&settings.routing, &object, assets).map_err(|fault| rejected(&fault))?;
+            return Ok(Became::Routing(Arc::new(built)));
         }
     };
-    let rejected = |reason: &dyn std::fmt::Display| reject(&source.key, &reason.to_string());
     let monitor = Monitor::read(monitor, &object).map_err(|fault| rejected(&fault))?;
     let built = jobs::build(&settings.jobs, &monitor, assets).map_err(|fault| rejected(&fault))?;
     let mut files = Vec::with_capacity(1 + built.files.len());
