@@ -48,6 +48,21 @@ impl Case {
         self.documents.iter().find(engine).expect("a Prometheus or a PrometheusAgent")
     }
 
+    /// All objects in their order.
+    pub(crate) fn documents(&self) -> &[Value] {
+        &self.documents
+    }
+
+    /// What its Secrets and ConfigMaps hold.
+    pub(crate) fn held(&self) -> &HeldAssets {
+        &self.held
+    }
+
+    /// Whether the configuration is an agent's.
+    pub(crate) fn is_agent(&self) -> bool {
+        self.engine()["kind"] == "PrometheusAgent"
+    }
+
     /// The monitors in their order; what cannot be read as one fails.
     pub(crate) fn monitors(&self) -> impl Iterator<Item = (Kind, Result<Monitor, String>)> {
         self.documents.iter().filter_map(|document| {
