@@ -250,6 +250,7 @@ fn judge_rules(judge: &Judge<'_>, kind: &str, block: &Map<String, Value>) -> Res
         "openstackSDConfigs" => {
             let roles = ["instance", "hypervisor", "loadbalancer"];
             word("role", text(block, "role"), &roles, true)?;
+            word("availability", text(block, "availability"), &["public", "admin", "internal"], true)?;
             if text(block, "role").is_some_and(|role| role.eq_ignore_ascii_case("loadbalancer")) {
                 needs("role", (3, 2, 0))?;
             }
