@@ -177,8 +177,10 @@ fn object(index: usize, prefix: &str) -> (Kind, Value) {
     )
 }
 
+type Object = (Kind, Value);
+
 /// 200 good objects with 1,000 spoilt ones between them.
-fn mixed(seed: u64) -> (Vec<(Kind, Value)>, Vec<(Kind, Value)>) {
+fn mixed(seed: u64) -> (Vec<Object>, Vec<Object>) {
     let mut random = Random::new(seed);
     let good: Vec<(Kind, Value)> = (0..200).map(|i| object(i, "good")).collect();
     let mut all = good.clone();

@@ -1,13 +1,15 @@
 //! The golden cases of the peers' operator, run through the builder that `obstack config` uses.
 //!
 //! Arguments: words, of which one must be in the folder and name of a case; `--folder PATH` for other data of the
-//! same layout (else `OBSTACK_CONFORMANCE`, else `tests/conformance`); `--promtool PATH` or `--no-promtool`; `-v` to
-//! print every difference in full. The last line is `conformance: N cases, N pass, N on purpose, N fail`.
+//! same layout (else `OBSTACK_CONFORMANCE`, else `tests/conformance`); `--promtool PATH`, which can be repeated (else
+//! the one of `OBSTACK_PARTS` and of the PATH), or `--no-promtool`; `-v` to print every difference in full. The last
+//! line is `conformance: N cases, N pass, N on purpose, N fail`.
 
 mod alertmanager;
 mod data;
 mod differences;
 mod prometheus;
+mod promtool;
 mod report;
 mod selection;
 
@@ -64,7 +66,8 @@ fn main() -> ExitCode {
     for suite in SUITES {
         report.add(suite.folder, (suite.run)(&data));
     }
-    if report.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let accepted = promtool::check(&data, &options.promtools);
+    if report.print() && accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// The folder of the crate.
@@ -76,6 +79,8 @@ struct Options {
     folder: PathBuf,
     filters: Vec<String>,
     verbose: bool,
+    /// Tools that judge what is built.
+    promtools: Vec<PathBuf>,
 }
 
 impl Options {
@@ -85,18 +90,27 @@ impl Options {
             folder: folder.map_or_else(|| root().join("conformance"), PathBuf::from),
             filters: Vec::new(),
             verbose: false,
+            promtools: Vec::new(),
         };
+        let mut judge = true;
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--folder" => {
                     options.folder = arguments.next().ok_or("--folder takes a path")?.into();
                 }
+                "--promtool" => {
+                    options.promtools.push(arguments.next().ok_or("--promtool takes a path")?.into());
+                }
+                "--no-promtool" => judge = false,
                 "-v" | "--verbose" => options.verbose = true,
                 // What cargo hands to every test program.
                 "--nocapture" | "--quiet" | "-q" | "--exact" => {}
                 flag if flag.starts_with('-') => return Err(format!("unknown argument {flag}")),
                 word => options.filters.push(word.to_owned()),
             }
+        }
+        if judge && options.promtools.is_empty() {
+            options.promtools.extend(obstack_tests::parts::find("promtool"));
         }
         Ok(options)
     }

@@ -48,6 +48,21 @@ impl Case {
         self.documents.iter().find(engine).expect("a Prometheus or a PrometheusAgent")
     }
 
+    /// All objects in their order.
+    pub(crate) fn documents(&self) -> &[Value] {
+        &self.documents
+    }
+
+    /// What its Secrets and ConfigMaps hold.
+    pub(crate) fn held(&self) -> &HeldAssets {
+        &self.held
+    }
+
+    /// Whether the configuration is an agent's.
+    pub(crate) fn is_agent(&self) -> bool {
+        self.engine()["kind"] == "PrometheusAgent"
+    }
+
     /// The monitors in their order; what cannot be read as one fails.
     pub(crate) fn monitors(&self) -> impl Iterator<Item = (Kind, Result<Monitor, String>)> {
         self.documents.iter().filter_map(|document| {
@@ -70,7 +85,13 @@ impl Case {
     fn settings(&self) -> Result<Settings, String> {
         let version = self.options["prometheusVersion"].as_str().unwrap_or_default();
         let version = version.parse().map_err(|e| format!("{e}"))?;
-        let mut settings = Settings::read(self.engine(), Some(version)).map_err(|e| e.to_string())?;
+        let mut engine = self.engine().clone();
+        // A fragment is made for an API server that its engine need not name.
+        let server = &self.options["fragment"]["apiserverConfig"];
+        if server.is_object() {
+            engine["spec"]["apiserverConfig"] = server.clone();
+        }
+        let mut settings = Settings::read(&engine, Some(version)).map_err(|e| e.to_string())?;
         let options = &self.options["generatorOptions"];
         settings.endpoint_slices = options["endpointSliceSupported"] == true;
         settings.inline_tls = options["inlineTLSConfig"] == true;
@@ -100,12 +121,6 @@ impl Case {
 
     fn fragment(&self, settings: &Settings, assets: &dyn Assets) -> Result<String, String> {
         let fragment = &self.options["fragment"];
-        // The settings' own copy is what the builder reads.
-        assert_eq!(
-            fragment["apiserverConfig"].is_null(),
-            self.engine()["spec"]["apiserverConfig"].is_null(),
-            "the fragment's API server is that of the engine"
-        );
         let attach = &fragment["attachMetadataConfig"];
         let since =
             attach["minimumVersion"].as_str().or(attach["MinimumVersion"].as_str()).unwrap_or("0.0.0");

@@ -107,6 +107,7 @@ fn limits(y: &mut Yaml, settings: &Settings) {
 
 /// A file of the log, in the folder of logs where it names none.
 fn log_file(settings: &Settings, file: &str) -> String {
+    let file = file.strip_prefix("./").unwrap_or(file);
     if file.contains('/') { file.to_owned() } else { format!("{}/{file}", settings.places.logs) }
 }
 

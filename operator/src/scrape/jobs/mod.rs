@@ -10,6 +10,8 @@ mod probe;
 pub(crate) mod relabel;
 mod scrape_config;
 mod service_monitor;
+#[cfg(test)]
+mod tests;
 pub(crate) mod yaml;
 
 pub(crate) use yaml::Yaml;

@@ -93,6 +93,12 @@ fn write_job(y: &mut Yaml, job: &Job<'_>, spec: &ScrapeConfigSpec) -> Result<(),
     Ok(())
 }
 
+/// An engine that is to take plain names only also wants to be told how to ask for them; the engine's own settings
+/// say so unless they are about any name.
 fn name_schemes(y: &mut Yaml, job: &Job<'_>, validation: Option<&str>, escaping: Option<&str>) {
+    let spec = &job.settings().spec;
+    let plain = validation == Some("Legacy") && !job.settings().rules().legacy_names;
+    let any = matches!(spec.name_escaping_scheme.as_deref(), None | Some("AllowUTF8"));
+    let escaping = escaping.or((plain && any).then_some("Underscores"));
     crate::scrape::engine::name_schemes(y, job.settings(), validation, escaping);
 }

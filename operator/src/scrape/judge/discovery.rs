@@ -250,6 +250,7 @@ fn judge_rules(judge: &Judge<'_>, kind: &str, block: &Map<String, Value>) -> Res
         "openstackSDConfigs" => {
             let roles = ["instance", "hypervisor", "loadbalancer"];
             word("role", text(block, "role"), &roles, true)?;
+            word("availability", text(block, "availability"), &["public", "admin", "internal"], true)?;
             if text(block, "role").is_some_and(|role| role.eq_ignore_ascii_case("loadbalancer")) {
                 needs("role", (3, 2, 0))?;
             }
@@ -294,6 +295,35 @@ fn judge_files(block: &Map<String, Value>) -> Result<(), Rejection> {
     Ok(())
 }
 
+/// An engine takes settings of its client only for an API server that is named.
+fn judge_own_client(block: &Map<String, Value>) -> Result<(), Rejection> {
+    if text(block, "apiServer").is_some() {
+        return Ok(());
+    }
+    let own = |from: &&&str| match value(block, from) {
+        None => false,
+        Some(Value::Bool(value)) => *value == (**from == "proxyFromEnvironment"),
+        Some(Value::Object(fields)) => !fields.is_empty(),
+        Some(_) => true,
+    };
+    const CLIENT: [&str; 10] = [
+        "basicAuth",
+        "authorization",
+        "oauth2",
+        "tlsConfig",
+        "followRedirects",
+        "enableHTTP2",
+        "proxyUrl",
+        "noProxy",
+        "proxyFromEnvironment",
+        "proxyConnectHeader",
+    ];
+    match CLIENT.iter().find(own) {
+        Some(from) => Err(fault(from, "a value without apiServer", "apiServer too, or nothing there")),
+        None => Ok(()),
+    }
+}
+
 fn judge_kubernetes(block: &Map<String, Value>) -> Result<(), Rejection> {
     const ROLES: [&str; 6] = ["pod", "service", "endpoints", "endpointslice", "node", "ingress"];
     let role = text(block, "role").unwrap_or_default().to_ascii_lowercase();
@@ -312,6 +342,7 @@ fn judge_kubernetes(block: &Map<String, Value>) -> Result<(), Rejection> {
             return Err(fault("namespaces.ownNamespace", found, "one of both"));
         }
     }
+    judge_own_client(block)?;
     let Some(selectors) = selectors else { return Ok(()) };
     let Some(selectors) = selectors.as_array() else {
         return Err(fault("selectors", "no list", "a list of selectors"));

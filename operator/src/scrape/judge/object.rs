@@ -269,8 +269,22 @@ impl Judge<'_> {
         word("nameValidationScheme", spec.name_validation_scheme.as_deref(), &["UTF8", "Legacy"], false)?;
         let schemes = ["AllowUTF8", "Underscores", "Dots", "Values"];
         word("nameEscapingScheme", spec.name_escaping_scheme.as_deref(), &schemes, false)?;
+        let legacy = match spec.name_validation_scheme.as_deref() {
+            Some(scheme) => scheme == "Legacy",
+            None => rules.legacy_names,
+        };
+        if legacy && spec.name_escaping_scheme.as_deref() == Some("AllowUTF8") {
+            let found = "AllowUTF8 where names are validated as Legacy";
+            return Err(fault("nameEscapingScheme", found, "Underscores, Dots or Values"));
+        }
+        let readdressed = spec.relabelings.iter().any(|step| step.target_label == "__address__");
         for (index, config) in spec.static_configs.iter().enumerate() {
             self.static_targets(&config.targets, config.labels.keys()).at("staticConfigs", index)?;
+            if let Some(target) = config.targets.iter().find(|target| !readdressed && target.contains('/')) {
+                let found = format!("{target:?}, which is no address");
+                let write = "host:port; scheme and metricsPath have fields of their own";
+                return Err(fault("targets", found, write)).at("staticConfigs", index);
+            }
         }
         discovery::judge(self, &spec.rest)?;
         self.common(

@@ -171,9 +171,42 @@ impl Monitor {
 pub(crate) fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Rejection> {
     serde_path_to_error::deserialize(value).map_err(|e| {
         let path = e.path().to_string();
+        let path = if path == "." { "" } else { path.as_str() };
+        let path = match field_at_fault::<T>(value, &pointer(e.path())) {
+            Some(field) if path.is_empty() => field,
+            Some(field) => format!("{path}.{field}"),
+            None => path.to_owned(),
+        };
         let found = e.inner().to_string().chars().take(200).collect::<String>();
-        fault(if path == "." { "" } else { &path }, found, "a value of the type that the API has there")
+        fault(&path, found, "a value of the type that the API has there")
     })
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter().fold(String::new(), |pointer, segment| match segment {
+        Segment::Seq { index } => format!("{pointer}/{index}"),
+        Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+        _ => pointer,
+    })
+}
+
+/// Most fields that are tried.
+const MAX_TRIED: usize = 100;
+
+/// The field of an object without which all could be read: where types share fields, an error names only the
+/// object that they are in.
+fn field_at_fault<T: DeserializeOwned>(value: &Value, pointer: &str) -> Option<String> {
+    let mut copy = value.clone();
+    let fields: Vec<String> = copy.pointer(pointer)?.as_object()?.keys().take(MAX_TRIED).cloned().collect();
+    for field in fields {
+        let taken = copy.pointer_mut(pointer)?.as_object_mut()?.remove(&field)?;
+        if T::deserialize(&copy).is_ok() {
+            return Some(field);
+        }
+        copy.pointer_mut(pointer)?.as_object_mut()?.insert(field, taken);
+    }
+    None
 }
 
 /// A key of a Secret or of a ConfigMap, in the namespace of whoever refers to it.
@@ -346,12 +379,22 @@ mod tests {
 
     #[test]
     fn a_wrong_type_is_named_by_its_path() {
-        let object = serde_json::json!({
-            "metadata": { "name": "a", "namespace": "b" },
-            "spec": { "endpoints": [{ "port": "web" }, { "port": 9090 }] },
-        });
+        for (endpoint, path) in [
+            (serde_json::json!({ "port": 9090 }), "spec.endpoints[1].port"),
+            (serde_json::json!({ "interval": 5 }), "spec.endpoints[1].interval"),
+            (serde_json::json!({ "proxyUrl": [] }), "spec.endpoints[1].proxyUrl"),
+            (serde_json::json!("x"), "spec.endpoints[1]"),
+        ] {
+            let object = serde_json::json!({
+                "metadata": { "name": "a", "namespace": "b" },
+                "spec": { "endpoints": [{ "port": "web" }, endpoint] },
+            });
+            let rejection = Monitor::read(Kind::ServiceMonitor, &object).unwrap_err();
+            assert_eq!(rejection.path, path);
+            assert_eq!((&*rejection.namespace, &*rejection.name), ("b", "a"));
+        }
+        let object = serde_json::json!({ "spec": { "sampleLimit": -1, "endpoints": [] } });
         let rejection = Monitor::read(Kind::ServiceMonitor, &object).unwrap_err();
-        assert_eq!(rejection.path, "spec.endpoints[1].port");
-        assert_eq!((&*rejection.namespace, &*rejection.name), ("b", "a"));
+        assert_eq!(rejection.path, "spec.sampleLimit");
     }
 }

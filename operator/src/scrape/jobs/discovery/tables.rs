@@ -166,7 +166,7 @@ pub(crate) const TABLES: &[Table] = &[
             field("allTenants", "all_tenants", What::Bool),
             REFRESH,
             PORT,
-            field("availability", "availability", What::Text),
+            field("availability", "availability", What::Word),
             TLS,
         ],
     },
