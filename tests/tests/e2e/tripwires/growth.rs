@@ -1,0 +1,79 @@
+//! Series grow: the record says so before memory is at its limit, and the limit is one.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::ContainerStateTerminated;
+use obstack_crds::record::TripwireState::{AtRisk, Holding, Tripped};
+use obstack_tests::load::Shape;
+use obstack_tests::wait::until;
+use serde_json::json;
+
+use super::{BOUND, Divided, Seen, Trial};
+
+const RECORD: &str = "main-metrics-store-0001";
+const INTERVAL: Duration = Duration::from_millis(250);
+/// All wires of the record that need time: its state is that of the worst.
+const WIRES: [Divided; 5] = [
+    Divided { wire: "metricsStore/series", by: 28_800, window: "6h" },
+    Divided { wire: "metricsStore/churn", by: 3_600, window: "1h" },
+    Divided { wire: "metricsStore/memory", by: 200, window: "1h" },
+    Divided { wire: "metricsStore/rules-missed", by: 90, window: "30m" },
+    Divided { wire: "metricsStore/queries", by: 90, window: "30m" },
+];
+/// `keepFiringFor` of the wire `series`, 2 days, divided.
+const KEPT: Duration = Duration::from_secs(6);
+/// Between the last evaluation that saw the bound passed, the first that did not, and a look at either.
+const SLACK: Duration = Duration::from_secs(1);
+/// The memory limit of Prometheus.
+const LIMIT: &str = "384Mi";
+const LIMIT_BYTES: f64 = 402_653_184.0;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn growing_series_are_told_before_memory_is_at_its_limit_until_they_are_gone() {
+    let few = Shape::Still(500);
+    let spec = json!({
+        "requirements": { "activeSeries": "8k" },
+        "metrics": { "resources": { "requests": { "memory": "128Mi" }, "limits": { "memory": LIMIT } } },
+    });
+    let trial = Trial::start(&WIRES, INTERVAL, "6s", few, spec).await;
+    let seen = Seen::of(&trial, RECORD);
+    trial.stands(&seen, Holding, BOUND).await;
+    let before = seen.story().len() - 1;
+
+    trial.load.set(Shape::Growing(500, 90.0));
+    trial.stands(&seen, Tripped, BOUND).await;
+    assert_eq!(seen.story()[before..], [Holding, AtRisk, Tripped]);
+    assert!(trial.load.series() < 8_000, "the trend is told before the requirement is reached");
+    let memory = r#"max(process_resident_memory_bytes{job="obstack/metrics"})"#;
+    let used = trial.number(memory).await.unwrap().expect("a value") / LIMIT_BYTES;
+    assert!(used < 1.0, "memory is at {used} of its limit");
+    assert_eq!(last_end(&trial).await, None, "Prometheus runs since its start");
+    println!("told with {} series of the target, memory at {used:.2} of its limit", trial.load.series());
+
+    trial.load.set(few);
+    until("the pressure to be below that of a risk", BOUND, || async {
+        let pressure = trial.pressure("series").await;
+        if pressure.is_some_and(|pressure| pressure < 0.8) { Ok(()) } else { Err(pressure) }
+    })
+    .await;
+    let below = Instant::now();
+    assert_eq!(seen.now().map(|(_, state)| state), Some(Tripped), "it is kept for a while");
+    let held = trial.stands(&seen, Holding, BOUND).await;
+    assert!(held + SLACK >= below + KEPT, "held again {:?} after", held - below);
+    assert!(matches!(seen.story()[before + 3..], [Holding] | [AtRisk, Holding]), "{:?}", seen.story());
+
+    // The limit is one: series without end are the end of Prometheus.
+    trial.load.set(Shape::Churning(20_000, 0.5));
+    let end = until("Prometheus to end", BOUND, || async { last_end(&trial).await.ok_or("it runs") }).await;
+    assert_eq!((end.reason.as_deref(), end.exit_code), (Some("OOMKilled"), 137));
+    trial.world.stop().await;
+}
+
+/// How the run of Prometheus before this one ended; none where this is the first.
+async fn last_end(trial: &Trial) -> Option<ContainerStateTerminated> {
+    let pods = trial.world.pods("obstack.io/role=metrics").await;
+    let statuses = pods.into_iter().find_map(|pod| pod.status?.container_statuses)?;
+    let container = statuses.into_iter().find(|container| container.name == "prometheus")?;
+    let ended = |state: Option<k8s_openapi::api::core::v1::ContainerState>| state?.terminated;
+    ended(container.state).or(ended(container.last_state))
+}
