@@ -24,6 +24,8 @@ pub const JOB: &str = "load";
 pub enum Shape {
     /// As many series, the same ones.
     Still(u64),
+    /// As many series, none of which is one of [`Shape::Still`]: what a rollout of all pods leaves.
+    Replaced(u64),
     /// As many series at first, and this many more each second.
     Growing(u64, f64),
     /// As many series at any time, each replaced by a new one after so many seconds, one after the other.
@@ -98,10 +100,11 @@ impl Drop for Load {
 }
 
 impl Shape {
-    /// How many series there are after so many seconds, and how many of all that there ever were are gone.
+    /// How many series there are after so many seconds, and the number of the first one.
     fn at(self, seconds: f64) -> (u64, u64) {
         match self {
             Self::Still(series) => (series, 0),
+            Self::Replaced(series) => (series, 10_000_000),
             Self::Growing(series, rate) => (series + (seconds * rate) as u64, 0),
             Self::Churning(series, life) => (series, (seconds / life * series as f64) as u64),
         }
@@ -110,13 +113,13 @@ impl Shape {
 
 async fn metrics(State(shape): State<Arc<Mutex<(Shape, Instant)>>>) -> impl IntoResponse {
     let (shape, since) = *shape.lock().unwrap_or_else(PoisonError::into_inner);
-    let (series, gone) = shape.at(since.elapsed().as_secs_f64());
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], page(series, gone))
+    let (series, first) = shape.at(since.elapsed().as_secs_f64());
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], page(series, first))
 }
 
-fn page(series: u64, gone: u64) -> String {
+fn page(series: u64, first: u64) -> String {
     let mut text = String::with_capacity(usize::try_from(series).unwrap_or_default().saturating_mul(40));
-    for number in gone..gone + series {
+    for number in first..first + series {
         let _ = writeln!(text, "load_value{{series=\"{number:08}\"}} 1");
     }
     text

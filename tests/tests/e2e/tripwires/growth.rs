@@ -8,9 +8,8 @@ use obstack_tests::load::Shape;
 use obstack_tests::wait::until;
 use serde_json::json;
 
-use super::{BOUND, Divided, Seen, Trial};
+use super::{BOUND, Divided, RECORD, Seen, Trial};
 
-const RECORD: &str = "main-metrics-store-0001";
 const INTERVAL: Duration = Duration::from_millis(250);
 /// All wires of the record that need time: its state is that of the worst.
 const WIRES: [Divided; 5] = [

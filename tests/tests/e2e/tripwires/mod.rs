@@ -4,8 +4,8 @@
 //! `make live-tripwires`.
 
 mod growth;
-
-
+mod healthy;
+mod own_wire;
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -30,6 +30,25 @@ const BOUND: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(100);
 /// Fewest scrapes that the shortest window of a wire may hold.
 const LEAST_SCRAPES: u64 = 3;
+
+/// The record of the metrics store.
+const RECORD: &str = "main-metrics-store-0001";
+/// Time between two scrapes of the long trials.
+const LONG_INTERVAL: Duration = Duration::from_millis(500);
+/// Blocks of the long trials: 2 hours, divided as `series` and `churn` are, so that a series that is gone stays in
+/// the head for as large a share of a day as it does in earnest.
+const LONG_BLOCKS: &str = "6s";
+/// The wires of the long trials.
+const LONG: [Divided; 8] = [
+    Divided { wire: "metricsStore/series", by: 1_200, window: "6h" },
+    Divided { wire: "metricsStore/churn", by: 1_200, window: "1h" },
+    Divided { wire: "metricsStore/memory", by: 120, window: "1h" },
+    Divided { wire: "metricsStore/retention", by: 900, window: "32d" },
+    Divided { wire: "metricsStore/rules-missed", by: 180, window: "30m" },
+    Divided { wire: "metricsStore/queries", by: 120, window: "30m" },
+    Divided { wire: "collection/sample-limit", by: 120, window: "10m" },
+    Divided { wire: "notification/notifications-failing", by: 60, window: "30m" },
+];
 
 /// How one wire is divided.
 struct Divided {
@@ -69,7 +88,13 @@ struct Trial {
 impl Trial {
     /// Starts it. `blocks` is the length of Prometheus' blocks, which are 2 hours as it ships: series that are gone
     /// leave its memory within one and a half of it.
-    async fn start(
+    async fn start(wires: &[Divided], interval: Duration, blocks: &str, shape: Shape, spec: Value) -> Self {
+        Self::start_with_hook("http://127.0.0.1:9", wires, interval, blocks, shape, spec).await
+    }
+
+    /// The same, with a Secret `hook` whose `url` its receivers can have.
+    async fn start_with_hook(
+        url: &str,
         wires: &[Divided],
         interval: Duration,
         blocks: &str,
@@ -80,6 +105,7 @@ impl Trial {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let load = Load::start(shape).await;
         let world = World::start_with(&arguments).await;
+        world.secret("hook", &[("url", url)]).await;
         load.expose(&world).await;
         spec["requirements"]["scrapeInterval"] = json!(format!("{}ms", interval.as_millis()));
         spec["metrics"]["evaluationInterval"] = json!("500ms");
@@ -127,6 +153,18 @@ impl Trial {
         .await
     }
 
+    /// Waits until one tripwire of a record is in a state.
+    async fn wire(&self, record: &str, tripwire: &str, state: TripwireState, bound: Duration) {
+        let records: Api<DecisionRecord> = Api::namespaced(self.world.client(), NAMESPACE);
+        until(&format!("{tripwire} of {record} to be {state:?}"), bound, || async {
+            let found = records.get(record).await.map_err(|error| error.to_string())?;
+            let wires = found.status.unwrap_or_default().tripwires;
+            let is = wires.iter().any(|wire| wire.id == tripwire && wire.state == state);
+            if is { Ok(()) } else { Err(format!("pressure {:?}; {wires:?}", self.pressure(tripwire).await)) }
+        })
+        .await;
+    }
+
     /// How the wires of a record stand, for people.
     async fn wires(&self, record: &str) -> String {
         let records: Api<DecisionRecord> = Api::namespaced(self.world.client(), NAMESPACE);
@@ -149,7 +187,8 @@ fn flags(spec: &Value) -> Vec<String> {
     std::fs::write(&rendered, output.stdout).unwrap();
     let objects = manifests::load(&[rendered]).unwrap();
     let is_set = |object: &&kube::core::DynamicObject| {
-        object.types.as_ref().is_some_and(|types| types.kind == "StatefulSet") && object.name_any() == "main-metrics"
+        object.types.as_ref().is_some_and(|types| types.kind == "StatefulSet")
+            && object.name_any() == "main-metrics"
     };
     let set = objects.iter().find(is_set).expect("the metrics store is rendered");
     let containers = set.data["spec"]["template"]["spec"]["containers"].as_array().unwrap();
