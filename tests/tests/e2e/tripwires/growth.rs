@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::core::v1::ContainerStateTerminated;
 use obstack_crds::record::TripwireState::{AtRisk, Holding, Tripped};
 use obstack_tests::load::Shape;
 use obstack_tests::wait::until;
@@ -46,7 +45,7 @@ async fn growing_series_are_told_before_memory_is_at_its_limit_until_they_are_go
     let memory = r#"max(process_resident_memory_bytes{job="obstack/metrics"})"#;
     let used = trial.number(memory).await.unwrap().expect("a value") / LIMIT_BYTES;
     assert!(used < 1.0, "memory is at {used} of its limit");
-    assert_eq!(last_end(&trial).await, None, "Prometheus runs since its start");
+    assert_eq!(trial.last_end().await, None, "Prometheus runs since its start");
     println!("told with {} series of the target, memory at {used:.2} of its limit", trial.load.series());
 
     trial.load.set(few);
@@ -63,16 +62,7 @@ async fn growing_series_are_told_before_memory_is_at_its_limit_until_they_are_go
 
     // The limit is one: series without end are the end of Prometheus.
     trial.load.set(Shape::Churning(20_000, 0.5));
-    let end = until("Prometheus to end", BOUND, || async { last_end(&trial).await.ok_or("it runs") }).await;
+    let end = until("Prometheus to end", BOUND, || async { trial.last_end().await.ok_or("it runs") }).await;
     assert_eq!((end.reason.as_deref(), end.exit_code), (Some("OOMKilled"), 137));
     trial.world.stop().await;
-}
-
-/// How the run of Prometheus before this one ended; none where this is the first.
-async fn last_end(trial: &Trial) -> Option<ContainerStateTerminated> {
-    let pods = trial.world.pods("obstack.io/role=metrics").await;
-    let statuses = pods.into_iter().find_map(|pod| pod.status?.container_statuses)?;
-    let container = statuses.into_iter().find(|container| container.name == "prometheus")?;
-    let ended = |state: Option<k8s_openapi::api::core::v1::ContainerState>| state?.terminated;
-    ended(container.state).or(ended(container.last_state))
 }

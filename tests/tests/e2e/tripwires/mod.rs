@@ -12,6 +12,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated};
 use kube::{Api, ResourceExt};
 use obstack::units::PromDuration;
 use obstack_crds::DecisionRecord;
@@ -163,6 +164,15 @@ impl Trial {
             if is { Ok(()) } else { Err(format!("pressure {:?}; {wires:?}", self.pressure(tripwire).await)) }
         })
         .await;
+    }
+
+    /// How the run of Prometheus before this one ended; none where this is the first.
+    async fn last_end(&self) -> Option<ContainerStateTerminated> {
+        let pods = self.world.pods("obstack.io/role=metrics").await;
+        let statuses = pods.into_iter().find_map(|pod| pod.status?.container_statuses)?;
+        let container = statuses.into_iter().find(|container| container.name == "prometheus")?;
+        let ended = |state: Option<ContainerState>| state?.terminated;
+        ended(container.state).or(ended(container.last_state))
     }
 
     /// How the wires of a record stand, for people.

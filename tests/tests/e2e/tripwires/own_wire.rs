@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use obstack_crds::record::TripwireState::{Holding, Tripped};
 use obstack_tests::load::Shape;
-use obstack_tests::wait::throughout;
+use obstack_tests::wait::{throughout, until};
 use serde_json::json;
 
 use super::{LONG, LONG_BLOCKS, LONG_INTERVAL, RECORD, Seen, Trial};
@@ -43,6 +43,42 @@ async fn churn_trips_its_own_wire_alone() {
     .await;
     trial.load.set(Shape::Still(2_000));
     trial.wire(RECORD, "churn", Holding, LONG_BOUND).await;
+    trial.world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: make live-tripwires"]
+async fn memory_near_its_limit_trips_its_own_wire_alone_and_before_the_limit_is_reached() {
+    const LIMIT: f64 = 402_653_184.0;
+    let spec = json!({
+        "requirements": { "activeSeries": "2M" },
+        "metrics": { "resources": { "requests": { "memory": "128Mi" }, "limits": { "memory": "384Mi" } } },
+    });
+    let trial = start(Shape::Still(10_000), spec).await;
+    let seen = Seen::of(&trial, RECORD);
+    trial.stands(&seen, Holding, LONG_BOUND).await;
+    // As many series as bring memory close to the limit, by steps: how much one takes differs by machine.
+    let memory = r#"max(process_resident_memory_bytes{job="obstack/metrics"})"#;
+    let mut series = trial.load.series();
+    loop {
+        let used = trial.number(memory).await.unwrap().expect("a value") / LIMIT;
+        println!("memory is at {used:.2} of its limit with {series} series");
+        if used > 0.84 {
+            break;
+        }
+        series += series / 5;
+        trial.load.set(Shape::Still(series));
+        let scraped = format!("scrape_samples_scraped{{job=\"load\"}} == {series}");
+        until("all series to be scraped", LONG_BOUND, || async {
+            trial.number(&scraped).await?.ok_or("fewer".to_owned())
+        })
+        .await;
+    }
+    trial.wire(RECORD, "memory", Tripped, LONG_BOUND).await;
+    assert_eq!(trial.alarmed().await, only("metricsStore/memory"));
+    assert_eq!(trial.last_end().await, None, "Prometheus runs since its start");
+    trial.load.set(Shape::Still(500));
+    trial.wire(RECORD, "memory", Holding, LONG_BOUND).await;
     trial.world.stop().await;
 }
 
