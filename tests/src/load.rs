@@ -1,4 +1,4 @@
-//! A target whose series a test sets while it is scraped, and that the sandbox's Prometheus finds like any other.
+//! A target whose series a test sets while it is scraped, and that a stack's Prometheus finds like any other.
 
 use std::fmt::Write;
 use std::net::SocketAddr;

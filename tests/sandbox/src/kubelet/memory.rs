@@ -1,5 +1,5 @@
-//! The memory limit of a container. Where no control group can be made for each container, the kubelet enforces it
-//! by itself: it looks often, and kills what holds more.
+//! The memory limit of a container, which the kubelet enforces by itself: few machines give the right to make a
+//! control group for each container. It looks often, and kills what holds more.
 
 use std::fs::DirEntry;
 use std::path::Path;
@@ -23,8 +23,8 @@ pub(crate) fn limit(container: &Container) -> Option<u64> {
     limits.get("memory").and_then(quantity).filter(|bytes| *bytes >= 1.0).map(|bytes| bytes as u64)
 }
 
-/// Returns, with the bytes in use, when the processes of a container hold more than its limit. Without a limit it
-/// never does.
+/// Returns, with the bytes in use, when the processes of a container hold more than its limit; never where
+/// there is none.
 pub(crate) async fn exceeded(process: ProcessHandle, limit: Option<u64>) -> u64 {
     let Some(limit) = limit else { return std::future::pending().await };
     let mut processes = None;
@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_given_back_is_held() {
-        let status = "Name:\tx\nVmRSS:\t   95684 kB\nRssAnon:\t   41120 kB\nRssFile:\t   54564 kB\nRssShmem:\t  4 kB\n";
+        let status =
+            "Name:\tx\nVmRSS:\t 95688 kB\nRssAnon:\t 41120 kB\nRssFile:\t 54564 kB\nRssShmem:\t 4 kB\n";
         assert_eq!(held(status), 41_124 * 1024);
         // A process that has ended holds nothing.
         assert_eq!(held("Name:\tx\nState:\tZ (zombie)\n"), 0);

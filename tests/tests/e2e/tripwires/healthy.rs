@@ -1,5 +1,5 @@
-//! What happens to every stack trips nothing: its first days, a restart of the engine, rollouts of the engine and of
-//! all targets, a short spike.
+//! What happens to every stack trips nothing: its first days, a restart of the engine, rollouts of the engine and
+//! of all targets, a short spike.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use super::{BOUND, LONG, LONG_BLOCKS, LONG_INTERVAL, RECORD, Seen, Trial};
 
 /// The longest wait: the trend of series needs 42 hours, which are 126 s here.
 const LONG_BOUND: Duration = Duration::from_secs(300);
-/// How long a trial is looked at after each happening. The longest `for` is that of the trend of series, 36 hours,
-/// which are 108 s here; what happens counts for it for a day and a quarter.
+/// How long a trial is looked at after each happening. The longest `for` is that of the trend of series, 36
+/// hours, which are 108 s here; what happens counts for it for a day and a quarter.
 const AFTER: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

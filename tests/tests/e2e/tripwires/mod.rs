@@ -1,7 +1,6 @@
 //! Tripwires on real engines, in minutes instead of days: the texts of the catalog are what runs, with all
-//! durations of a wire divided by one factor, which each test prints. On the sandbox alone, as a control plane adds
-//! nothing to what the engines say. What takes longer than a minute is ignored, and run by
-//! `make live-tripwires`.
+//! durations of a wire divided by one factor, which each test prints. On the sandbox alone, as a control plane
+//! adds nothing to what the engines say. What takes minutes is ignored, and run by `make live-tripwires`.
 
 mod growth;
 mod healthy;
@@ -36,8 +35,8 @@ const LEAST_SCRAPES: u64 = 3;
 const RECORD: &str = "main-metrics-store-0001";
 /// Time between two scrapes of the long trials.
 const LONG_INTERVAL: Duration = Duration::from_millis(500);
-/// Blocks of the long trials: 2 hours, divided as `series` and `churn` are, so that a series that is gone stays in
-/// the head for as large a share of a day as it does in earnest.
+/// Blocks of the long trials: 2 hours, divided as `series` and `churn` are, so that a series that is gone stays
+/// in the head for as large a share of a day as it does in earnest.
 const LONG_BLOCKS: &str = "6s";
 /// The wires of the long trials.
 const LONG: [Divided; 8] = [
@@ -45,11 +44,15 @@ const LONG: [Divided; 8] = [
     Divided { wire: "metricsStore/churn", by: 1_200, window: "1h" },
     Divided { wire: "metricsStore/memory", by: 120, window: "1h" },
     Divided { wire: "metricsStore/retention", by: 900, window: "32d" },
-    Divided { wire: "metricsStore/rules-missed", by: 180, window: "30m" },
-    Divided { wire: "metricsStore/queries", by: 120, window: "30m" },
+    Divided { wire: "metricsStore/rules-missed", by: 60, window: "30m" },
+    Divided { wire: "metricsStore/queries", by: 60, window: "30m" },
     Divided { wire: "collection/sample-limit", by: 120, window: "10m" },
     Divided { wire: "notification/notifications-failing", by: 60, window: "30m" },
 ];
+
+/// Time between two evaluations: the 30 s that are shipped, divided as `rules-missed` is, so that one that is
+/// missed is as large a share of its window as in earnest.
+const EVALUATIONS: &str = "500ms";
 
 /// How one wire is divided.
 struct Divided {
@@ -87,8 +90,8 @@ struct Trial {
 }
 
 impl Trial {
-    /// Starts it. `blocks` is the length of Prometheus' blocks, which are 2 hours as it ships: series that are gone
-    /// leave its memory within one and a half of it.
+    /// Starts it. `blocks` is the length of Prometheus' blocks, which are 2 hours as it ships: series that are
+    /// gone leave its head within one and a half of it.
     async fn start(wires: &[Divided], interval: Duration, blocks: &str, shape: Shape, spec: Value) -> Self {
         Self::start_with_hook("http://127.0.0.1:9", wires, interval, blocks, shape, spec).await
     }
@@ -109,7 +112,7 @@ impl Trial {
         world.secret("hook", &[("url", url)]).await;
         load.expose(&world).await;
         spec["requirements"]["scrapeInterval"] = json!(format!("{}ms", interval.as_millis()));
-        spec["metrics"]["evaluationInterval"] = json!("500ms");
+        spec["metrics"]["evaluationInterval"] = json!(EVALUATIONS);
         let mut flags = flags(&spec);
         flags.push(format!("--storage.tsdb.min-block-duration={blocks}"));
         let container = json!({ "name": "prometheus", "args": flags });
@@ -130,6 +133,13 @@ impl Trial {
     async fn pressure(&self, tripwire: &str) -> Option<f64> {
         let expr = format!("obstack:tripwire:pressure{{tripwire={tripwire:?}}}");
         self.number(&expr).await.ok().flatten()
+    }
+
+    /// Bytes of memory that its Prometheus takes, as it says itself.
+    async fn memory(&self) -> Result<f64, String> {
+        let metrics = ask::text(&format!("{}/metrics", self.prometheus)).await?;
+        let line = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+        line.and_then(|value| value.parse().ok()).ok_or("no such metric".to_owned())
     }
 
     /// Every wire, as `component/tripwire`, of which an alert has fired that says Tripped or AtRisk.
@@ -156,11 +166,16 @@ impl Trial {
 
     /// Waits until one tripwire of a record is in a state.
     async fn wire(&self, record: &str, tripwire: &str, state: TripwireState, bound: Duration) {
+        self.wire_in(record, tripwire, &[state], bound).await;
+    }
+
+    /// Waits until one tripwire of a record is in one of some states.
+    async fn wire_in(&self, record: &str, tripwire: &str, states: &[TripwireState], bound: Duration) {
         let records: Api<DecisionRecord> = Api::namespaced(self.world.client(), NAMESPACE);
-        until(&format!("{tripwire} of {record} to be {state:?}"), bound, || async {
+        until(&format!("{tripwire} of {record} to be one of {states:?}"), bound, || async {
             let found = records.get(record).await.map_err(|error| error.to_string())?;
             let wires = found.status.unwrap_or_default().tripwires;
-            let is = wires.iter().any(|wire| wire.id == tripwire && wire.state == state);
+            let is = wires.iter().any(|wire| wire.id == tripwire && states.contains(&wire.state));
             if is { Ok(()) } else { Err(format!("pressure {:?}; {wires:?}", self.pressure(tripwire).await)) }
         })
         .await;
