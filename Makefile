@@ -56,7 +56,7 @@ soak: parts control-plane build ## watch stacks at rest, 10 minutes on the sandb
 	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-1800} scripts/e2e control-plane world::at_rest --nocapture
 
 .PHONY: live-tripwires
-live-tripwires: parts ## try every tripwire on real engines, ten minutes: each trouble trips its own, what is healthy none
+live-tripwires: parts ## try every tripwire on real engines, twenty minutes: each trouble trips its own, what is healthy none
 	@scripts/live-tripwires $(FILTER)
 
 .PHONY: bench
