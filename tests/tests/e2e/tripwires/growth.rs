@@ -59,9 +59,14 @@ async fn growing_series_are_told_before_memory_is_at_its_limit_until_they_are_go
     assert!(held + SLACK >= below + KEPT, "held again {:?} after", held - below);
     assert!(matches!(seen.story()[before + 3..], [Holding] | [AtRisk, Holding]), "{:?}", seen.story());
 
-    // The limit is one: series without end are the end of Prometheus.
-    trial.load.set(Shape::Churning(20_000, 0.5));
+    // The limit is one: a question that needs twice as much is the end of Prometheus.
+    let question = [("query", "sum(sum_over_time(vector(1)[45000s:1ms]))")];
+    let url =
+        reqwest::Url::parse_with_params(&format!("{}/api/v1/query", trial.prometheus), question).unwrap();
+    let client = reqwest::Client::builder().no_proxy().timeout(BOUND).build().unwrap();
+    let asked = tokio::spawn(client.get(url).send());
     let end = until("Prometheus to end", BOUND, || async { trial.last_end().await.ok_or("it runs") }).await;
     assert_eq!((end.reason.as_deref(), end.exit_code), (Some("OOMKilled"), 137));
+    assert!(asked.await.unwrap().is_err(), "nobody answers");
     trial.world.stop().await;
 }
