@@ -17,4 +17,5 @@ mod leader;
 mod reads;
 mod reloader;
 mod requests;
+mod tripwires;
 mod world;
