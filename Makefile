@@ -59,6 +59,10 @@ soak: parts control-plane build ## watch stacks at rest, 10 minutes on the sandb
 	@OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-600} scripts/e2e sandbox world::at_rest --nocapture
 	OBSTACK_SOAK_SECONDS=$${OBSTACK_SOAK_SECONDS:-1800} scripts/e2e control-plane world::at_rest --nocapture
 
+.PHONY: live-tripwires
+live-tripwires: parts ## try every tripwire on real engines, twenty minutes: each trouble trips its own, what is healthy none
+	@scripts/live-tripwires $(FILTER)
+
 .PHONY: bench
 bench: ## measure what deciding takes, all flip points included, and what building scrape jobs takes
 	cargo bench --workspace --bench decide --bench scrape

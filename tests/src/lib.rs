@@ -1,6 +1,6 @@
 //! What the end-to-end tests share: bounded waiting, a control plane in this process and a real one, an
-//! operator as a process of its own, a receiver in Slack's shape, and short ways to ask Prometheus and
-//! Alertmanager.
+//! operator as a process of its own, a receiver in Slack's shape, a target whose series a test sets, and short
+//! ways to ask Prometheus and Alertmanager.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ pub mod chromium;
 pub mod contract;
 pub mod control_plane;
 pub mod coreos;
+pub mod load;
 pub mod mutate;
 pub mod parts;
 pub mod plane;

@@ -264,17 +264,21 @@ impl World {
     /// # Panics
     /// When that takes longer than `bound`.
     pub async fn watched(&self, name: &str, bound: Duration) {
+        self.known(name, &["replay", "retention", "engine-dead"], bound).await;
+    }
+
+    /// Waits until these tripwires of a stack's metrics store hold.
+    ///
+    /// # Panics
+    /// When that takes longer than `bound`.
+    pub async fn known(&self, name: &str, wires: &[&str], bound: Duration) {
         let records: Api<DecisionRecord> = Api::namespaced(self.client(), NAMESPACE);
         let record = format!("{name}-metrics-store-0001");
-        until("the first tripwires to be known", bound, || async {
+        until("the tripwires to be known", bound, || async {
             let record = records.get(&record).await.map_err(|error| error.to_string())?;
-            let wires = record.status.unwrap_or_default().tripwires;
-            let known = |id: &str| wires.iter().any(|w| w.id == id && w.state == TripwireState::Holding);
-            if ["replay", "retention", "engine-dead"].into_iter().all(known) {
-                Ok(())
-            } else {
-                Err(format!("{wires:?}"))
-            }
+            let now = record.status.unwrap_or_default().tripwires;
+            let holds = |id: &&str| now.iter().any(|w| w.id == **id && w.state == TripwireState::Holding);
+            if wires.iter().all(holds) { Ok(()) } else { Err(format!("{now:?}")) }
         })
         .await;
     }

@@ -23,6 +23,9 @@ pub struct Image {
     pub directory: &'static str,
     /// User that the image names.
     pub user: i64,
+    /// Variable by which a program that asks its control group for its memory limit is told of it here, where it
+    /// has none, and the share of the limit that it would take, in percent.
+    pub memory: Option<(&'static str, u64)>,
 }
 
 /// One binary of an image.
@@ -47,6 +50,8 @@ pub const IMAGES: &[Image] = &[
         shares: &[],
         directory: "/prometheus",
         user: 65534,
+        // As `--auto-gomemlimit` and its ratio are by default.
+        memory: Some(("GOMEMLIMIT", 90)),
     },
     Image {
         repository: "alertmanager",
@@ -60,6 +65,7 @@ pub const IMAGES: &[Image] = &[
         shares: &[("share/prometheus/alertmanager", "/usr/share/prometheus/alertmanager")],
         directory: "/alertmanager",
         user: 65534,
+        memory: None,
     },
     Image {
         repository: "obstack",
@@ -69,6 +75,7 @@ pub const IMAGES: &[Image] = &[
         shares: &[],
         directory: "/",
         user: 65534,
+        memory: None,
     },
     Image {
         repository: "example-app",
@@ -78,6 +85,7 @@ pub const IMAGES: &[Image] = &[
         shares: &[],
         directory: "/",
         user: 65534,
+        memory: None,
     },
 ];
 

@@ -418,3 +418,35 @@ async fn two_clusters_run_side_by_side() {
     assert!(get_text(&format!("http://{}:9093/-/healthy", addresses[1])).await.is_ok());
     second.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_holds_more_memory_than_its_limit_is_killed_and_says_so() {
+    let cluster = TestCluster::start().await;
+    let client = cluster.client();
+    let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
+    // A shell holds what it reads.
+    let hold = |mib: u32| format!("x=$(head -c {mib}M /dev/zero | tr '\\0' x)");
+    let limited = |name: &str, script: String| {
+        let mut pod = shell_pod(name, &script);
+        pod["spec"]["restartPolicy"] = json!("Never");
+        pod["spec"]["containers"][0]["resources"] = json!({ "limits": { "memory": "128Mi" } });
+        pod
+    };
+    apply(&client, limited("greedy", format!("{}; sleep 600", hold(200)))).await;
+    let three = format!("for each in 1 2 3; do ({}; sleep 600) & done; wait", hold(50));
+    apply(&client, limited("together", three)).await;
+    apply(&client, limited("modest", format!("{}; echo holds; sleep 3", hold(8)))).await;
+    let ended = async |name: &str| {
+        eventually(&format!("{name} ends"), async || {
+            let status = pods.get(name).await.map_err(|error| error.to_string())?.status.unwrap_or_default();
+            let state = status.container_statuses.unwrap_or_default().into_iter().next();
+            let ended = state.and_then(|container| container.state?.terminated).ok_or("it runs")?;
+            Ok::<_, String>((ended.reason.unwrap_or_default(), ended.exit_code))
+        })
+        .await
+    };
+    assert_eq!(ended("greedy").await, ("OOMKilled".to_owned(), 137));
+    assert_eq!(ended("together").await, ("OOMKilled".to_owned(), 137), "all processes count together");
+    assert_eq!(ended("modest").await, ("Completed".to_owned(), 0));
+    cluster.stop().await;
+}

@@ -22,6 +22,14 @@ const SELF: Duration = Duration::from_secs(1);
 
 /// Share of the samples that must lie on the disk of VictoriaMetrics before it is measured.
 const MOST_WRITTEN: f64 = 0.95;
+/// What VictoriaMetrics logs at the end of a forced merge: the request that asks for it is answered at once.
+const MERGED: &str = "has been successfully finished";
+/// Longest time that a forced merge may take.
+const MERGE_BOUND: Duration = Duration::from_secs(120);
+/// Between two looks at the disk that must agree: some scrapes of itself, and the merges in the background.
+const SETTLED: Duration = Duration::from_secs(10);
+/// How far two such looks may be apart, of the size: it goes on scraping itself.
+const AGREE: f64 = 0.02;
 
 /// What lies on the disk of an engine.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -117,11 +125,19 @@ impl Running {
         };
         let received = "sum(vm_rows_received_by_storage_total{job=\"self\"})";
         // Most of them: it goes on scraping itself, and the last seconds are always still on their way.
-        let (bytes, samples) = until("the samples are on the disk", Duration::from_secs(60), || async {
+        until("the end of the forced merge", MERGE_BOUND, || async {
+            if self.log().contains(MERGED) { Ok(()) } else { Err(self.tail()) }
+        })
+        .await;
+        let (bytes, samples) = until("the samples are on the disk", MERGE_BOUND, || async {
             let all = measurer.query(&self.url, received).await.map_err(|error| error.to_string())?;
+            let before = ask(DISK_BYTES).await?;
+            tokio::time::sleep(SETTLED).await;
             let (bytes, samples) = (ask(DISK_BYTES).await?, ask(SAMPLES).await?);
             let enough = all.is_some_and(|all| all > 0.0 && samples >= MOST_WRITTEN * all);
-            if enough { Ok((bytes, samples)) } else { Err(format!("{samples} of {all:?}")) }
+            let settled = (bytes - before).abs() <= AGREE * bytes;
+            let seen = || format!("{samples} samples of {all:?}, {before} and then {bytes} bytes");
+            if enough && settled { Ok((bytes, samples)) } else { Err(seen()) }
         })
         .await;
         Disk { bytes, samples, wal: None }
@@ -134,9 +150,13 @@ impl Running {
 
     /// The last lines of its log.
     pub fn tail(&self) -> String {
-        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(5)..].join("\n")
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
     /// Ends it and takes its data away.

@@ -18,4 +18,5 @@ mod objects;
 mod reads;
 mod reloader;
 mod requests;
+mod tripwires;
 mod world;

@@ -18,6 +18,7 @@ use super::fields::Addresses;
 use super::health::run_hook;
 use super::launch::{Launch, prepare_etc};
 use super::logs::LogWriter;
+use super::memory;
 use super::probe::Prober;
 use super::process::Process;
 use super::status::Board;
@@ -85,6 +86,7 @@ impl LaunchError {
 /// What ended one run.
 enum Ended {
     Itself(i32),
+    OutOfMemory(i32),
     Unhealthy(i32),
     Stopped(i32),
 }
@@ -118,7 +120,7 @@ impl PodRun {
             let ended = self.run_once(container, &launch, &mut stop).await;
             let code = match ended {
                 Ended::Stopped(_) => return,
-                Ended::Itself(code) => code,
+                Ended::Itself(code) | Ended::OutOfMemory(code) => code,
                 Ended::Unhealthy(code) => code.max(1),
             };
             if !restarts(&self.current(), part, code) {
@@ -191,7 +193,10 @@ impl PodRun {
         let objects = PodObjects::new(&self.context, &pod);
         let found = self.context.options.folders.resolve(container.image.as_deref().unwrap_or_default())?;
         let base = self.context.base_variables(&pod);
-        let variables = env::build_env(&pod, container, &self.addresses, &objects, base)?;
+        let mut variables = env::build_env(&pod, container, &self.addresses, &objects, base)?;
+        if let (Some((name, percent)), Some(limit)) = (found.image.memory, memory::limit(container)) {
+            variables.entry(name.to_owned()).or_insert_with(|| (limit / 100 * percent).to_string());
+        }
         let (user, group) = user(&pod, container, found.image.user)?;
         let mut binds: Vec<_> = found
             .binds
@@ -259,9 +264,15 @@ impl PodRun {
         self.context.note(&self.current(), "Started", format!("Started container {name}"));
         let handle = process.handle();
         let prober = self.prober(handle);
+        let limit = memory::limit(container);
         let watching = async {
             tokio::select! {
                 code = process.wait() => Ended::Itself(code),
+                used = memory::exceeded(handle, limit) => {
+                    tracing::info!(container = %name, used, limit, "a container went over its memory limit");
+                    handle.kill();
+                    Ended::OutOfMemory(process.wait().await)
+                }
                 reason = self.watch_health(container, &prober) => {
                     let message = format!("Container {name} failed: {reason}; it will be restarted");
                     self.context.warn(&self.current(), "Killing", message);
@@ -277,8 +288,10 @@ impl PodRun {
         };
         // The output ends with the container: what it wrote last is read before its end is told.
         let (ended, ()) = tokio::join!(watching, copies);
-        let (Ended::Itself(code) | Ended::Unhealthy(code) | Ended::Stopped(code)) = ended;
-        self.board.set(name, |view| view.end(code, begun, Timestamp::now()));
+        let (Ended::Itself(code) | Ended::OutOfMemory(code) | Ended::Unhealthy(code) | Ended::Stopped(code)) =
+            ended;
+        let reason = matches!(ended, Ended::OutOfMemory(_)).then_some(memory::REASON);
+        self.board.set(name, |view| view.end_because(reason, code, begun, Timestamp::now()));
         ended
     }
 

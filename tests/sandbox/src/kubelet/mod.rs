@@ -11,6 +11,7 @@ mod hosts;
 mod launch;
 mod log_source;
 mod logs;
+mod memory;
 mod node;
 mod pod;
 mod probe;

@@ -1,7 +1,7 @@
 //! Starting, signalling and ending the process of a container.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, OnceLock, mpsc};
 
@@ -161,6 +161,17 @@ impl ProcessHandle {
             signal(pid, Signal::SIGKILL);
         }
         signal(self.bubblewrap, Signal::SIGKILL);
+    }
+
+    /// The container's own view of processes: a folder for each of its processes and for no other. None before
+    /// it is there.
+    pub(crate) fn processes(self) -> Option<PathBuf> {
+        use std::os::unix::fs::MetadataExt;
+        let view = PathBuf::from(format!("/proc/{}/root/proc", self.inner()?));
+        // Until it has a root of its own, the container sees the machine's processes.
+        let device = |path: &Path| std::fs::metadata(path).ok().map(|meta| meta.dev());
+        let own = device(&view)? != device(Path::new("/proc"))?;
+        own.then_some(view)
     }
 
     /// A command that runs inside of the container's namespaces; none where the container is not there.

@@ -45,11 +45,23 @@ impl ContainerView {
         self.state = ContainerState { running: Some(running), ..ContainerState::default() };
     }
 
-    /// Ended with an exit code.
+    /// Ended with an exit code, which says why.
     pub(crate) fn end(&mut self, exit_code: i32, started_at: Timestamp, now: Timestamp) {
+        self.end_because(None, exit_code, started_at, now);
+    }
+
+    /// Ended with an exit code, for a reason that the code alone does not say.
+    pub(crate) fn end_because(
+        &mut self,
+        reason: Option<&str>,
+        exit_code: i32,
+        started_at: Timestamp,
+        now: Timestamp,
+    ) {
+        let by_code = if exit_code == 0 { "Completed" } else { "Error" };
         let terminated = ContainerStateTerminated {
             exit_code,
-            reason: Some(if exit_code == 0 { "Completed" } else { "Error" }.to_owned()),
+            reason: Some(reason.unwrap_or(by_code).to_owned()),
             started_at: Some(Time(started_at)),
             finished_at: Some(Time(now)),
             ..ContainerStateTerminated::default()
