@@ -78,6 +78,8 @@ pub struct End<'a> {
     pub held: &'a [(Component, String)],
     /// Parts that were kept out.
     pub rejected: &'a [Rejected],
+    /// Limits of the running configuration that are near, each with its numbers.
+    pub limits: &'a [String],
     /// What came of applying; none while the stack is paused.
     pub done: Option<&'a Done>,
 }

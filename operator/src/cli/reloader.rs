@@ -7,11 +7,14 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::reloader::{self, Settings};
+use crate::reloader::{self, LiveSettings, Settings};
 use crate::running::Engine;
 use crate::units::PromDuration;
 
 use super::{CliError, Output, logging};
+
+/// How long an engine that does not answer has to start with the proven generation.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Arguments of `obstack reloader`.
 #[derive(Debug, Args)]
@@ -70,13 +73,7 @@ pub(super) fn run(args: ReloaderArgs, _: &Output) -> Result<(), CliError> {
     if args.slots.len() > 2 {
         return Err(CliError::Usage("there are two slots; name --slot at most twice".to_owned()));
     }
-    tracing::debug!(
-        namespace = args.namespace,
-        pointer = args.pointer,
-        proven = args.proven,
-        live = ?args.live,
-        "delivery goes through the mounted slots"
-    );
+    let (engine, live) = (args.engine, live(&args));
     let settings = Settings {
         engine: args.engine,
         engine_url: args.engine_url.unwrap_or_default(),
@@ -85,6 +82,9 @@ pub(super) fn run(args: ReloaderArgs, _: &Output) -> Result<(), CliError> {
         listen: args.listen,
         checker: args.checker,
         poll: args.poll,
+        live,
+        gather: gather(engine),
+        patience: PATIENCE,
     };
     super::runtime(1)?.block_on(async {
         if args.once {
@@ -94,6 +94,36 @@ pub(super) fn run(args: ReloaderArgs, _: &Output) -> Result<(), CliError> {
         }
         reloader::run(settings, terminated()?).await.map_err(outside)
     })
+}
+
+/// How the API is reached, where the pod has what it takes.
+fn live(args: &ReloaderArgs) -> Option<LiveSettings> {
+    let (namespace, candidate, proven) = (&args.namespace, &args.pointer, &args.proven);
+    let (Some(namespace), Some(candidate), Some(proven)) = (namespace, candidate, proven) else {
+        tracing::info!("without --namespace, --pointer and --proven the mounted slots have to do");
+        return None;
+    };
+    match kube::Config::incluster() {
+        Ok(config) => Some(LiveSettings {
+            config,
+            namespace: namespace.clone(),
+            candidate: candidate.clone(),
+            proven: proven.clone(),
+        }),
+        Err(error) => {
+            tracing::warn!(%error, "the API cannot be reached from here; the mounted slots have to do");
+            None
+        }
+    }
+}
+
+/// How long changes are gathered. Each reload of Alertmanager makes its groups anew and can notify again, so that
+/// a burst of changes is to cost one; Prometheus goes on where it was.
+fn gather(engine: Engine) -> Duration {
+    match engine {
+        Engine::Prometheus => Duration::ZERO,
+        Engine::Alertmanager => Duration::from_secs(5),
+    }
 }
 
 fn outside(error: reloader::ReloaderError) -> CliError {

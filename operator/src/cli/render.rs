@@ -12,6 +12,7 @@ use super::input::{Input, InputArgs, Loaded};
 use super::{CliError, Output};
 use crate::decide::{Catalog, DecideFacts, Plan, Previous, decide, records};
 use crate::desired::{Context, Wanted, desired};
+use crate::running::Packing;
 use crate::scrape::{Configs, configs, deployed_roles, option_of};
 use crate::validate::{effective, secret_refs};
 use crate::yaml::emit;
@@ -115,11 +116,13 @@ impl Built {
         let secrets = secrets(loaded, input, &mut notes);
         let namespace = Some(operator.operator_namespace.as_str());
         let records = records::first(&plan, &loaded.valid);
-        let configs = configs(&loaded.valid, &plan, &records, &secrets, namespace).map_err(|e| fault(&e))?;
+        let configs = configs(&loaded.valid, &plan, &records, &secrets, namespace, &Packing::default())
+            .map_err(|e| fault(&e))?;
         let context = Context {
             operator_image: operator.operator_image.clone(),
             operator_namespace: Some(operator.operator_namespace.clone()),
             pinned: BTreeMap::new(),
+            configuration: true,
         };
         let wanted = desired(&loaded.valid, &plan, &context, &configs).map_err(|e| fault(&e))?;
         let rejected = loaded.valid.rejected.iter().chain(&configs.rejected).chain(&wanted.rejected);

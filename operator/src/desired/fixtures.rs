@@ -62,5 +62,6 @@ pub(crate) fn context() -> Context {
         operator_image: "ghcr.io/obstack/obstack:0.1.0".into(),
         operator_namespace: Some("obstack-system".into()),
         pinned: Default::default(),
+        configuration: true,
     }
 }

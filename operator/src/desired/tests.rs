@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::fixtures::{context, plan, valid};
 use super::*;
+use crate::running::{MAX_PARTS, Packing};
 use crate::scrape::configs;
 
 fn build(spec: &str, roles: &[Role]) -> Wanted {
@@ -10,8 +11,15 @@ fn build(spec: &str, roles: &[Role]) -> Wanted {
 
 fn build_with(spec: &str, roles: &[Role], context: &Context) -> Result<Wanted, DesiredError> {
     let (valid, plan) = (valid(spec), plan(roles));
-    let configs =
-        configs(&valid, &plan, &[], &BTreeMap::new(), context.operator_namespace.as_deref()).unwrap();
+    let configs = configs(
+        &valid,
+        &plan,
+        &[],
+        &BTreeMap::new(),
+        context.operator_namespace.as_deref(),
+        &Packing::default(),
+    )
+    .unwrap();
     desired(&valid, &plan, context, &configs)
 }
 
@@ -152,7 +160,7 @@ fn a_pod_declares_every_part_of_both_slots_from_the_start() {
         let volumes = spec["volumes"].as_array().unwrap();
         let volume = volumes.iter().find(|v| v["name"] == format!("slot-{slot}")).unwrap();
         let sources = volume["projected"]["sources"].as_array().unwrap();
-        assert_eq!(sources.len(), 18);
+        assert_eq!(sources.len(), MAX_PARTS + 2);
         assert!(sources.iter().all(|s| s["secret"]["optional"] == true));
         assert_eq!(sources[17]["secret"]["name"], format!("main-metrics-{slot}-15"));
     }
@@ -296,7 +304,8 @@ fn a_patch_cannot_break_the_selector_and_a_broken_one_says_where() {
     let broken = "alerting: { podTemplate: { spec: { containers: [{ image: x }] } } }";
     // Validation may refuse it before.
     let Ok(valid) = std::panic::catch_unwind(|| valid(broken)) else { return };
-    let configs = configs(&valid, &plan(&Role::ALL), &[], &BTreeMap::new(), None).unwrap();
+    let configs =
+        configs(&valid, &plan(&Role::ALL), &[], &BTreeMap::new(), None, &Packing::default()).unwrap();
     let error = desired(&valid, &plan(&Role::ALL), &context(), &configs).unwrap_err();
     assert!(matches!(&error, DesiredError::PodTemplate { path, .. } if path == "spec.alerting.podTemplate"));
     assert_eq!(error.class(), Class::Invalid);
@@ -331,7 +340,8 @@ fn every_name_fits() {
     let mut valid = valid("{}");
     valid.id.name = "a".repeat(obstack_crds::MAX_STACK_NAME);
     valid.id.namespace = "n".repeat(63);
-    let configs = configs(&valid, &plan(&Role::ALL), &[], &BTreeMap::new(), None).unwrap();
+    let configs =
+        configs(&valid, &plan(&Role::ALL), &[], &BTreeMap::new(), None, &Packing::default()).unwrap();
     for object in desired(&valid, &plan(&Role::ALL), &context(), &configs).unwrap().objects {
         let (kind, name) =
             (object.body["kind"].as_str().unwrap(), object.body["metadata"]["name"].as_str().unwrap());

@@ -1,6 +1,6 @@
 //! What a reconcile works with: the reader, the writer, and what is remembered from one time to the next.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::jiff::Timestamp;
@@ -26,6 +26,7 @@ use crate::metrics::{DecisionMetric, Metrics, WireMetric};
 use crate::names::Role;
 use crate::observe::observer::{address, is_ready};
 use crate::observe::{Fact, Facts, Observer};
+use crate::running::Generation;
 use crate::status::{End, Happened, Reached, build_alerts, derive, happenings};
 use crate::validate::Valid;
 
@@ -53,6 +54,7 @@ impl Settings {
             operator_image: self.operator_image.clone(),
             operator_namespace: self.operator_namespace.clone(),
             pinned: bodies.filter_map(|body| Pinned::of(&body)).collect(),
+            configuration: false,
         })
     }
 }
@@ -73,6 +75,8 @@ pub struct World {
     pub settings: Settings,
     /// The statuses that were written last, by UID: the watch may not show them yet.
     pub statuses: Mutex<HashMap<String, WrittenStatus>>,
+    /// The generations that were built last, by UID of the stack.
+    pub generations: Mutex<HashMap<String, BTreeMap<Role, Arc<Generation>>>>,
 }
 
 /// A status that was written, with the version of the stack that it made.

@@ -52,10 +52,8 @@ pub(super) fn fragments(
     let mut urls = Urls { secrets, used: BTreeMap::new(), rejected: Vec::new() };
     let config = build_config(&valid.spec.alerting, &mut urls);
     let mut fragments = vec![file("main", "alertmanager.yaml", &config)?];
-    fragments.extend(urls.used.into_iter().map(|(key, bytes)| Fragment {
-        key: format!("secret/{}/{}", key.name, key.key),
-        path: secret_path(&key),
-        bytes,
+    fragments.extend(urls.used.into_iter().map(|(key, bytes)| {
+        Fragment::new(format!("secret/{}/{}", key.name, key.key), secret_path(&key), bytes)
     }));
     Ok((fragments, urls.rejected))
 }

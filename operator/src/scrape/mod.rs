@@ -7,6 +7,7 @@ mod prometheus;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use obstack_crds::status::Rejected;
 use obstack_crds::workload::SecretKey;
@@ -16,7 +17,7 @@ use serde_json::Value;
 use crate::decide::Plan;
 use crate::names::Role;
 use crate::rules::tripwires;
-use crate::running::{Engine, Fragment, Generation, PackError};
+use crate::running::{Engine, Fragment, Generation, PackError, Packing};
 use crate::validate::Valid;
 use crate::yaml::{EmitError, emit};
 
@@ -27,7 +28,7 @@ pub use discovery::{DISCOVERED_EVERYWHERE, discovered_namespaces};
 pub struct Configs {
     /// What each role is to run. A role that is not deployed, or whose engine is not configured by files, has
     /// none.
-    pub generations: BTreeMap<Role, Generation>,
+    pub generations: BTreeMap<Role, Arc<Generation>>,
     /// What was kept out, each with its reason. The others go on.
     pub rejected: Vec<Rejected>,
 }
@@ -51,7 +52,7 @@ pub enum ConfigError {
 /// `secrets` has the contents of the Secrets that receivers refer to; one that is missing costs its receiver
 /// an integration and is named in [`Configs::rejected`]. `operator_namespace` is where the operator's own
 /// pods are, where that is known. `records` are the stack's decision records as they are to be: those in force
-/// say what their tripwires watch.
+/// say what their tripwires watch. `packing` spares what did not change, and leaves out what engines refused.
 ///
 /// # Errors
 /// A configuration that is too large to be packed.
@@ -61,6 +62,7 @@ pub fn configs(
     records: &[DecisionRecord],
     secrets: &BTreeMap<SecretKey, Vec<u8>>,
     operator_namespace: Option<&str>,
+    packing: &Packing,
 ) -> Result<Configs, ConfigError> {
     let roles = deployed_roles(plan);
     let mut done = Configs::default();
@@ -69,12 +71,12 @@ pub fn configs(
         fragments.extend(crate::rules::fragments(valid, &roles)?);
         fragments.extend(tripwires::fragments(valid, plan, &roles, records)?);
         done.rejected.extend(crate::rules::unknown(valid)?);
-        done.generations.insert(Role::Metrics, Generation::build(Engine::Prometheus, fragments)?);
+        done.generations.insert(Role::Metrics, packing.build(Engine::Prometheus, fragments)?);
     }
     if roles.contains(&Role::Alerting) {
         let (fragments, rejected) = alertmanager::fragments(valid, secrets)?;
         done.rejected.extend(rejected);
-        done.generations.insert(Role::Alerting, Generation::build(Engine::Alertmanager, fragments)?);
+        done.generations.insert(Role::Alerting, packing.build(Engine::Alertmanager, fragments)?);
     }
     Ok(done)
 }
@@ -97,5 +99,5 @@ pub fn deployed_roles(plan: &Plan) -> BTreeSet<Role> {
 
 /// A file of YAML as a fragment.
 fn file(key: &str, path: &str, content: &Value) -> Result<Fragment, EmitError> {
-    Ok(Fragment { key: key.to_owned(), path: path.to_owned(), bytes: emit(content)?.into_bytes() })
+    Ok(Fragment::new(key, path, emit(content)?.into_bytes()))
 }
