@@ -162,16 +162,35 @@ fn a_pod_declares_every_part_of_both_slots_from_the_start() {
         let sources = volume["projected"]["sources"].as_array().unwrap();
         assert_eq!(sources.len(), MAX_PARTS + 2);
         assert!(sources.iter().all(|s| s["secret"]["optional"] == true));
-        assert_eq!(sources[17]["secret"]["name"], format!("main-metrics-{slot}-15"));
+        let last = MAX_PARTS - 1;
+        assert_eq!(sources[last + 2]["secret"]["name"], format!("main-metrics-{slot}-{last}"));
     }
-    // The kubelet brings them: no account of a stack reads a Secret.
-    let roles = wanted.objects.iter().filter(|object| object.body["kind"] == "Role");
-    assert!(
-        !roles
-            .flat_map(|role| role.body["rules"].as_array())
-            .flatten()
-            .any(|rule| { rule["resources"].as_array().unwrap().contains(&json!("secrets")) })
-    );
+}
+
+#[test]
+fn the_account_of_an_engine_reads_what_carries_its_configuration_and_no_other_secret() {
+    let wanted = build("{}", &[Role::Metrics, Role::Alerting]);
+    for role in ["metrics", "alerting"] {
+        let rules = get(&wanted, "Role", &format!("main-{role}-configuration"))["rules"].clone();
+        let mut names = Vec::new();
+        for rule in rules.as_array().unwrap() {
+            assert_eq!(rule["resources"], json!(["secrets"]));
+            let of_rule = rule["resourceNames"].as_array().unwrap();
+            assert!(!of_rule.is_empty(), "no names are all names");
+            names.extend(of_rule.iter().map(|name| name.as_str().unwrap().to_owned()));
+        }
+        assert_eq!(names.len(), 4 * MAX_PARTS + 2);
+        assert!(names.iter().all(|name| name.starts_with(&format!("main-{role}-"))), "{names:?}");
+        let binding = get(&wanted, "RoleBinding", &format!("main-{role}-configuration"));
+        assert_eq!(binding["subjects"][0]["name"], format!("main-{role}"));
+    }
+}
+
+#[test]
+fn an_operator_that_runs_delivers_the_configuration_by_itself() {
+    let running = Context { configuration: false, ..context() };
+    let wanted = build_with("{}", &[Role::Metrics], &running).unwrap();
+    assert!(wanted.objects.iter().all(|object| object.body["kind"] != "Secret"));
 }
 
 #[test]

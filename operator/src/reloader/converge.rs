@@ -306,9 +306,11 @@ impl Converger {
         let why = error.to_string();
         match error {
             LayError::Write(_) => Step::Retry(why),
-            // No mount changes when a Secret is there that was not, or not as named.
-            LayError::Read(read) if read.may_pass() && self.source.is_live() => Step::Retry(why),
-            LayError::Read(_) => self.stay(&why).await,
+            LayError::Read(read) => match self.stay(&why).await {
+                // No mount changes when a Secret is there that was not, or not as named.
+                Step::AwaitSlots(why) if read.may_pass() && self.source.is_live() => Step::Retry(why),
+                step => step,
+            },
         }
     }
 

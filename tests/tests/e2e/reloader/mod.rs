@@ -2,6 +2,7 @@
 //! unrelated change must not move.
 
 mod alertmanager;
+mod api;
 mod cold_start;
 mod prometheus;
 mod rig;

@@ -36,6 +36,7 @@ type Unused = (&'static str, &'static str, &'static str, &'static str, &'static 
 
 const GRANTED_ON: &str = "held to be granted on to Prometheus: nobody grants what he does not hold";
 const PROMETHEUS: &str = "monitoring/main-metrics";
+const ALERTMANAGER: &str = "monitoring/main-alerting";
 const STREAMED: &str = "newer clients get a list as the begin of a watch; older images, which a stack may \
                         choose, and servers that do not stream need it";
 const UNUSED: [Unused; 5] = [
@@ -280,9 +281,9 @@ impl<'a> Evidence<'a> {
         self.read_log();
         let seen = self.seen.borrow();
         assert!(seen.refused.is_empty(), "refused: {:#?}", seen.refused);
-        // Alertmanager, Grafana and the reloaders beside them live without the API.
+        // Grafana lives without the API; Alertmanager and Prometheus have reloaders beside them that read it.
         let accounts: BTreeSet<_> = seen.rights.iter().map(|right| right.account.as_str()).collect();
-        assert_eq!(accounts, BTreeSet::from([OPERATOR, PROMETHEUS]));
+        assert_eq!(accounts, BTreeSet::from([OPERATOR, PROMETHEUS, ALERTMANAGER]));
         println!("{} rights, {} ways of asking", seen.rights.len(), seen.uses.len());
         let unused = seen.unused();
         let unlisted: Vec<_> = unused.iter().filter(|held| !held.is_listed()).collect();
