@@ -61,9 +61,6 @@ pub(super) struct ReloaderArgs {
     /// Secret of the proven pointer, for delivery over the API.
     #[arg(long, value_name = "NAME")]
     proven: Option<String>,
-    /// Prefix of the names of the Secrets of a live slot, for delivery over the API.
-    #[arg(long, value_name = "PREFIX")]
-    live: Vec<String>,
     #[command(flatten)]
     logging: logging::LogArgs,
 }

@@ -76,9 +76,6 @@ impl Reloader<'_> {
         args.push("--namespace=$(POD_NAMESPACE)".into());
         args.push(format!("--pointer={}", pointer_secret_name(self.stack, self.role, Which::Candidate)));
         args.push(format!("--proven={}", pointer_secret_name(self.stack, self.role, Which::Proven)));
-        args.extend(
-            Slot::LIVE.map(|slot| format!("--live={}", self.stack.child_with(self.role, slot.as_str()))),
-        );
         Container {
             image: Some(self.engine_image.into()),
             command: Some(vec![format!("{TOOLS_PATH}/obstack")]),

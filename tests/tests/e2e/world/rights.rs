@@ -77,7 +77,13 @@ impl Right {
         (&self.account, &self.group, &self.resource, &self.verb)
             == (&used.account, &used.group, &used.resource, &used.verb)
             && self.namespace.as_ref().is_none_or(|namespace| *namespace == used.namespace)
-            && (self.names.is_empty() || self.names.contains(&used.name))
+            && (self.names.is_empty() || self.names.contains(&used.name) || self.selects(used))
+    }
+
+    /// A list or a watch is let through by name only where its field selector asks for that name, which not every
+    /// log repeats. One that asked for more would have been refused.
+    fn selects(&self, used: &Use) -> bool {
+        used.name.is_empty() && ["list", "watch"].contains(&used.verb.as_str())
     }
 
     /// What is to be seen used. The operator has one and the same role in each namespace that it watches, all
