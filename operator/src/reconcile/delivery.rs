@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use kube::ResourceExt;
 use obstack_crds::status::Rejected;
@@ -13,9 +14,9 @@ use crate::apply::{Done, ObjectKey, Owner};
 use crate::names::Role;
 use crate::observe::observer::{address, is_ready};
 use crate::observe::{Facts, Refusal};
-use crate::running::delivery::{self, Held, Replica};
+use crate::running::delivery::{self, Held, Replica, Write};
 use crate::running::{
-    Engine, Generation, KeptOut, MAX_KEPT_OUT, Packing, carrier_names, digest, part_secret,
+    Engine, Generation, KeptOut, MAX_KEPT_OUT, Packing, Which, carrier_names, digest, part_secret,
 };
 
 /// The generations of a stack.
@@ -71,6 +72,10 @@ impl World {
             let next = delivery::next(generation, held, &replicas(facts, *role), secret);
             waits.extend(next.waits.clone());
             self.applier.deliver(owner, *role, generation, &next, done).await;
+            if next.writes.iter().any(|write| matches!(write, Write::Pointer(Which::Candidate, _))) {
+                let mut delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+                delivered.insert(owner.uid.clone(), Instant::now());
+            }
             if done.stopped {
                 break;
             }
