@@ -70,8 +70,10 @@ pub(super) fn run(args: ReloaderArgs, _: &Output) -> Result<(), CliError> {
     if args.slots.len() > 2 {
         return Err(CliError::Usage("there are two slots; name --slot at most twice".to_owned()));
     }
-    let (engine, live) = (args.engine, live(&args));
+    let runtime = super::runtime(1)?;
+    let live = runtime.block_on(live(&args));
     let settings = Settings {
+        gather: gather(args.engine),
         engine: args.engine,
         engine_url: args.engine_url.unwrap_or_default(),
         slots: args.slots,
@@ -80,10 +82,9 @@ pub(super) fn run(args: ReloaderArgs, _: &Output) -> Result<(), CliError> {
         checker: args.checker,
         poll: args.poll,
         live,
-        gather: gather(engine),
         patience: PATIENCE,
     };
-    super::runtime(1)?.block_on(async {
+    runtime.block_on(async {
         if args.once {
             let digest = reloader::run_once(&settings, args.wait).await.map_err(outside)?;
             tracing::info!(generation = %digest, "the first configuration is laid down");
@@ -94,13 +95,13 @@ pub(super) fn run(args: ReloaderArgs, _: &Output) -> Result<(), CliError> {
 }
 
 /// How the API is reached, where the pod has what it takes.
-fn live(args: &ReloaderArgs) -> Option<LiveSettings> {
+async fn live(args: &ReloaderArgs) -> Option<LiveSettings> {
     let (namespace, candidate, proven) = (&args.namespace, &args.pointer, &args.proven);
     let (Some(namespace), Some(candidate), Some(proven)) = (namespace, candidate, proven) else {
         tracing::info!("without --namespace, --pointer and --proven the mounted slots have to do");
         return None;
     };
-    match kube::Config::incluster() {
+    match kube::Config::infer().await {
         Ok(config) => Some(LiveSettings {
             config,
             namespace: namespace.clone(),

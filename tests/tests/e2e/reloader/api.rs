@@ -18,7 +18,7 @@ use serde_json::json;
 use super::rig::{BOUND, Check, Rig};
 
 const ROLE: Role = Role::Metrics;
-const ACCOUNT: &str = "main-metrics";
+pub(super) const ACCOUNT: &str = "main-metrics";
 const RULE: (&str, &str) = ("rules/a.yaml", "groups: [{name: a, rules: [{record: one, expr: vector(1)}]}]");
 const OTHER: (&str, &str) = ("rules/b.yaml", "groups: [{name: b, rules: [{record: two, expr: vector(2)}]}]");
 const BROKEN: (&str, &str) = ("rules/b.yaml", "groups: [{name: b, rules: [{record: two, expr: 'sum('}]}]");
@@ -33,14 +33,14 @@ fn stack() -> StackId {
 }
 
 /// An API server with the Secrets of one engine, written as the operator writes them.
-struct Cluster {
-    plane: Plane,
+pub(super) struct Cluster {
+    pub(super) plane: Plane,
     held: Held,
     secrets: BTreeMap<String, Vec<u8>>,
 }
 
 impl Cluster {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let plane = Plane::bare().await;
         let names = carrier_names(&stack(), ROLE);
         plane.apply(&format!("{{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {ACCOUNT}, namespace: {NAMESPACE}}}}}")).await;
@@ -61,7 +61,7 @@ impl Cluster {
     }
 
     /// How a reloader of the engine reaches it, with the engine's own account.
-    async fn live(&self) -> LiveSettings {
+    pub(super) async fn live(&self) -> LiveSettings {
         let path = self.plane.api.kubeconfig_for_account(NAMESPACE, ACCOUNT);
         let kubeconfig = kube::config::Kubeconfig::from_yaml(&path).unwrap();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
@@ -81,7 +81,7 @@ impl Cluster {
     }
 
     /// Writes what the operator would write now; gives how many writes there were.
-    async fn deliver(&mut self, wanted: &Generation, replicas: &[Replica]) -> usize {
+    pub(super) async fn deliver(&mut self, wanted: &Generation, replicas: &[Replica]) -> usize {
         let id = stack();
         let writes =
             next(wanted, &self.held, replicas, |slot, index| part_secret(&id, ROLE, slot, index)).writes;

@@ -4,5 +4,6 @@
 mod alertmanager;
 mod api;
 mod cold_start;
+mod memory;
 mod prometheus;
 mod rig;
