@@ -21,14 +21,17 @@ pub(super) enum Carried {
     Absent,
 }
 
-/// What was read or written last, by namespace and name, each with its version.
+/// By namespace and name: the version, and what it holds.
+type Known = HashMap<(String, String), (Option<u64>, Carried)>;
+
+/// What was read or written last.
 #[derive(Default)]
 pub(super) struct Carriers {
-    known: Mutex<HashMap<(String, String), (Option<u64>, Carried)>>,
+    known: Mutex<Known>,
 }
 
 impl Carriers {
-    fn known(&self) -> MutexGuard<'_, HashMap<(String, String), (Option<u64>, Carried)>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
