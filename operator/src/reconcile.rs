@@ -2,6 +2,7 @@
 //!
 //! Validation comes before observation here: it needs no facts, and it says which Secrets are to be read.
 
+mod delivery;
 mod held;
 mod objects;
 mod outcome;
@@ -21,7 +22,7 @@ use crate::desired::{DesiredError, desired};
 use crate::error::Class;
 use crate::names::StackId;
 use crate::observe::Fact;
-use crate::scrape::configs;
+use crate::scrape::{Given, configs};
 use crate::status::{End, Reached, wanted_engines};
 use crate::validate::{Fault, secret_refs, validate};
 
@@ -73,11 +74,30 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         Ok(objects) => objects,
         Err(reason) => return turn.wait(&valid, Class::Transient, &reason).await,
     };
-    let (home, secrets) = (world.settings.operator_namespace.as_deref(), held::known_secrets(&facts));
-    let configs = match configs(&valid, &plan, &wanted_records, &secrets, home, &objects) {
+    let secrets = held::known_secrets(&facts);
+    let carried = match world.held(&owner).await {
+        Ok(carried) => carried,
+        Err(error) => return turn.wait(&valid, Class::Transient, &error.to_string()).await,
+    };
+    let mut packing = world.packing(&owner, &carried);
+    let given = Given {
+        records: &wanted_records,
+        secrets: &secrets,
+        operator_namespace: world.settings.operator_namespace.as_deref(),
+        objects: &objects,
+    };
+    let mut built = configs(&valid, &plan, &given, &packing);
+    // What an engine refuses is left out from here on, and the rest becomes live without it.
+    if let Ok(first) = &built
+        && delivery::note_refusals(&mut packing, &first.generations, &facts)
+    {
+        built = configs(&valid, &plan, &given, &packing);
+    }
+    let configs = match built {
         Ok(configs) => configs,
         Err(error) => return turn.wait(&valid, Class::Bug, &error.to_string()).await,
     };
+    world.remember(&owner, &configs.generations);
     let context = match world.settings.context(&facts) {
         Ok(context) => context,
         Err(reason) => return turn.wait(&valid, Class::Transient, &reason).await,
@@ -91,17 +111,25 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         Err(error) => return turn.wait(&valid, error.class(), &error.to_string()).await,
     };
     let held = held::held_back(&facts);
-    let wanted = held::without(built.objects, &held);
-    let engines = wanted_engines(&owner.id, &wanted);
+    let wanted = built.objects;
+    let generations = held::delivered(&configs.generations, &held);
+    let engines = wanted_engines(&owner.id, &wanted, &generations);
+    let limits: Vec<String> = configs.generations.values().filter_map(|g| g.near_limit()).collect();
 
     let mut done = None;
+    let mut waits = Vec::new();
     if !stack.spec.paused {
         let mut doing = Done::default();
         world.applier.record(&owner, &actions, &mut doing).await;
-        world.applier.apply(&owner, &wanted, &mut doing).await;
+        waits = world.deliver(&owner, &generations, &carried, &facts, &mut doing).await;
+        if !doing.stopped {
+            world.applier.apply(&owner, &wanted, &mut doing).await;
+        }
         if doing.is_clean() {
             let keep = held::kept(&plan, &held);
-            world.applier.prune(&facts.owned, &keys(&owner, &wanted), &keep, &mut doing).await;
+            let mut kept = keys(&owner, &wanted);
+            kept.extend(delivery::carriers(&owner, &configs.generations));
+            world.applier.prune(&facts.owned, &kept, &keep, &mut doing).await;
         }
         done = Some(doing);
     }
@@ -115,11 +143,12 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         watch: &watch,
         engines: &engines,
         held: &held,
-        rejected: &[configs.rejected, built.rejected].concat(),
+        rejected: &[configs.rejected, built.rejected, delivery::rejected(&configs.generations)].concat(),
         objects: &objects.counts,
+        limits: &limits,
         done: done.as_ref(),
     };
-    turn.end(Reached::End(&end), done.as_ref()).await
+    turn.end(Reached::End(&end), done.as_ref()).await.delivering(!waits.is_empty())
 }
 
 /// The stack as the owner of what is made for it; none for one that is going.

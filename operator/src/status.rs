@@ -80,6 +80,8 @@ pub struct End<'a> {
     pub rejected: &'a [Rejected],
     /// How many objects of others were taken, by kind.
     pub objects: &'a [PickedUp],
+    /// Limits of the running configuration that are near, each with its numbers.
+    pub limits: &'a [String],
     /// What came of applying; none while the stack is paused.
     pub done: Option<&'a Done>,
 }

@@ -2,6 +2,8 @@
 //! and no longer wants. Nothing is written when nothing changed.
 
 pub mod alerts;
+mod carried;
+mod deliver;
 mod failure;
 pub mod memory;
 pub mod projection;
@@ -147,17 +149,19 @@ pub struct Applier {
     stores: Stores,
     metrics: Arc<Metrics>,
     memory: Memory,
+    carriers: carried::Carriers,
 }
 
 impl Applier {
     /// An applier that remembers nothing yet.
     pub fn new(writer: Writer, stores: Stores, metrics: Arc<Metrics>) -> Self {
-        Self { writer, stores, metrics, memory: Memory::default() }
+        Self { writer, stores, metrics, memory: Memory::default(), carriers: Default::default() }
     }
 
     /// Forgets what was written: another process may have written since.
     pub fn forget(&self) {
         self.memory.clear();
+        self.carriers.clear();
     }
 
     /// Applies what is wanted, in order. A failure stops the later objects of its component, because a pointer

@@ -7,11 +7,14 @@ use std::time::Duration;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::reloader::{self, Settings};
+use crate::reloader::{self, LiveSettings, Settings};
 use crate::running::Engine;
 use crate::units::PromDuration;
 
 use super::{CliError, Output, logging};
+
+/// How long an engine that does not answer has to start with the proven generation.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Arguments of `obstack reloader`.
 #[derive(Debug, Args)]
@@ -58,9 +61,6 @@ pub(super) struct ReloaderArgs {
     /// Secret of the proven pointer, for delivery over the API.
     #[arg(long, value_name = "NAME")]
     proven: Option<String>,
-    /// Prefix of the names of the Secrets of a live slot, for delivery over the API.
-    #[arg(long, value_name = "PREFIX")]
-    live: Vec<String>,
     #[command(flatten)]
     logging: logging::LogArgs,
 }
@@ -70,14 +70,10 @@ pub(super) fn run(args: ReloaderArgs, _: &Output) -> Result<(), CliError> {
     if args.slots.len() > 2 {
         return Err(CliError::Usage("there are two slots; name --slot at most twice".to_owned()));
     }
-    tracing::debug!(
-        namespace = args.namespace,
-        pointer = args.pointer,
-        proven = args.proven,
-        live = ?args.live,
-        "delivery goes through the mounted slots"
-    );
+    let runtime = super::runtime(1)?;
+    let live = runtime.block_on(live(&args));
     let settings = Settings {
+        gather: gather(args.engine),
         engine: args.engine,
         engine_url: args.engine_url.unwrap_or_default(),
         slots: args.slots,
@@ -85,8 +81,10 @@ pub(super) fn run(args: ReloaderArgs, _: &Output) -> Result<(), CliError> {
         listen: args.listen,
         checker: args.checker,
         poll: args.poll,
+        live,
+        patience: PATIENCE,
     };
-    super::runtime(1)?.block_on(async {
+    runtime.block_on(async {
         if args.once {
             let digest = reloader::run_once(&settings, args.wait).await.map_err(outside)?;
             tracing::info!(generation = %digest, "the first configuration is laid down");
@@ -94,6 +92,36 @@ pub(super) fn run(args: ReloaderArgs, _: &Output) -> Result<(), CliError> {
         }
         reloader::run(settings, terminated()?).await.map_err(outside)
     })
+}
+
+/// How the API is reached, where the pod has what it takes.
+async fn live(args: &ReloaderArgs) -> Option<LiveSettings> {
+    let (namespace, candidate, proven) = (&args.namespace, &args.pointer, &args.proven);
+    let (Some(namespace), Some(candidate), Some(proven)) = (namespace, candidate, proven) else {
+        tracing::info!("without --namespace, --pointer and --proven the mounted slots have to do");
+        return None;
+    };
+    match kube::Config::infer().await {
+        Ok(config) => Some(LiveSettings {
+            config,
+            namespace: namespace.clone(),
+            candidate: candidate.clone(),
+            proven: proven.clone(),
+        }),
+        Err(error) => {
+            tracing::warn!(%error, "the API cannot be reached from here; the mounted slots have to do");
+            None
+        }
+    }
+}
+
+/// How long changes are gathered. Each reload of Alertmanager makes its groups anew and can notify again, so that
+/// a burst of changes is to cost one; Prometheus goes on where it was.
+fn gather(engine: Engine) -> Duration {
+    match engine {
+        Engine::Prometheus => Duration::ZERO,
+        Engine::Alertmanager => Duration::from_secs(5),
+    }
 }
 
 fn outside(error: reloader::ReloaderError) -> CliError {

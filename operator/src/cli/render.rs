@@ -13,7 +13,8 @@ use super::objects::{self, Secrets};
 use super::{CliError, Output};
 use crate::decide::{Catalog, DecideFacts, Plan, Previous, decide, records};
 use crate::desired::{Context, Wanted, desired};
-use crate::scrape::{Configs, configs, deployed_roles, option_of};
+use crate::running::Packing;
+use crate::scrape::{Configs, Given, configs, deployed_roles, option_of};
 use crate::validate::{effective, secret_refs};
 use crate::yaml::emit;
 
@@ -118,12 +119,14 @@ impl Built {
         let namespace = Some(operator.operator_namespace.as_str());
         let records = records::first(&plan, &loaded.valid);
         let objects = objects::build(input, &loaded.valid, shown).map_err(|e| fault(&e))?;
-        let configs = configs(&loaded.valid, &plan, &records, &secrets, namespace, &objects);
-        let configs = configs.map_err(|e| fault(&e))?;
+        let given =
+            Given { records: &records, secrets: &secrets, operator_namespace: namespace, objects: &objects };
+        let configs = configs(&loaded.valid, &plan, &given, &Packing::default()).map_err(|e| fault(&e))?;
         let context = Context {
             operator_image: operator.operator_image.clone(),
             operator_namespace: Some(operator.operator_namespace.clone()),
             pinned: BTreeMap::new(),
+            configuration: true,
         };
         let wanted = desired(&loaded.valid, &plan, &context, &configs).map_err(|e| fault(&e))?;
         let rejected = loaded.valid.rejected.iter().chain(&configs.rejected).chain(&wanted.rejected);

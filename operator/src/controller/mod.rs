@@ -172,6 +172,8 @@ pub async fn run_on(
         settings: Settings { catalog, operator_image: options.image.clone(), operator_namespace: home },
         caches: crate::reconcile::Caches::default(),
         statuses: std::sync::Mutex::default(),
+        generations: std::sync::Mutex::default(),
+        delivered: std::sync::Mutex::default(),
     };
     let controller = Controller::new(Arc::new(world), client, health, leads, &options);
     controller.run(triggered, stop).await;

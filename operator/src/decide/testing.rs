@@ -61,6 +61,7 @@ pub(crate) fn observed(replicas: &[(&str, Option<Vec<WireReading>>)]) -> Facts {
         records: Fact::Known(Vec::new()),
         engines: BTreeMap::new(),
         refusals: BTreeMap::new(),
+        reloaders: BTreeMap::new(),
         wires: replicas.iter().map(|(pod, said)| ((*pod).to_owned(), answer(said))).collect(),
         readings: Default::default(),
     }

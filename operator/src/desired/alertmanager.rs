@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ContainerPort;
 use super::engine::{EngineParts, add_configuration, build_service_account, build_stateful_set};
 use super::object::List;
 use super::service::{build_disruption_budget, build_headless, build_service, port};
-use super::{Context, DesiredError, reloader};
+use super::{Context, DesiredError, rbac, reloader};
 use crate::decide::Plan;
 use crate::endpoint::Endpoint;
 use crate::names::{Role, StackId};
@@ -31,7 +31,8 @@ pub(super) fn build(
     let stack = &valid.id;
     let clustered = valid.alerting_replicas() > 1;
     list.add(ROLE, &build_service_account(stack, ROLE))?;
-    add_configuration(stack, ROLE, configs, list)?;
+    add_configuration(stack, ROLE, context, configs, list)?;
+    rbac::add_delivery(stack, ROLE, list)?;
     list.add(ROLE, &build_service(stack, ROLE, false))?;
     let mut ports = vec![port(reloader::PORT_NAME, reloader::PORT, "TCP")];
     let mut more_ports = Vec::new();

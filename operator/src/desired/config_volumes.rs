@@ -27,7 +27,7 @@ pub(super) fn slot_path(slot: Slot) -> String {
 /// The volumes of an engine that the reloader looks after.
 pub(super) fn build_volumes(stack: &StackId, role: Role) -> Vec<Volume> {
     let mut volumes = vec![empty_dir(RUNNING), empty_dir(TOOLS)];
-    volumes.extend(Slot::ALL.map(|slot| build_slot(stack, role, slot)));
+    volumes.extend(Slot::MOUNTED.map(|slot| build_slot(stack, role, slot)));
     volumes
 }
 
@@ -75,7 +75,7 @@ fn slot_volume(slot: Slot) -> String {
 /// Mounts of the reloader: what it reads, and the folder that it writes.
 pub(super) fn build_reloader_mounts() -> Vec<VolumeMount> {
     let mut mounts = vec![tools_mount(true), mount(RUNNING, TARGET, false)];
-    mounts.extend(Slot::ALL.map(|slot| mount(&slot_volume(slot), &slot_path(slot), true)));
+    mounts.extend(Slot::MOUNTED.map(|slot| mount(&slot_volume(slot), &slot_path(slot), true)));
     mounts
 }
 

@@ -21,7 +21,8 @@ use super::{Context, DesiredError, images, object::List, security};
 use crate::decide::Plan;
 use crate::endpoint::Endpoint;
 use crate::names::{Role, StackId};
-use crate::running::{Engine, Generation, Slot, Which, pointer_secret, secrets};
+use crate::running::delivery::{self, Held, Write};
+use crate::running::{Engine, Generation, part_object, part_secret, pointer_object};
 use crate::scrape::Configs;
 use crate::validate::Valid;
 
@@ -42,19 +43,33 @@ pub(super) struct EngineParts<'a> {
     pub(super) grace_seconds: i64,
 }
 
-/// The parts of the generation of a role, and the pointer to it.
+/// The parts of the generation of a role, and the pointer to it, as they are delivered first.
 pub(super) fn add_configuration(
     stack: &StackId,
     role: Role,
+    context: &Context,
     configs: &Configs,
     list: &mut List,
 ) -> Result<(), DesiredError> {
     let generation: &Generation =
         configs.generations.get(&role).ok_or(DesiredError::NoConfiguration(role.as_str()))?;
-    for secret in secrets(stack, role, Slot::A, generation) {
-        list.add(role, &secret)?;
+    if !context.configuration {
+        return Ok(());
     }
-    list.add(role, &pointer_secret(stack, role, Which::Candidate, Slot::A, generation)?)
+    let secret = |slot, index| part_secret(stack, role, slot, index);
+    for write in delivery::next(generation, &Held::default(), &[], secret).writes {
+        match write {
+            Write::Part(slot, index) => {
+                if let Some(part) = generation.parts.get(index) {
+                    list.add(role, &part_object(stack, role, slot, part))?;
+                }
+            }
+            Write::Pointer(which, pointer) => {
+                list.add(role, &pointer_object(stack, role, which, &pointer)?)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The account of a role's pods. Its token is mounted where the pod says so.

@@ -1,14 +1,19 @@
 //! Stacks and plans for the tests of the pure steps.
 
+use std::collections::BTreeMap;
+
 use obstack_crds::Component;
 use obstack_crds::record::ChosenBy;
 use obstack_crds::stack::ObservabilityStackSpec;
+use obstack_crds::workload::SecretKey;
 
 use super::Context;
 use crate::decide::{Decision, Plan, Resources};
 use crate::names::Role;
 use crate::names::StackId;
-use crate::scrape::option_of;
+use crate::running::Packing;
+use crate::scrape::sources::Objects;
+use crate::scrape::{Configs, Given, configs, option_of};
 use crate::units::Bytes;
 use crate::validate::{Valid, validate};
 
@@ -56,11 +61,23 @@ pub(crate) fn plan(roles: &[Role]) -> Plan {
     Plan { catalog: "test".into(), decisions: Component::ALL.map(decision).to_vec() }
 }
 
+/// The configuration of a stack that stands alone: without records, and without objects of others.
+pub(crate) fn configs_of(
+    valid: &Valid,
+    plan: &Plan,
+    secrets: &BTreeMap<SecretKey, Vec<u8>>,
+    operator_namespace: Option<&str>,
+) -> Configs {
+    let given = Given { records: &[], secrets, operator_namespace, objects: &Objects::default() };
+    configs(valid, plan, &given, &Packing::default()).unwrap()
+}
+
 /// An operator that knows where it is.
 pub(crate) fn context() -> Context {
     Context {
         operator_image: "ghcr.io/obstack/obstack:0.1.0".into(),
         operator_namespace: Some("obstack-system".into()),
         pinned: Default::default(),
+        configuration: true,
     }
 }

@@ -76,6 +76,9 @@ pub struct Context {
     /// What the workloads that exist have pinned, see [`Pinned::of`]. Where the workloads could not be read,
     /// nothing may be built.
     pub pinned: BTreeMap<Role, Pinned>,
+    /// Whether the objects that carry the configuration are built too, as for a cluster that has none yet. An
+    /// operator that runs delivers them by itself, see [`crate::running::delivery`].
+    pub configuration: bool,
 }
 
 impl Context {

@@ -34,7 +34,8 @@ pub(super) fn build(
     let stack = &valid.id;
     list.add(ROLE, &build_service_account(stack, ROLE))?;
     rbac::add_discovery(valid, context.operator_namespace.as_deref(), list)?;
-    add_configuration(stack, ROLE, configs, list)?;
+    add_configuration(stack, ROLE, context, configs, list)?;
+    rbac::add_delivery(stack, ROLE, list)?;
     list.add(ROLE, &build_service(stack, ROLE, valid.metrics_replicas() > 1))?;
     let ports = vec![port(reloader::PORT_NAME, reloader::PORT, "TCP")];
     list.add(ROLE, &build_headless(stack, ROLE, ports))?;

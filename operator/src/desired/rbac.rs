@@ -11,12 +11,15 @@ use super::DesiredError;
 use super::object::List;
 use super::service::metadata;
 use crate::names::{LABEL_STACK_NAMESPACE, Role, StackId};
+use crate::running::{Which, carrier_names, pointer_secret_name};
 use crate::scrape::discovered_namespaces;
 use crate::validate::Valid;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
 /// Prometheus keeps lists up to date and never asks for one object.
 const FOLLOW: [&str; 2] = ["list", "watch"];
+/// A reloader follows one pointer, and asks for the other and for parts one by one.
+const FETCH: [&str; 3] = ["get", "list", "watch"];
 
 /// The metrics store finds targets in the stack's own namespace, in those that are asked for, and in the
 /// operator's. In all of them at once, where all are asked for.
@@ -52,6 +55,24 @@ pub(super) fn add_discovery(
     }
     namespaces.remove(&stack.namespace);
     add_foreign(stack, &namespaces, list)
+}
+
+/// A role's reloaders read the Secrets that carry its configuration, and no other.
+pub(super) fn add_delivery(stack: &StackId, role: Role, list: &mut List) -> Result<(), DesiredError> {
+    let meta = metadata(stack, role, stack.child_with(role, "configuration"));
+    let name = meta.name.clone().unwrap_or_default();
+    let rule = |verbs: &[&str], names: Vec<String>| PolicyRule {
+        api_groups: Some(strings(&[""])),
+        resources: Some(strings(&["secrets"])),
+        resource_names: Some(names),
+        verbs: strings(verbs),
+        ..Default::default()
+    };
+    let candidate = pointer_secret_name(stack, role, Which::Candidate);
+    let others = carrier_names(stack, role).into_iter().filter(|name| *name != candidate).collect();
+    let rules = vec![rule(&FETCH, vec![candidate]), rule(&["get"], others)];
+    list.add(role, &RbacRole { metadata: meta.clone(), rules: Some(rules) })?;
+    list.add(role, &build_binding(stack, role, meta, "Role", &name))
 }
 
 fn add_foreign(stack: &StackId, namespaces: &BTreeSet<String>, list: &mut List) -> Result<(), DesiredError> {

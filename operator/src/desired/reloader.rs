@@ -70,15 +70,12 @@ impl Reloader<'_> {
         }
         args.push(format!("--engine={}", self.engine.as_str()));
         args.push(format!("--engine-url={}", Endpoint::of(self.stack, self.role).url_at("$(POD_IP)")));
-        args.extend(Slot::ALL.map(|slot| format!("--slot={}", slot_path(slot))));
+        args.extend(Slot::MOUNTED.map(|slot| format!("--slot={}", slot_path(slot))));
         args.push(format!("--target={TARGET}"));
         args.push(format!("--listen=:{PORT}"));
         args.push("--namespace=$(POD_NAMESPACE)".into());
         args.push(format!("--pointer={}", pointer_secret_name(self.stack, self.role, Which::Candidate)));
         args.push(format!("--proven={}", pointer_secret_name(self.stack, self.role, Which::Proven)));
-        args.extend(Slot::ALL.map(|slot| {
-            format!("--live={}", self.stack.child_with(self.role, &format!("live-{}", slot.as_str())))
-        }));
         Container {
             image: Some(self.engine_image.into()),
             command: Some(vec![format!("{TOOLS_PATH}/obstack")]),

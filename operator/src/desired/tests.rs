@@ -1,9 +1,8 @@
 use serde_json::json;
 
-use super::fixtures::{context, plan, valid};
+use super::fixtures::{configs_of, context, plan, valid};
 use super::*;
-use crate::scrape::configs;
-use crate::scrape::sources::Objects;
+use crate::running::MAX_PARTS;
 
 fn build(spec: &str, roles: &[Role]) -> Wanted {
     build_with(spec, roles, &context()).unwrap()
@@ -11,15 +10,7 @@ fn build(spec: &str, roles: &[Role]) -> Wanted {
 
 fn build_with(spec: &str, roles: &[Role], context: &Context) -> Result<Wanted, DesiredError> {
     let (valid, plan) = (valid(spec), plan(roles));
-    let configs = configs(
-        &valid,
-        &plan,
-        &[],
-        &BTreeMap::new(),
-        context.operator_namespace.as_deref(),
-        &Objects::default(),
-    )
-    .unwrap();
+    let configs = configs_of(&valid, &plan, &BTreeMap::new(), context.operator_namespace.as_deref());
     desired(&valid, &plan, context, &configs)
 }
 
@@ -160,18 +151,37 @@ fn a_pod_declares_every_part_of_both_slots_from_the_start() {
         let volumes = spec["volumes"].as_array().unwrap();
         let volume = volumes.iter().find(|v| v["name"] == format!("slot-{slot}")).unwrap();
         let sources = volume["projected"]["sources"].as_array().unwrap();
-        assert_eq!(sources.len(), 18);
+        assert_eq!(sources.len(), MAX_PARTS + 2);
         assert!(sources.iter().all(|s| s["secret"]["optional"] == true));
-        assert_eq!(sources[17]["secret"]["name"], format!("main-metrics-{slot}-15"));
+        let last = MAX_PARTS - 1;
+        assert_eq!(sources[last + 2]["secret"]["name"], format!("main-metrics-{slot}-{last}"));
     }
-    // The kubelet brings them: no account of a stack reads a Secret.
-    let roles = wanted.objects.iter().filter(|object| object.body["kind"] == "Role");
-    assert!(
-        !roles
-            .flat_map(|role| role.body["rules"].as_array())
-            .flatten()
-            .any(|rule| { rule["resources"].as_array().unwrap().contains(&json!("secrets")) })
-    );
+}
+
+#[test]
+fn the_account_of_an_engine_reads_what_carries_its_configuration_and_no_other_secret() {
+    let wanted = build("{}", &[Role::Metrics, Role::Alerting]);
+    for role in ["metrics", "alerting"] {
+        let rules = get(&wanted, "Role", &format!("main-{role}-configuration"))["rules"].clone();
+        let mut names = Vec::new();
+        for rule in rules.as_array().unwrap() {
+            assert_eq!(rule["resources"], json!(["secrets"]));
+            let of_rule = rule["resourceNames"].as_array().unwrap();
+            assert!(!of_rule.is_empty(), "no names are all names");
+            names.extend(of_rule.iter().map(|name| name.as_str().unwrap().to_owned()));
+        }
+        assert_eq!(names.len(), 4 * MAX_PARTS + 2);
+        assert!(names.iter().all(|name| name.starts_with(&format!("main-{role}-"))), "{names:?}");
+        let binding = get(&wanted, "RoleBinding", &format!("main-{role}-configuration"));
+        assert_eq!(binding["subjects"][0]["name"], format!("main-{role}"));
+    }
+}
+
+#[test]
+fn an_operator_that_runs_delivers_the_configuration_by_itself() {
+    let running = Context { configuration: false, ..context() };
+    let wanted = build_with("{}", &[Role::Metrics], &running).unwrap();
+    assert!(wanted.objects.iter().all(|object| object.body["kind"] != "Secret"));
 }
 
 #[test]
@@ -304,8 +314,7 @@ fn a_patch_cannot_break_the_selector_and_a_broken_one_says_where() {
     let broken = "alerting: { podTemplate: { spec: { containers: [{ image: x }] } } }";
     // Validation may refuse it before.
     let Ok(valid) = std::panic::catch_unwind(|| valid(broken)) else { return };
-    let configs =
-        configs(&valid, &plan(&Role::ALL), &[], &BTreeMap::new(), None, &Objects::default()).unwrap();
+    let configs = configs_of(&valid, &plan(&Role::ALL), &BTreeMap::new(), None);
     let error = desired(&valid, &plan(&Role::ALL), &context(), &configs).unwrap_err();
     assert!(matches!(&error, DesiredError::PodTemplate { path, .. } if path == "spec.alerting.podTemplate"));
     assert_eq!(error.class(), Class::Invalid);
@@ -340,8 +349,7 @@ fn every_name_fits() {
     let mut valid = valid("{}");
     valid.id.name = "a".repeat(obstack_crds::MAX_STACK_NAME);
     valid.id.namespace = "n".repeat(63);
-    let configs =
-        configs(&valid, &plan(&Role::ALL), &[], &BTreeMap::new(), None, &Objects::default()).unwrap();
+    let configs = configs_of(&valid, &plan(&Role::ALL), &BTreeMap::new(), None);
     for object in desired(&valid, &plan(&Role::ALL), &context(), &configs).unwrap().objects {
         let (kind, name) =
             (object.body["kind"].as_str().unwrap(), object.body["metadata"]["name"].as_str().unwrap());

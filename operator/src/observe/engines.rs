@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{EngineFact, Fact, Refusal};
+use super::{EngineFact, Fact, ReloaderFact};
 use crate::names::Role;
 use crate::running::generation_in;
 
@@ -14,6 +14,9 @@ use crate::running::generation_in;
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest answer of an engine that is read: its whole configuration is in it.
 pub const MAX_ANSWER: usize = 32 << 20;
+
+/// Longest answer of a reloader that is read.
+const MAX_STATE: usize = 64 << 10;
 
 /// Asks engines.
 #[derive(Clone)]
@@ -64,11 +67,6 @@ struct AlertmanagerStatus {
 }
 
 #[derive(Deserialize)]
-struct ReloaderState {
-    refused: Option<Refusal>,
-}
-
-#[derive(Deserialize)]
 struct AlertmanagerConfig {
     original: String,
 }
@@ -107,11 +105,10 @@ impl Engines {
         Some(answer.map_or_else(|error| Fact::Unavailable(error.to_string()), Fact::Known))
     }
 
-    /// The generation that the reloader of a replica has refused, and why; `url` is the reloader's. None where
-    /// it refuses nothing, and where it does not answer: then what the engine says has to do.
-    pub async fn refusal(&self, url: &str) -> Option<Refusal> {
-        let state: ReloaderState = self.get(format!("{url}/status")).await.ok()?;
-        state.refused
+    /// What the reloader of a replica says; `url` is the reloader's.
+    pub async fn reloader(&self, url: &str) -> Fact<ReloaderFact> {
+        let answer = self.get_within(self.http.get(format!("{url}/status")), MAX_STATE).await;
+        answer.map_or_else(|error: EngineError| Fact::Unavailable(error.to_string()), Fact::Known)
     }
 
     async fn prometheus(&self, url: &str) -> Result<EngineFact, EngineError> {
@@ -193,11 +190,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_is_read_as_the_reloader_tells_it() {
+    async fn a_reloader_is_read_as_it_tells_of_itself() {
+        use crate::observe::Refusal;
         use crate::reloader;
-        let refused =
-            reloader::Refusal { generation: "abc".to_owned(), reason: "rules/x.yaml: no".to_owned() };
-        let state = reloader::State { refused: Some(refused), ..Default::default() };
+        let refused = reloader::Refusal {
+            generation: "abc".to_owned(),
+            reason: "rules/x.yaml: no".to_owned(),
+            path: Some("rules/x.yaml".to_owned()),
+        };
+        let state = reloader::State {
+            refused: Some(refused),
+            mounted: Some("old".to_owned()),
+            confirmed: Some("now".to_owned()),
+            ..Default::default()
+        };
         let said = serde_json::to_string(&state).unwrap();
         let app = axum::Router::new().route("/status", axum::routing::get(|| async { said }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -205,8 +211,17 @@ mod tests {
         tokio::spawn(async move { axum::serve(listener, app).await });
         crate::tls::install_provider();
         let engines = Engines::new().unwrap();
-        let wanted = Refusal { generation: "abc".to_owned(), reason: "rules/x.yaml: no".to_owned() };
-        assert_eq!(engines.refusal(&url).await, Some(wanted));
-        assert_eq!(engines.refusal("http://127.0.0.1:9").await, None);
+        let refused = Refusal {
+            generation: "abc".to_owned(),
+            reason: "rules/x.yaml: no".to_owned(),
+            path: Some("rules/x.yaml".to_owned()),
+        };
+        let wanted = ReloaderFact {
+            confirmed: Some("now".to_owned()),
+            mounted: Some("old".to_owned()),
+            refused: Some(refused),
+        };
+        assert_eq!(engines.reloader(&url).await, Fact::Known(wanted));
+        assert!(matches!(engines.reloader("http://127.0.0.1:9").await, Fact::Unavailable(_)));
     }
 }

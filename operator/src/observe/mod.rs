@@ -64,6 +64,8 @@ pub struct Facts {
     /// Generations that a replica's reloader has refused, by role, then by pod. A reloader that does not
     /// answer refuses nothing.
     pub refusals: BTreeMap<Role, BTreeMap<String, Refusal>>,
+    /// What the reloader of each replica that has an address says, by role, then by pod.
+    pub reloaders: BTreeMap<Role, BTreeMap<String, Fact<ReloaderFact>>>,
     /// What each replica of the metrics store measures of itself, by pod; ready ones only.
     pub readings: BTreeMap<String, Fact<Reading>>,
     /// What the engine of each replica of the metrics store says of the tripwires of this stack, by pod.
@@ -99,6 +101,21 @@ pub struct Refusal {
     pub generation: String,
     /// Why, as the engine or its own tool said it.
     pub reason: String,
+    /// The file at fault, below `current/`, where that is known.
+    #[serde(default)]
+    pub path: Option<String>,
+}
+
+/// What a reloader says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
+pub struct ReloaderFact {
+    /// Digest of the generation that the engine said it runs when it was last asked.
+    pub confirmed: Option<String>,
+    /// Digest of the proven generation that is complete in its mounts.
+    pub mounted: Option<String>,
+    /// The generation that it keeps out of its engine.
+    pub refused: Option<Refusal>,
 }
 
 /// What the cluster can do.

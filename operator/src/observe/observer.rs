@@ -15,7 +15,7 @@ use super::contents::Contents;
 use super::engines::Engines;
 use super::measure::Readings;
 use super::stores::{Scope, Stores};
-use super::{EngineFact, Fact, Facts, Refusal, WireReading, secrets};
+use super::{EngineFact, Fact, Facts, Refusal, ReloaderFact, WireReading, secrets};
 use crate::decide::calibration::Reading;
 use crate::endpoint::{Endpoint, RELOADER_PORT};
 use crate::names::own_job;
@@ -44,7 +44,7 @@ impl Observer {
     /// Everything that one reconcile of a stack needs to know. What cannot be read is Unavailable.
     pub async fn observe(&self, id: &StackId, uid: &str, references: BTreeSet<SecretKey>) -> Facts {
         let pods = self.pods(id);
-        let (cluster, secrets, engines, refusals, wires, readings) = tokio::join!(
+        let (cluster, secrets, engines, reloaders, wires, readings) = tokio::join!(
             self.cluster.read(),
             secrets::read(&self.client, &id.namespace, references),
             self.ask_engines(id, &pods),
@@ -53,7 +53,8 @@ impl Observer {
             self.measure(id, &pods),
         );
         let (owned, records) = (self.owned(uid), self.records(id));
-        Facts { cluster, owned, pods, secrets, records, engines, refusals, wires, readings }
+        let refusals = refusals(&reloaders);
+        Facts { cluster, owned, pods, secrets, records, engines, refusals, reloaders, wires, readings }
     }
 
     fn owned(&self, uid: &str) -> BTreeMap<String, Fact<Vec<Arc<DynamicObject>>>> {
@@ -155,12 +156,12 @@ impl Observer {
         join_all(questions).await.into_iter().collect()
     }
 
-    /// What the reloaders have refused, those of pods that are not ready included: a first configuration that
-    /// is refused keeps its pod from becoming ready.
+    /// What the reloaders say, those of pods that are not ready included: a first configuration that is refused
+    /// keeps its pod from becoming ready.
     async fn ask_reloaders(
         &self,
         pods: &Fact<BTreeMap<Role, Vec<Pod>>>,
-    ) -> BTreeMap<Role, BTreeMap<String, Refusal>> {
+    ) -> BTreeMap<Role, BTreeMap<String, Fact<ReloaderFact>>> {
         let configured = |role: &Role| *role != Role::Dashboards;
         let pods = pods.known().into_iter().flatten().filter(|(role, _)| configured(role));
         let questions = pods.flat_map(|(role, pods)| pods.iter().map(move |pod| (*role, pod))).filter_map(
@@ -168,16 +169,14 @@ impl Observer {
                 let address = pod.status.as_ref()?.pod_ip.as_deref()?;
                 let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
                 let url = format!("http://{host}:{RELOADER_PORT}");
-                Some(async move { (role, pod.name_any(), self.engines.refusal(&url).await) })
+                Some(async move { (role, pod.name_any(), self.engines.reloader(&url).await) })
             },
         );
-        let mut refusals: BTreeMap<Role, BTreeMap<String, Refusal>> = BTreeMap::new();
-        for (role, pod, refusal) in join_all(questions).await {
-            if let Some(refusal) = refusal {
-                refusals.entry(role).or_default().insert(pod, refusal);
-            }
+        let mut reloaders: BTreeMap<Role, BTreeMap<String, Fact<ReloaderFact>>> = BTreeMap::new();
+        for (role, pod, fact) in join_all(questions).await {
+            reloaders.entry(role).or_default().insert(pod, fact);
         }
-        refusals
+        reloaders
     }
 
     /// What the ready replicas of the metrics store measure of themselves. Each scrapes all of them, and its own
@@ -204,6 +203,20 @@ impl Observer {
             None => Some(Fact::Unavailable("its pod is not ready".to_owned())),
         }
     }
+}
+
+/// What the reloaders keep out of their engines. One that does not answer keeps out nothing: then what the
+/// engine says has to do.
+fn refusals(
+    reloaders: &BTreeMap<Role, BTreeMap<String, Fact<ReloaderFact>>>,
+) -> BTreeMap<Role, BTreeMap<String, Refusal>> {
+    let of_role = |pods: &BTreeMap<String, Fact<ReloaderFact>>| {
+        let refused =
+            |(pod, fact): (&String, &Fact<ReloaderFact>)| Some((pod.clone(), fact.known()?.refused.clone()?));
+        pods.iter().filter_map(refused).collect::<BTreeMap<_, _>>()
+    };
+    let all = reloaders.iter().map(|(role, pods)| (*role, of_role(pods)));
+    all.filter(|(_, refused)| !refused.is_empty()).collect()
 }
 
 /// The address of a pod, once it has one.

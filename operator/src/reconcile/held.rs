@@ -6,8 +6,10 @@ use obstack_crds::Component;
 use obstack_crds::workload::SecretKey;
 
 use crate::decide::Plan;
-use crate::desired::WantedObject;
+use crate::names::Role;
 use crate::observe::{Fact, Facts};
+
+use super::delivery::Generations;
 
 /// A component whose configuration is held back, and why.
 pub(super) type Held = (Component, String);
@@ -30,12 +32,10 @@ pub(super) fn held_back(facts: &Facts) -> Vec<Held> {
     unread.map(|reason| (Component::Alerting, reason)).into_iter().collect()
 }
 
-/// What is wanted, without the configuration that is held back. Workloads and Services do not depend on it.
-pub(super) fn without(wanted: Vec<WantedObject>, held: &[Held]) -> Vec<WantedObject> {
-    let is_held = |object: &WantedObject| {
-        object.body["kind"] == "Secret" && held.iter().any(|(component, _)| *component == object.component)
-    };
-    wanted.into_iter().filter(|object| !is_held(object)).collect()
+/// The configuration that is delivered: all but what is held back. Workloads and Services do not depend on it.
+pub(super) fn delivered(generations: &Generations, held: &[Held]) -> Generations {
+    let is_held = |role: &Role| held.iter().any(|(component, _)| *component == role.component());
+    generations.iter().filter(|(role, _)| !is_held(role)).map(|(role, g)| (*role, g.clone())).collect()
 }
 
 /// Components of which nothing is pruned: those whose objects are not all known to be wanted or not, and those
@@ -52,10 +52,10 @@ pub(super) fn kept(plan: &Plan, held: &[Held]) -> BTreeSet<Component> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::sync::Arc;
 
     use super::*;
-    use crate::desired::Policy;
+    use crate::running::{Engine, Fragment, Generation};
 
     fn facts(secrets: &[(&str, Fact<Option<Vec<u8>>>)]) -> Facts {
         let key = |name: &str| SecretKey { name: name.to_owned(), key: "url".to_owned() };
@@ -67,13 +67,10 @@ mod tests {
             records: Fact::Known(Vec::new()),
             engines: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            reloaders: BTreeMap::new(),
             wires: BTreeMap::new(),
             readings: BTreeMap::new(),
         }
-    }
-
-    fn object(kind: &str, component: Component) -> WantedObject {
-        WantedObject { body: json!({ "kind": kind }), component, policy: Policy::Apply }
     }
 
     #[test]
@@ -86,13 +83,14 @@ mod tests {
         assert_eq!(known_secrets(&facts).len(), 1);
         let held = held_back(&facts);
         assert_eq!(held.len(), 1);
-        let wanted = vec![
-            object("Secret", Component::Alerting),
-            object("StatefulSet", Component::Alerting),
-            object("Secret", Component::MetricsStore),
-        ];
-        assert_eq!(without(wanted.clone(), &held), wanted[1..]);
-        assert_eq!(without(wanted.clone(), &[]), wanted);
+        let main = |engine: Engine| vec![Fragment::new("main", engine.main_file(), b"{}".to_vec())];
+        let built = |engine: Engine| Arc::new(Generation::build(engine, main(engine)).unwrap());
+        let all = Generations::from([
+            (Role::Metrics, built(Engine::Prometheus)),
+            (Role::Alerting, built(Engine::Alertmanager)),
+        ]);
+        assert_eq!(delivered(&all, &held).into_keys().collect::<Vec<_>>(), [Role::Metrics]);
+        assert_eq!(delivered(&all, &[]), all);
     }
 
     #[test]

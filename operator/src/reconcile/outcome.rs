@@ -67,6 +67,14 @@ impl Outcome {
         self
     }
 
+    /// The same for a stack whose configuration is on its way to being proven, which takes a few more looks.
+    pub(super) fn delivering(mut self, delivering: bool) -> Self {
+        if delivering && matches!(self.next, Next::Settled | Next::Watched) {
+            self.next = Next::Unsettled;
+        }
+        self
+    }
+
     /// The same with the Secrets that the stack refers to.
     pub(super) fn referring_to(mut self, secrets: &SecretNames) -> Self {
         self.secrets.clone_from(secrets);

@@ -1,12 +1,14 @@
 //! What a reconcile works with: the reader, the writer, and what is remembered from one time to the next.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::CustomResourceExt;
 use kube::api::DynamicObject;
 use obstack_crds::record::{ChosenBy, Phase};
+use obstack_crds::status::CONFIGURATION_LIVE;
 use obstack_crds::workload::SecretKey;
 use obstack_crds::{Component, ObservabilityStack, ObservabilityStackStatus};
 use serde_json::json;
@@ -26,6 +28,7 @@ use crate::metrics::{DecisionMetric, Metrics, WireMetric};
 use crate::names::Role;
 use crate::observe::observer::{address, is_ready};
 use crate::observe::{Fact, Facts, Observer};
+use crate::running::Generation;
 use crate::status::{End, Happened, Reached, build_alerts, derive, happenings};
 use crate::validate::Valid;
 
@@ -53,6 +56,7 @@ impl Settings {
             operator_image: self.operator_image.clone(),
             operator_namespace: self.operator_namespace.clone(),
             pinned: bodies.filter_map(|body| Pinned::of(&body)).collect(),
+            configuration: false,
         })
     }
 }
@@ -75,7 +79,15 @@ pub struct World {
     pub caches: Caches,
     /// The statuses that were written last, by UID: the watch may not show them yet.
     pub statuses: Mutex<HashMap<String, WrittenStatus>>,
+    /// The generations that were built last, by UID of the stack.
+    pub generations: Mutex<HashMap<String, BTreeMap<Role, Arc<Generation>>>>,
+    /// When a candidate was delivered last, by UID of the stack.
+    pub delivered: Mutex<HashMap<String, Instant>>,
 }
+
+/// How long a stack whose engines ran what was wanted is left to take up a change before its status says that
+/// it is on its way: most are through by then, and cost one write of the status and no Event.
+const TAKE_UP: Duration = Duration::from_millis(1_500);
 
 /// A status that was written, with the version of the stack that it made.
 #[derive(Clone, Debug)]
@@ -190,6 +202,9 @@ impl Turn<'_> {
             Happened { generation: self.generation, previous: &self.before, reached, now: whole_second() };
         let status = derive(&happened);
         let jitter = rand::random();
+        if self.is_taken_up(&status, &reached, done) {
+            return Outcome::ended(&status, done, self.failures, jitter).referring_to(&self.secrets);
+        }
         if status != self.before {
             match self.world.write_status(self.owner, &status).await {
                 Ok(()) => {}
@@ -225,6 +240,27 @@ impl Turn<'_> {
             Reached::End(_) => Outcome::ended(&status, done, self.failures, jitter),
         };
         outcome.referring_to(&self.secrets).watching(watched)
+    }
+
+    /// Whether nothing is to be said yet, because a change was delivered a moment ago, all went well, and the
+    /// engines are about to take it up.
+    fn is_taken_up(
+        &self,
+        status: &ObservabilityStackStatus,
+        reached: &Reached<'_>,
+        done: Option<&Done>,
+    ) -> bool {
+        let live = |status: &ObservabilityStackStatus| {
+            let mut conditions = status.conditions.iter();
+            conditions.find(|c| c.type_ == CONFIGURATION_LIVE).map(|c| (c.status.clone(), c.reason.clone()))
+        };
+        let was = live(&self.before).is_some_and(|(status, _)| status == "True");
+        let waits = live(status).is_some_and(|(_, reason)| reason == "OtherGeneration");
+        let quiet =
+            done.is_some_and(|done| done.is_clean() && done.drift.is_empty() && done.pruned.is_empty());
+        let delivered = self.world.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+        let just_now = delivered.get(&self.owner.uid).is_some_and(|at| at.elapsed() < TAKE_UP);
+        matches!(reached, Reached::End(_)) && was && waits && quiet && just_now
     }
 
     /// Sends the alerts that no engine can. They end by themselves where they are not sent again.

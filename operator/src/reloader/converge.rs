@@ -4,13 +4,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::running::{ReadError, Which};
+use crate::running::Pointer;
 
 use super::checker::{self, Verdict};
 use super::engine::{EngineClient, EngineError};
+use super::gather::Gather;
+use super::lay::{Laid, LayError, lay_down};
 use super::layout::Layout;
 use super::metrics::{CheckResult, Metrics, ReloadResult};
-use super::slots::{Found, Slots, Stamp};
+use super::slots::{Slots, Stamp};
+use super::source::Source;
 use super::state::Refusal;
 use super::{ReloaderError, Settings, State};
 
@@ -30,13 +33,17 @@ const OTHER: &str = "another generation than the refused one";
 /// Brings the engine to what the pointer names.
 pub(super) struct Converger {
     settings: Settings,
-    slots: Slots,
+    source: Source,
     layout: Layout,
     engine: EngineClient,
     metrics: Metrics,
     state: State,
     publish: watch::Sender<State>,
     seen: Option<Stamp>,
+    /// The API said something new.
+    told: bool,
+    gather: Gather,
+    started: Instant,
     failures: u32,
     not_before: Option<Instant>,
     asked: Option<Instant>,
@@ -52,6 +59,8 @@ enum Step {
     AwaitSlots(String),
     /// To be tried again soon.
     Retry(String),
+    /// To be looked at again after this time, which is no failure.
+    Later(Duration, String),
 }
 
 impl Converger {
@@ -65,7 +74,15 @@ impl Converger {
         let layout = Layout::new(settings.target.clone());
         let state = State { current: layout.current(), ..State::default() };
         Ok(Self {
-            slots: Slots::new(settings.slots.clone()),
+            source: Source::new(
+                settings.engine,
+                Slots::new(settings.slots.clone()),
+                settings.live.clone(),
+                true,
+            ),
+            gather: Gather::new(settings.gather),
+            started: Instant::now(),
+            told: false,
             settings,
             layout,
             engine,
@@ -80,10 +97,20 @@ impl Converger {
         })
     }
 
-    /// One look at the slots, and what follows from it. At rest it costs a look at two links.
+    /// Waits until the API says something new.
+    pub(super) async fn told(&mut self) {
+        self.source.changed().await;
+        self.told = true;
+    }
+
+    /// One look at the sources, and what follows from it. At rest it costs a look at two links.
     pub(super) async fn step(&mut self) {
-        let stamp = self.slots.stamp();
-        let changed = self.seen.as_ref() != Some(&stamp);
+        let stamp = self.source.stamp();
+        let synced = self.seen.as_ref() != Some(&stamp);
+        if synced {
+            self.state.mounted = self.source.mounted();
+        }
+        let changed = synced || std::mem::take(&mut self.told);
         let due = self.not_before.is_some_and(|at| at <= Instant::now());
         if !changed && !due {
             return;
@@ -106,6 +133,10 @@ impl Converger {
                 self.not_before = Some(self.rested.map_or(ask, |rested| rested.min(ask)));
                 Some(why)
             }
+            Step::Later(wait, why) => {
+                self.not_before = Some(Instant::now() + wait);
+                Some(why)
+            }
             Step::Retry(why) => {
                 let wait = FIRST_WAIT * 2u32.pow(self.failures.min(10));
                 self.failures = self.failures.saturating_add(1);
@@ -121,16 +152,12 @@ impl Converger {
     }
 
     async fn converge(&mut self) -> Step {
-        let found = match self.slots.pointer(Which::Candidate) {
-            Ok(Some(found)) if found.pointer.engine == self.settings.engine => found,
-            Ok(Some(found)) => {
-                let engine = found.pointer.engine.as_str();
-                return self.stay(&format!("the pointer is one of {engine}")).await;
-            }
+        let pointer = match self.source.candidate() {
+            Ok(Some(pointer)) => pointer,
             Ok(None) => return self.stay("no pointer is there").await,
-            Err(error) => return self.stay(&error.to_string()).await,
+            Err(why) => return self.stay(&why).await,
         };
-        let digest = found.pointer.generation.clone();
+        let digest = pointer.generation.clone();
         self.state.wanted = Some(digest.clone());
         if self.state.refused.as_ref().is_some_and(|r| r.generation != digest) {
             self.state.refused = None;
@@ -142,7 +169,12 @@ impl Converger {
         if self.layout.current().as_deref() == Some(digest.as_str()) {
             return self.confirm(&digest, true).await;
         }
-        self.bring_in(found, &digest).await
+        if self.state.confirmed.is_some()
+            && let Some(wait) = self.gather.wait(&digest, Instant::now())
+        {
+            return Step::Later(wait, "more changes, to bring them in together".to_owned());
+        }
+        self.bring_in(pointer, &digest).await
     }
 
     fn is_refused(&self, digest: &str) -> bool {
@@ -183,14 +215,20 @@ impl Converger {
             Err(EngineError::Refused(why)) if !wanted => Step::Retry(why),
             Err(EngineError::Refused(why)) => {
                 let before = self.state.confirmed.clone().or_else(|| says.generation.filter(|_| says.whole));
-                self.take_back(digest, why, before).await
+                self.take_back(digest, why, before, None).await
             }
         }
     }
 
     /// Notes that the engine refused a generation, and brings the one before back, where there is one.
-    async fn take_back(&mut self, digest: &str, why: String, before: Option<String>) -> Step {
-        self.refuse(digest, why, Some(REST));
+    async fn take_back(
+        &mut self,
+        digest: &str,
+        why: String,
+        before: Option<String>,
+        laid: Option<&Laid>,
+    ) -> Step {
+        self.refuse(digest, why, Some(REST), laid);
         match before.filter(|before| before != digest && self.layout.has(before)) {
             Some(before) => self.roll_back(&before).await,
             None => Step::AwaitSlots(OTHER.to_owned()),
@@ -208,7 +246,7 @@ impl Converger {
     }
 
     /// Writes, checks, switches, reloads and asks.
-    async fn bring_in(&mut self, found: Found, digest: &str) -> Step {
+    async fn bring_in(&mut self, pointer: Pointer, digest: &str) -> Step {
         // Where the engine is away, what it ran with stays for its return: a generation that keeps it from
         // starting must not take the place of one that does not. One that it never confirmed has no such claim.
         let before = self.layout.current().filter(|d| self.state.confirmed.as_ref() == Some(d));
@@ -216,22 +254,27 @@ impl Converger {
         if let (Some(_), Err(EngineError::Away(why) | EngineError::Refused(why))) = (&before, &says) {
             return Step::Retry(format!("the engine does not answer: {why}"));
         }
+        // What a cold start was given is proven, or the best there was: the engine gets the time to start with it
+        // before something newer takes its place.
+        let given = self.state.confirmed.is_none() && self.layout.current().is_some();
+        if let (true, Err(EngineError::Away(why))) = (given, &says)
+            && (self.started.elapsed() < self.settings.patience || why.starts_with("HTTP"))
+        {
+            return Step::Later(self.settings.poll, format!("the engine has not started yet: {why}"));
+        }
         // After a restart of the reloader the engine itself knows best what it ran with.
         let before = before.or_else(|| {
             let running = says.ok().filter(|r| r.whole)?.generation?;
             (running != digest && self.layout.has(&running)).then_some(running)
         });
 
-        let files = match found.files() {
-            Ok(files) => files,
-            Err(error) => return self.unreadable(&error).await,
+        let laid = match lay_down(&self.source, &self.layout, &pointer).await {
+            Ok(laid) => laid,
+            Err(error) => return self.not_laid(&error).await,
         };
-        if let Err(error) = self.layout.write(digest, &files) {
-            return Step::Retry(format!("the generation cannot be written: {error}"));
-        }
-        let bytes = files.values().map(String::len).sum();
-        let tool = checker::find(self.settings.engine, self.settings.checker.as_deref());
-        match checker::check(self.settings.engine, tool.as_deref(), &self.layout, digest, &files).await {
+        let (engine, tool) = (self.settings.engine, self.settings.checker.as_deref());
+        let tool = checker::find(engine, tool);
+        match checker::check(engine, tool.as_deref(), &self.layout, digest, &laid).await {
             Verdict::Passed => self.metrics.check(CheckResult::Passed),
             Verdict::Skipped(why) => {
                 self.metrics.check(CheckResult::Skipped);
@@ -239,16 +282,15 @@ impl Converger {
             }
             Verdict::Refused(why) => {
                 self.metrics.check(CheckResult::Refused);
-                self.refuse(digest, format!("the engine's tool refused it: {why}"), None);
+                self.refuse(digest, format!("the engine's tool refused it: {why}"), None, Some(&laid));
                 self.prune(before.as_deref());
                 return self.stay(OTHER).await;
             }
         }
-        drop(files);
         if let Err(error) = self.layout.switch(digest) {
             return Step::Retry(format!("current cannot be switched: {error}"));
         }
-        self.metrics.laid_down(bytes);
+        self.metrics.laid_down(laid.bytes);
         match self.reload(digest).await {
             Ok(()) => {
                 self.prune(before.as_deref());
@@ -256,15 +298,20 @@ impl Converger {
             }
             // When it is back it reads the new one, and is asked then.
             Err(EngineError::Away(why)) => Step::Retry(format!("the engine does not answer: {why}")),
-            Err(EngineError::Refused(why)) => self.take_back(digest, why, before).await,
+            Err(EngineError::Refused(why)) => self.take_back(digest, why, before, Some(&laid)).await,
         }
     }
 
-    async fn unreadable(&mut self, error: &ReadError) -> Step {
-        if error.may_pass() {
-            tracing::debug!(%error, "the set of parts is not complete");
+    async fn not_laid(&mut self, error: &LayError) -> Step {
+        let why = error.to_string();
+        match error {
+            LayError::Write(_) => Step::Retry(why),
+            LayError::Read(read) => match self.stay(&why).await {
+                // No mount changes when a Secret is there that was not, or not as named.
+                Step::AwaitSlots(why) if read.may_pass() && self.source.is_live() => Step::Retry(why),
+                step => step,
+            },
         }
-        self.stay(&format!("a complete set of parts ({error})")).await
     }
 
     /// Reloads, and asks whether the engine now runs what `current` leads to.
@@ -294,9 +341,11 @@ impl Converger {
         Err((ReloadResult::Unconfirmed, EngineError::Refused(why)))
     }
 
-    fn refuse(&mut self, digest: &str, reason: String, rest: Option<Duration>) {
+    fn refuse(&mut self, digest: &str, reason: String, rest: Option<Duration>, laid: Option<&Laid>) {
         tracing::error!(generation = digest, %reason, "the generation is refused; what ran before stays");
-        self.state.refused = Some(Refusal { generation: digest.to_owned(), reason });
+        let engine = self.settings.engine;
+        let path = laid.and_then(|laid| checker::culprit(engine, &reason, &self.layout, digest, laid));
+        self.state.refused = Some(Refusal { generation: digest.to_owned(), reason, path });
         self.rested = rest.map(|rest| Instant::now() + rest);
     }
 

@@ -1,6 +1,5 @@
 //! The folder that the engine reads: `generations/<digest>/…` and the link `current`.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -52,23 +51,69 @@ impl Layout {
         self.has(&digest).then_some(digest)
     }
 
-    /// Writes a generation. Its folder appears under its name only when it is complete.
-    pub(super) fn write(&self, digest: &str, files: &BTreeMap<String, String>) -> io::Result<()> {
-        let done = self.dir(digest);
-        if done.is_dir() {
-            return Ok(());
+    /// Begins a generation in a folder of its own, empty. It appears under its name when it is complete.
+    pub(super) fn begin(&self, digest: &str) -> io::Result<()> {
+        let draft = self.draft(digest);
+        remove(&draft)?;
+        make_dir(&draft)
+    }
+
+    fn draft(&self, digest: &str) -> PathBuf {
+        self.target.join(GENERATIONS).join(format!(".{digest}"))
+    }
+
+    /// Adds a file to a generation that was begun.
+    pub(super) fn add(&self, digest: &str, path: &str, content: &[u8]) -> io::Result<()> {
+        let path = self.place(digest, path)?;
+        write_file(&path, content)
+    }
+
+    /// Adds a file that is the same as in another generation, as one more name of it, and gives its size.
+    pub(super) fn link(&self, from: &str, digest: &str, path: &str) -> io::Result<u64> {
+        let (old, new) = (self.dir(from).join(path), self.place(digest, path)?);
+        std::fs::hard_link(&old, &new)?;
+        Ok(std::fs::metadata(&new)?.len())
+    }
+
+    fn place(&self, digest: &str, path: &str) -> io::Result<PathBuf> {
+        let path = self.draft(digest).join(path);
+        if let Some(parent) = path.parent().filter(|parent| !parent.is_dir()) {
+            make_dir(parent)?;
         }
-        let part = self.target.join(GENERATIONS).join(format!(".{digest}"));
-        remove(&part)?;
-        make_dir(&part)?;
-        for (path, text) in files {
-            let path = part.join(path);
-            if let Some(parent) = path.parent() {
-                make_dir(parent)?;
+        Ok(path)
+    }
+
+    /// Paths of the files of a generation, what it says of itself aside.
+    pub(super) fn files(&self, digest: &str) -> io::Result<Vec<String>> {
+        let (home, mut files) = (self.dir(digest), Vec::new());
+        let mut folders = vec![PathBuf::new()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(home.join(&folder))? {
+                let entry = entry?;
+                let path = folder.join(entry.file_name());
+                if entry.file_type()?.is_dir() {
+                    folders.push(path);
+                } else if let Some(path) = path.to_str().filter(|path| !path.starts_with('.')) {
+                    files.push(path.to_owned());
+                }
             }
-            write_file(&path, text)?;
         }
-        std::fs::rename(&part, &done)
+        files.sort();
+        Ok(files)
+    }
+
+    /// Whether a generation has a file of just this content.
+    pub(super) fn holds(&self, digest: &str, path: &str, content: &[u8]) -> bool {
+        let path = self.dir(digest).join(path);
+        let as_long = std::fs::metadata(&path).is_ok_and(|about| about.len() == content.len() as u64);
+        as_long && std::fs::read(&path).is_ok_and(|held| held == content)
+    }
+
+    /// Puts a generation under its name: all of it is there.
+    pub(super) fn complete(&self, digest: &str) -> io::Result<()> {
+        let done = self.dir(digest);
+        remove(&done)?;
+        std::fs::rename(self.draft(digest), done)
     }
 
     /// Lets `current` lead to a generation, from one moment to the next.
@@ -95,9 +140,9 @@ impl Layout {
     }
 }
 
-pub(super) fn write_file(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?;
-    file.write_all(text.as_bytes())
+    file.write_all(content)
 }
 
 pub(super) fn make_dir(path: &Path) -> io::Result<()> {
@@ -121,8 +166,10 @@ mod tests {
         let layout = Layout::new(dir.path().to_owned());
         assert_eq!(layout.current(), None);
         for digest in ["one", "two", "three"] {
-            let files = BTreeMap::from([("rules/a.yaml".to_owned(), digest.to_owned())]);
-            layout.write(digest, &files).unwrap();
+            layout.begin(digest).unwrap();
+            layout.add(digest, "rules/a.yaml", digest.as_bytes()).unwrap();
+            assert!(!layout.has(digest), "it is not complete");
+            layout.complete(digest).unwrap();
             layout.switch(digest).unwrap();
             assert_eq!(layout.current().as_deref(), Some(digest));
             let text = std::fs::read_to_string(dir.path().join("current/rules/a.yaml")).unwrap();
@@ -135,12 +182,32 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_stays_is_another_name_of_it() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path().to_owned());
+        layout.begin("one").unwrap();
+        layout.add("one", "rules/a.yaml", b"x").unwrap();
+        layout.complete("one").unwrap();
+        assert!(layout.holds("one", "rules/a.yaml", b"x"));
+        assert!(!layout.holds("one", "rules/a.yaml", b"y") && !layout.holds("one", "rules/b.yaml", b"x"));
+        layout.begin("two").unwrap();
+        assert_eq!(layout.link("one", "two", "rules/a.yaml").unwrap(), 1);
+        layout.complete("two").unwrap();
+        let inode = |digest: &str| std::fs::metadata(layout.dir(digest).join("rules/a.yaml")).unwrap().ino();
+        assert_eq!(inode("one"), inode("two"));
+    }
+
+    #[test]
     fn a_half_written_generation_does_not_count() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path().to_owned());
-        make_dir(&dir.path().join("generations/.one/rules")).unwrap();
+        layout.begin("one").unwrap();
+        layout.add("one", "rules/old.yaml", b"").unwrap();
         assert!(!layout.has("one"));
-        layout.write("one", &BTreeMap::from([("main.yaml".to_owned(), "x".to_owned())])).unwrap();
+        layout.begin("one").unwrap();
+        layout.add("one", "main.yaml", b"x").unwrap();
+        layout.complete("one").unwrap();
         assert!(layout.has("one") && !dir.path().join("generations/one/rules").exists());
     }
 }

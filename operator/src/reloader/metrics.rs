@@ -147,7 +147,7 @@ impl Metrics {
         self.checks.get_or_create(&result.labels()).inc();
     }
 
-    pub(super) fn laid_down(&self, bytes: usize) {
+    pub(super) fn laid_down(&self, bytes: u64) {
         self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 

@@ -1,19 +1,24 @@
 //! The sidecar that brings a generation of configuration into a running engine, and proves it.
 //!
-//! It reads the pointer and the parts from the mounted slots, holds every digest against the pointer, writes
-//! the generation beside the one that runs, has the engine's own tool check it, switches `current`, tells the
-//! engine to reload, and asks the engine what it runs. A generation that the tool or the engine refuses, or
+//! It watches the candidate's pointer over the API, and looks at the mounted slots for where the API does not
+//! answer. It fetches the parts that it does not have, holds every digest against the pointer, writes the
+//! generation beside the one that runs, has the engine's own tool check what differs, switches `current`, tells
+//! the engine to reload, and asks the engine what it runs. A generation that the tool or the engine refuses, or
 //! that the engine does not confirm, is taken back: the one before is switched in again, reloaded, and asked
 //! for. Nothing is ever written to the API.
 
 mod checker;
 mod converge;
 mod engine;
+mod gather;
 mod http;
+mod lay;
 mod layout;
+mod live;
 mod metrics;
 mod once;
 mod slots;
+mod source;
 mod state;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -25,8 +30,12 @@ use tokio::sync::watch;
 
 use crate::running::Engine;
 
+pub use live::LiveSettings;
 pub use once::run_once;
 pub use state::{Refusal, State};
+
+/// Changes that keep coming are gathered for at most this many times the pause that they are waited for.
+pub const GATHER_AT_MOST: u32 = 6;
 
 /// What a reloader works with.
 #[derive(Clone, Debug)]
@@ -45,6 +54,14 @@ pub struct Settings {
     pub checker: Option<PathBuf>,
     /// Time between two looks at the slots.
     pub poll: Duration,
+    /// How the API is reached; none where the mounts have to do.
+    pub live: Option<LiveSettings>,
+    /// How long changes are gathered once the engine runs: until none came for this long, or for at most
+    /// [`GATHER_AT_MOST`] times as long.
+    pub gather: Duration,
+    /// How long an engine that does not answer has to start with what it was given, before a newer candidate
+    /// takes its place.
+    pub patience: Duration,
 }
 
 /// Why a reloader ends.
@@ -86,6 +103,7 @@ pub async fn run(
         converger.step().await;
         tokio::select! {
             () = &mut shutdown => break,
+            () = converger.told() => {}
             () = tokio::time::sleep(poll) => {}
         }
     }

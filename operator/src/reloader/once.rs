@@ -1,20 +1,26 @@
 //! The first generation of a pod, laid down before the engine starts.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::running::Which;
+use crate::running::Pointer;
 
 use super::checker::{self, Verdict};
+use super::lay::{Laid, lay_down};
 use super::layout::Layout;
 use super::metrics::Metrics;
 use super::slots::Slots;
+use super::source::Source;
 use super::state::Refusal;
 use super::{ReloaderError, Settings, State, http, listen};
 
-/// Lays down the proven generation where it is complete, else the candidate, waiting for at most `wait`, and
+/// How often the API is asked again while there is nothing to lay down.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Lays down the proven generation where it is complete, else the one before it, else the candidate, waiting for at most `wait`, and
 /// returns its digest. A generation that the engine's tool refuses is not laid down: the engine would not
 /// start with it. While it waits it says why, where the sidecar would say it.
 ///
@@ -40,17 +46,17 @@ pub async fn run_once(settings: &Settings, wait: Duration) -> Result<String, Rel
 
 struct Once<'a> {
     settings: &'a Settings,
-    slots: Slots,
+    source: Source,
     layout: Layout,
     tool: Option<PathBuf>,
     publish: watch::Sender<State>,
+    /// What the tool refused: it is not asked again.
+    refused: BTreeMap<String, Refusal>,
 }
 
 /// Why a generation was not laid down.
 enum No {
-    /// There is no such pointer.
-    Absent,
-    /// It is not complete, or cannot be read or written.
+    /// It is not complete, or cannot be written.
     Unusable(String),
     /// The engine's tool refused it.
     Refused(Refusal),
@@ -59,24 +65,34 @@ enum No {
 impl<'a> Once<'a> {
     fn new(settings: &'a Settings, publish: watch::Sender<State>) -> Self {
         let slots = Slots::new(settings.slots.clone());
-        let layout = Layout::new(settings.target.clone());
-        let tool = checker::find(settings.engine, settings.checker.as_deref());
-        Self { settings, slots, layout, tool, publish }
+        Self {
+            settings,
+            source: Source::new(settings.engine, slots, settings.live.clone(), false),
+            layout: Layout::new(settings.target.clone()),
+            tool: checker::find(settings.engine, settings.checker.as_deref()),
+            publish,
+            refused: BTreeMap::new(),
+        }
     }
 
-    async fn run(&self, wait: Duration) -> Result<String, ReloaderError> {
+    async fn run(mut self, wait: Duration) -> Result<String, ReloaderError> {
         let start = Instant::now();
-        let mut seen = None;
+        let (mut seen, mut asked) = (None, None::<Instant>);
         let mut reason = String::new();
         loop {
-            let stamp = self.slots.stamp();
-            if seen.as_ref() != Some(&stamp) {
+            let stamp = self.source.stamp();
+            let ask = self.source.is_live() && asked.is_none_or(|at| at.elapsed() >= ASK_AGAIN);
+            if ask || seen.as_ref() != Some(&stamp) {
                 seen = Some(stamp);
-                match self.either().await {
+                match self.any().await {
                     Ok(digest) => return Ok(digest),
-                    Err(why) => reason = why,
+                    Err(why) if why == reason => {}
+                    Err(why) => {
+                        reason = why;
+                        tracing::info!(%reason, "waiting for a configuration");
+                    }
                 }
-                tracing::info!(%reason, "waiting for a configuration");
+                asked = Some(Instant::now());
             }
             if start.elapsed() >= wait {
                 return Err(ReloaderError::NotInTime { waited: wait, reason });
@@ -85,14 +101,13 @@ impl<'a> Once<'a> {
         }
     }
 
-    /// Lays down the proven generation, else the candidate; else says why neither.
-    async fn either(&self) -> Result<String, String> {
-        let mut reasons = Vec::new();
+    /// Lays down the best generation that can be had; else says why none.
+    async fn any(&mut self) -> Result<String, String> {
+        let (pointers, mut reasons) = self.source.cold().await;
         let mut state = State::default();
-        for which in [Which::Proven, Which::Candidate] {
-            let why = match self.lay_down(which).await {
+        for (which, pointer) in pointers {
+            let why = match self.lay_down(&pointer).await {
                 Ok(digest) => return Ok(digest),
-                Err(No::Absent) => continue,
                 Err(No::Unusable(why)) => why,
                 Err(No::Refused(refusal)) => {
                     let why = refusal.reason.clone();
@@ -109,25 +124,28 @@ impl<'a> Once<'a> {
         Err(reason)
     }
 
-    async fn lay_down(&self, which: Which) -> Result<String, No> {
-        let unusable = |why: String| No::Unusable(why);
-        let found = self.slots.pointer(which).map_err(|e| unusable(e.to_string()))?.ok_or(No::Absent)?;
-        if found.pointer.engine != self.settings.engine {
-            return Err(unusable(format!("it is one of {}", found.pointer.engine.as_str())));
+    async fn lay_down(&mut self, pointer: &Pointer) -> Result<String, No> {
+        let (engine, digest) = (self.settings.engine, pointer.generation.as_str());
+        if let Some(refusal) = self.refused.get(digest) {
+            return Err(No::Refused(refusal.clone()));
         }
-        let digest = found.pointer.generation.clone();
-        let files = found.files().map_err(|e| unusable(e.to_string()))?;
-        self.layout.write(&digest, &files).map_err(|e| unusable(format!("it cannot be written: {e}")))?;
+        let laid = lay_down(&self.source, &self.layout, pointer).await;
+        // What a pod ran before says nothing of what this one is given: all of it is checked.
+        let laid = Laid { changed: None, ..laid.map_err(|error| No::Unusable(error.to_string()))? };
         let tool = self.tool.as_deref();
-        match checker::check(self.settings.engine, tool, &self.layout, &digest, &files).await {
+        match checker::check(engine, tool, &self.layout, digest, &laid).await {
             Verdict::Refused(why) => {
+                let path = checker::culprit(engine, &why, &self.layout, digest, &laid);
                 let reason = format!("the engine's tool refused it: {why}");
-                return Err(No::Refused(Refusal { generation: digest, reason }));
+                let refusal = Refusal { generation: digest.to_owned(), reason, path };
+                self.refused.insert(digest.to_owned(), refusal.clone());
+                return Err(No::Refused(refusal));
             }
             Verdict::Skipped(why) => tracing::warn!(%why, "the configuration goes in unchecked"),
             Verdict::Passed => {}
         }
-        self.layout.switch(&digest).map_err(|e| unusable(format!("current cannot be switched: {e}")))?;
-        Ok(digest)
+        let switched = self.layout.switch(digest);
+        switched.map_err(|error| No::Unusable(format!("current cannot be switched: {error}")))?;
+        Ok(digest.to_owned())
     }
 }

@@ -1,13 +1,13 @@
 //! The mounted slots: pointers and parts as the kubelet put them there.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::running::{
-    MAX_PART_COMPRESSED, MAX_PARTS, MAX_POINTER_BYTES, POINTER_KEY, PROVEN_FILE, Pointer, ReadError, Slot,
-    Which, part_file,
+    MAX_PART_COMPRESSED, MAX_PARTS, MAX_POINTER_BYTES, POINTER_KEY, PROVEN_FILE, PartRef, Pointer, ReadError,
+    Slot, Which, digest, part_file,
 };
 
 /// The link that a kubelet switches when a volume changes; all files of a volume lie behind it.
@@ -24,19 +24,10 @@ pub(super) struct Slots {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp(Vec<(PathBuf, Option<SystemTime>, u64)>);
 
-/// A pointer in a slot, with the folder that its parts are in.
-#[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub(super) pointer: Pointer,
-    dir: PathBuf,
-}
-
-impl Found {
-    /// The files of the generation by path, every part held against the pointer.
-    pub(super) fn files(&self) -> Result<BTreeMap<String, String>, ReadError> {
-        self.pointer.files(|part| bounded(&self.dir.join(part_file(part.index)), MAX_PART_COMPRESSED))
-    }
-}
+/// Parts that were unpacked and found to be what they should be: by the digest of their compressed bytes, that
+/// of the part. A kubelet writes every file of a volume anew when one of them changes.
+#[derive(Debug, Default)]
+pub(super) struct Verified(HashMap<String, String>);
 
 impl Slots {
     pub(super) fn new(dirs: Vec<PathBuf>) -> Self {
@@ -62,39 +53,62 @@ impl Slots {
         Stamp(stamp)
     }
 
-    /// The pointer of a kind. Each slot's mount carries the pointer and is synced by itself, so only the one
-    /// that is mounted with the parts it names counts; of two such, the one that changed last.
-    pub(super) fn pointer(&self, which: Which) -> Result<Option<Found>, ReadError> {
+    /// The pointers of a kind that the mounts show, the newest first. Each mount has its own copy, and is synced
+    /// by itself.
+    ///
+    /// # Errors
+    /// Where there are some and none can be read.
+    pub(super) fn pointers(&self, which: Which) -> Result<Vec<Pointer>, ReadError> {
         let file = match which {
             Which::Candidate => POINTER_KEY,
             Which::Proven => PROVEN_FILE,
         };
-        let mut best: Option<(Option<SystemTime>, Found)> = None;
-        let mut broken = None;
-        for (slot, dir) in Slot::ALL.into_iter().zip(&self.dirs) {
-            // Reading behind the link keeps pointer and parts of one sync together.
-            let dir = match std::fs::read_link(dir.join(DATA_LINK)) {
-                Ok(target) => dir.join(target),
-                Err(_) => dir.clone(),
-            };
-            let path = dir.join(file);
-            let Some(bytes) = bounded(&path, MAX_POINTER_BYTES) else { continue };
+        let (mut pointers, mut broken) = (Vec::new(), None);
+        for dir in &self.dirs {
+            let Some(bytes) = bounded(&behind_link(dir).join(file), MAX_POINTER_BYTES) else { continue };
             match Pointer::parse(&bytes) {
-                Ok(pointer) if pointer.slot == slot => {
-                    let changed = std::fs::metadata(&path).and_then(|m| m.modified()).ok();
-                    if best.as_ref().is_none_or(|(other, _)| *other < changed) {
-                        best = Some((changed, Found { pointer, dir }));
-                    }
-                }
-                Ok(_) => {}
+                Ok(pointer) => pointers.push(pointer),
                 Err(error) => broken = Some(error),
             }
         }
-        match (best, broken) {
-            (Some((_, found)), _) => Ok(Some(found)),
-            (None, Some(error)) => Err(error),
-            (None, None) => Ok(None),
+        pointers.sort_by_key(|pointer| std::cmp::Reverse(pointer.revision));
+        match broken {
+            Some(error) if pointers.is_empty() => Err(error),
+            _ => Ok(pointers),
         }
+    }
+
+    /// The compressed bytes of a part, where its slot is mounted and it is there. Whether they are the part that
+    /// is named is not known yet.
+    pub(super) fn part(&self, part: &PartRef) -> Option<Vec<u8>> {
+        let place = Slot::MOUNTED.into_iter().position(|slot| slot == part.slot)?;
+        let dir = self.dirs.get(place)?;
+        bounded(&behind_link(dir).join(part_file(part.index)), MAX_PART_COMPRESSED)
+    }
+
+    /// The newest proven generation, where all its parts are in the mounts.
+    pub(super) fn mounted(&self, verified: &mut Verified) -> Option<String> {
+        let newest = self.pointers(Which::Proven).ok()?.into_iter().next()?;
+        let mut now = HashMap::new();
+        for part in &newest.parts {
+            let gzip = self.part(part)?;
+            let packed = digest(&gzip);
+            let known = verified.0.get(&packed) == Some(&part.digest);
+            if !known && part.read(&gzip).is_err() {
+                return None;
+            }
+            now.insert(packed, part.digest.clone());
+        }
+        verified.0 = now;
+        Some(newest.generation)
+    }
+}
+
+/// The folder of one sync of a volume: what is read behind the link belongs together.
+fn behind_link(dir: &Path) -> PathBuf {
+    match std::fs::read_link(dir.join(DATA_LINK)) {
+        Ok(target) => dir.join(target),
+        Err(_) => dir.to_owned(),
     }
 }
 

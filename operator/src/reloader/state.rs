@@ -12,6 +12,8 @@ pub struct State {
     pub current: Option<String>,
     /// Digest of the generation that the engine said that it runs when it was last asked.
     pub confirmed: Option<String>,
+    /// Digest of the proven generation that is complete in the mounts.
+    pub mounted: Option<String>,
     /// The generation that was taken back, and why.
     pub refused: Option<Refusal>,
     /// What is waited for.
@@ -25,6 +27,8 @@ pub struct Refusal {
     pub generation: String,
     /// Why, as the tool or the engine said it, shortened.
     pub reason: String,
+    /// The file at fault, below `current/`, where that is known.
+    pub path: Option<String>,
 }
 
 impl State {

@@ -193,8 +193,7 @@ pub fn unknown(valid: &Valid) -> Result<Vec<Rejected>, ConfigError> {
 }
 
 fn fragment(name: String, file: &RuleFile) -> Result<Fragment, ConfigError> {
-    let bytes = emit(file)?.into_bytes();
-    Ok(Fragment { key: format!("rules/{name}"), path: format!("rules/{name}.yaml"), bytes })
+    Ok(Fragment::new(format!("rules/{name}"), format!("rules/{name}.yaml"), emit(file)?.into_bytes()))
 }
 
 /// A group's name as part of a path. Names can hold any character, so a hash keeps apart what looks alike.

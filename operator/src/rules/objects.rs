@@ -121,11 +121,8 @@ pub fn build_rules(settings: &RuleSettings, object: &Value) -> Result<BuiltRules
         true => uid.to_owned(),
         false => file_name(&format!("{namespace}/{name}")),
     };
-    let fragment = Fragment {
-        key: format!("rules/object.{id}"),
-        path: format!("rules/object.{id}.yaml"),
-        bytes: bytes.into_bytes(),
-    };
+    let (key, path) = (format!("rules/object.{id}"), format!("rules/object.{id}.yaml"));
+    let fragment = Fragment::new(key, path, bytes.into_bytes());
     let rules = file.groups.iter().map(|group| group.rules.len()).sum();
     Ok(BuiltRules { fragment, groups: file.groups.len(), rules, notes: reader.notes })
 }

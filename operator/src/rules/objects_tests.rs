@@ -56,7 +56,7 @@ fn an_object_is_one_file_named_by_its_uid_with_every_field() {
     let built = build_rules(&settings(), &full()).unwrap();
     assert_eq!(built.fragment.path, "rules/object.0f0e-1.yaml");
     assert_eq!((built.groups, built.rules, built.notes.len()), (1, 3, 0));
-    let text = String::from_utf8(built.fragment.bytes.clone()).unwrap();
+    let text = String::from_utf8(built.fragment.bytes.to_vec()).unwrap();
     let read: Value = serde_saphyr::from_str(&text).unwrap();
     let mut want = full()["spec"].clone();
     want["groups"][0].as_object_mut().unwrap().remove("partial_response_strategy");

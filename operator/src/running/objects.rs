@@ -1,4 +1,4 @@
-//! The objects that carry a generation: Secrets for its parts, and one for the pointer.
+//! The objects that carry a generation: Secrets for its parts, and one for each pointer.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{Generation, PackError, Pointer, Slot, Which};
+use super::{MAX_PARTS, PackError, Part, Pointer, Slot, Which};
 use crate::names::{Role, StackId};
 
 /// Key of a part in its Secret.
@@ -31,24 +31,29 @@ pub fn pointer_secret_name(stack: &StackId, role: Role, which: Which) -> String 
     stack.child_with(role, which.as_str())
 }
 
-/// The Secrets of a generation's parts in a slot.
-pub fn secrets(stack: &StackId, role: Role, slot: Slot, generation: &Generation) -> Vec<Secret> {
-    let secret = |part: &super::Part| {
-        opaque(stack, role, part_secret(stack, role, slot, part.index), PART_KEY, part.gzip.clone())
-    };
-    generation.parts.iter().map(secret).collect()
+/// Names of all Secrets that can carry the configuration of a role, the pointers first.
+pub fn carrier_names(stack: &StackId, role: Role) -> Vec<String> {
+    let pointers = Which::ALL.map(|which| pointer_secret_name(stack, role, which));
+    let of_slot = |slot| (0..MAX_PARTS).map(move |index| part_secret(stack, role, slot, index));
+    pointers.into_iter().chain(Slot::ALL.into_iter().flat_map(of_slot)).collect()
 }
 
-/// The Secret of a pointer to a generation in a slot.
-pub fn pointer_secret(
+/// The Secret of a part in a slot.
+pub fn part_object(stack: &StackId, role: Role, slot: Slot, part: &Part) -> Secret {
+    opaque(stack, role, part_secret(stack, role, slot, part.index), PART_KEY, part.gzip.to_vec())
+}
+
+/// The Secret of a pointer.
+///
+/// # Errors
+/// [`PackError::Encoding`] where it cannot be written as JSON.
+pub fn pointer_object(
     stack: &StackId,
     role: Role,
     which: Which,
-    slot: Slot,
-    generation: &Generation,
+    pointer: &Pointer,
 ) -> Result<Secret, PackError> {
-    let pointer = Pointer::to(generation, slot, |index| part_secret(stack, role, slot, index));
-    let json = serde_json::to_vec(&pointer).map_err(|e| PackError::Encoding(e.to_string()))?;
+    let json = serde_json::to_vec(pointer).map_err(|e| PackError::Encoding(e.to_string()))?;
     Ok(opaque(stack, role, pointer_secret_name(stack, role, which), POINTER_KEY, json))
 }
 

@@ -10,43 +10,78 @@ use super::generation::{generation_digest, substitute};
 use super::{Engine, MAX_PART_BYTES, MAX_PARTS, MAX_POINTER_BYTES, digest, is_digest, is_safe_path};
 
 /// Version of the pointer's form.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Most fragments that a pointer says were left out.
+pub const MAX_KEPT_OUT: usize = 32;
+/// Most bytes of each text of a fragment that was left out.
+const MAX_KEPT_TEXT: usize = 512;
 
 /// Which parts make the generation that is wanted, or the one that is proven.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Pointer {
-    /// Version of this form: 1.
+    /// Version of this form: 2.
     pub version: u32,
     /// Whose configuration it is.
     pub engine: Engine,
+    /// Counts up with every write of this pointer, so that the newer of two is known.
+    pub revision: u64,
     /// SHA-256 over the digests of the parts, in hexadecimal.
     pub generation: String,
-    /// The slot that the parts are in.
-    pub slot: Slot,
     /// The parts, by index: a power of two of them, at most [`MAX_PARTS`].
     pub parts: Vec<PartRef>,
+    /// What was left out of the generation because an engine refused it: it outlives the operator here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_out: Vec<KeptOut>,
+    /// In a proven pointer, the one before. Kubelets sync every Secret by itself, so a mount can have the new
+    /// pointer while it lacks a part; the parts of the one before are still in it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Box<Pointer>>,
 }
 
-/// One of two places that parts are written to: the one that is not in use.
+/// A fragment that an engine refused.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptOut {
+    /// Key of its source.
+    pub key: String,
+    /// SHA-256 of the content that was refused, in hexadecimal. Another content is tried.
+    pub digest: String,
+    /// Its path below `current/`.
+    pub path: String,
+    /// Why, as the engine or its tool said it, shortened.
+    pub reason: String,
+}
+
+/// A place that parts are written to. Each part has a Secret in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Slot {
-    /// The first.
+    /// The first that pods mount.
     A,
-    /// The second.
+    /// The second that pods mount.
     B,
+    /// The first that is read over the API only.
+    LiveA,
+    /// The second that is read over the API only.
+    LiveB,
 }
 
 impl Slot {
-    /// Both slots.
-    pub const ALL: [Self; 2] = [Self::A, Self::B];
+    /// The slots that pods mount.
+    pub const MOUNTED: [Self; 2] = [Self::A, Self::B];
+    /// The slots that are read over the API only.
+    pub const LIVE: [Self; 2] = [Self::LiveA, Self::LiveB];
+    /// All slots.
+    pub const ALL: [Self; 4] = [Self::A, Self::B, Self::LiveA, Self::LiveB];
 
     /// The slot as part of a name and of a path.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::A => "a",
             Self::B => "b",
+            Self::LiveA => "live-a",
+            Self::LiveB => "live-b",
         }
     }
 }
@@ -79,6 +114,8 @@ impl Which {
 pub struct PartRef {
     /// Place in the generation, from 0.
     pub index: usize,
+    /// The slot that it is in.
+    pub slot: Slot,
     /// Name of the Secret that holds it, in the stack's namespace.
     pub secret: String,
     /// SHA-256 of the part before compression, in hexadecimal.
@@ -154,20 +191,21 @@ fn malformed(what: impl Into<String>, why: impl Into<String>) -> ReadError {
 }
 
 impl Pointer {
-    /// The pointer to a generation in a slot.
-    pub fn to(generation: &super::Generation, slot: Slot, secret: impl Fn(usize) -> String) -> Self {
-        let part = |p: &super::Part| PartRef {
-            index: p.index,
-            secret: secret(p.index),
-            digest: p.digest.clone(),
-            size: p.size,
+    /// The first pointer to a generation. `place` says for each part, by index, the slot and the Secret that it
+    /// is in.
+    pub fn to(generation: &super::Generation, place: impl Fn(usize) -> (Slot, String)) -> Self {
+        let part = |p: &super::Part| {
+            let (slot, secret) = place(p.index);
+            PartRef { index: p.index, slot, secret, digest: p.digest.clone(), size: p.size }
         };
         Self {
             version: VERSION,
             engine: generation.engine,
+            revision: 1,
             generation: generation.digest.clone(),
-            slot,
             parts: generation.parts.iter().map(part).collect(),
+            kept_out: generation.kept_out.clone(),
+            before: None,
         }
     }
 
@@ -213,7 +251,23 @@ impl Pointer {
         if self.generation != generation_digest(self.parts.iter().map(|p| p.digest.as_str())) {
             return Err("its generation is not the digest of its parts".into());
         }
-        Ok(())
+        let long = |out: &KeptOut| {
+            [&out.key, &out.path, &out.reason].iter().any(|text| text.len() > MAX_KEPT_TEXT)
+                || !is_digest(&out.digest)
+        };
+        if self.kept_out.len() > MAX_KEPT_OUT || self.kept_out.iter().any(long) {
+            return Err("what it says was left out is out of bounds".into());
+        }
+        match &self.before {
+            Some(before) if before.before.is_some() => Err("it goes back by more than one".into()),
+            Some(before) => before.check().map_err(|why| format!("the one before: {why}")),
+            None => Ok(()),
+        }
+    }
+
+    /// The part that it names at a place.
+    pub fn part(&self, index: usize) -> Option<&PartRef> {
+        self.parts.get(index)
     }
 
     /// The files of the generation, by path below `current/`, with the digest written into the main file.
@@ -247,7 +301,6 @@ impl Pointer {
 impl PartRef {
     /// Unpacks a part and verifies that it is the one that the pointer names.
     pub fn read(&self, gzip: &[u8]) -> Result<PartFile, ReadError> {
-        let what = || format!("part {}", self.index);
         // One byte more than the pointer promises is enough to know that it is another part.
         let mut json = Vec::with_capacity(self.size.min(MAX_PART_BYTES));
         let bound = self.size.min(MAX_PART_BYTES) as u64 + 1;
@@ -257,6 +310,25 @@ impl PartRef {
             return Err(ReadError::Digest { index: self.index, wanted: self.digest.clone(), found });
         }
         // The message of serde_json can repeat content, and content can be secret.
-        serde_json::from_slice(&json).map_err(|_| malformed(what(), "it is not the JSON of a part"))
+        serde_json::from_slice(&json)
+            .map_err(|_| malformed(format!("part {}", self.index), "it is not the JSON of a part"))
     }
+}
+
+impl KeptOut {
+    /// A fragment that was refused, its texts within their bounds; none where its key or its path is too long
+    /// to be kept.
+    pub fn new(key: &str, digest: String, path: &str, reason: &str) -> Option<Self> {
+        let end = reason.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 300).last();
+        let reason = reason.get(..end.unwrap_or(0)).unwrap_or_default().to_owned();
+        let fits = key.len() <= MAX_KEPT_TEXT && path.len() <= MAX_KEPT_TEXT;
+        fits.then(|| Self { key: key.to_owned(), digest, path: path.to_owned(), reason })
+    }
+}
+
+/// The digest of a part that is in a Secret, compressed; none where it is none.
+pub fn part_digest(gzip: &[u8]) -> Option<String> {
+    let mut json = Vec::new();
+    GzDecoder::new(gzip).take(MAX_PART_BYTES as u64 + 1).read_to_end(&mut json).ok()?;
+    (json.len() <= MAX_PART_BYTES).then(|| digest(&json))
 }

@@ -6,11 +6,11 @@ use super::*;
 use crate::names::{Role, StackId};
 
 fn fragment(key: &str, content: &str) -> Fragment {
-    Fragment { key: key.into(), path: format!("rules/{key}.yaml"), bytes: content.as_bytes().to_vec() }
+    Fragment::new(key, format!("rules/{key}.yaml"), content.as_bytes())
 }
 
 fn main_file(content: &str) -> Fragment {
-    Fragment { key: "main".into(), path: "prometheus.yaml".into(), bytes: content.into() }
+    Fragment::new("main", "prometheus.yaml", content.as_bytes())
 }
 
 fn build(fragments: Vec<Fragment>) -> Generation {
@@ -19,13 +19,20 @@ fn build(fragments: Vec<Fragment>) -> Generation {
 
 fn read(generation: &Generation) -> Result<BTreeMap<String, String>, ReadError> {
     let stack = StackId { namespace: "monitoring".into(), name: "main".into() };
-    let secret = pointer_secret(&stack, Role::Metrics, Which::Candidate, Slot::A, generation).unwrap();
+    let to = Pointer::to(generation, |index| (Slot::A, part_secret(&stack, Role::Metrics, Slot::A, index)));
+    let secret = pointer_object(&stack, Role::Metrics, Which::Candidate, &to).unwrap();
     let pointer = Pointer::parse(&secret.data.unwrap()[POINTER_KEY].0).unwrap();
-    let parts: BTreeMap<String, Vec<u8>> = secrets(&stack, Role::Metrics, Slot::A, generation)
-        .into_iter()
+    let parts: BTreeMap<String, Vec<u8>> = generation
+        .parts
+        .iter()
+        .map(|part| part_object(&stack, Role::Metrics, Slot::A, part))
         .map(|s| (s.metadata.name.unwrap(), s.data.unwrap()[PART_KEY].0.clone()))
         .collect();
     pointer.files(|part| parts.get(&part.secret).cloned())
+}
+
+fn first(generation: &Generation) -> Pointer {
+    Pointer::to(generation, |i| (Slot::A, format!("s-{i}")))
 }
 
 /// Bytes that do not compress, from a seed.
@@ -58,14 +65,14 @@ fn the_bytes_are_those_of_every_other_process() {
     assert_eq!(generation.digest, "9c7fa82e903d1a21452298751494e1643958fea341c74460a6367aff6849b1b4");
     assert_eq!(
         digest(&generation.parts[0].gzip),
-        "492af5a3d6bf1522b44bd38917c9d17112d53cc44600bff33d015b9612387957"
+        "f44b39131031a330a74dc30a1b0a1bfee5538cc54c6408d768dce00c29aa0c41"
     );
 }
 
 #[test]
 fn parts_double_until_all_fit() {
     let half = MAX_PART_COMPRESSED * 2 / 3;
-    let one = build(vec![main_file(""), fragment("a", &noise("a", half))]);
+    let one = build(vec![main_file(""), fragment("a", &noise("a", TARGET_PART_BYTES / 2))]);
     assert_eq!(one.parts.len(), 1);
     let fragments: Vec<_> = (0..6)
         .map(|i| fragment(&format!("f{i}"), &noise(&i.to_string(), half)))
@@ -77,7 +84,7 @@ fn parts_double_until_all_fit() {
     let files = read(&many).unwrap();
     assert_eq!(files.len(), 7);
     for f in fragments {
-        assert_eq!(files[&f.path].as_bytes(), f.bytes);
+        assert_eq!(files[&f.path].as_bytes(), &*f.bytes);
     }
 }
 
@@ -103,7 +110,7 @@ fn sources_that_collide_or_escape_are_refused() {
         let escape = Fragment { path: path.into(), ..fragment("a", "") };
         assert_eq!(refuse(vec![escape]), PackError::Path(path.into()));
     }
-    let binary = Fragment { bytes: vec![0xff], ..fragment("a", "") };
+    let binary = Fragment { bytes: vec![0xff].into(), ..fragment("a", "") };
     assert_eq!(refuse(vec![binary]), PackError::NotText("rules/a.yaml".into()));
 }
 
@@ -111,8 +118,8 @@ fn sources_that_collide_or_escape_are_refused() {
 fn another_part_than_the_one_named_is_never_used() {
     let old = build(vec![main_file("old"), fragment("a", "1")]);
     let new = build(vec![main_file("new"), fragment("a", "1")]);
-    let pointer = Pointer::to(&new, Slot::A, |i| format!("s-{i}"));
-    let error = pointer.files(|_| Some(old.parts[0].gzip.clone())).unwrap_err();
+    let pointer = first(&new);
+    let error = pointer.files(|_| Some(old.parts[0].gzip.to_vec())).unwrap_err();
     assert!(matches!(error, ReadError::Digest { index: 0, .. }) && error.may_pass());
     assert_eq!(pointer.files(|_| None).unwrap_err(), ReadError::Missing(0));
     assert!(pointer.files(|_| Some(b"not gzip".to_vec())).unwrap_err().may_pass());
@@ -124,7 +131,7 @@ fn another_part_than_the_one_named_is_never_used() {
 fn a_bomb_is_read_no_further_than_the_pointer_says() {
     use std::io::Write;
     let generation = build(vec![main_file("")]);
-    let pointer = Pointer::to(&generation, Slot::A, |i| format!("s-{i}"));
+    let pointer = first(&generation);
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(&vec![b' '; 8 << 20]).unwrap();
     let bomb = encoder.finish().unwrap();
@@ -134,12 +141,12 @@ fn a_bomb_is_read_no_further_than_the_pointer_says() {
 #[test]
 fn a_pointer_out_of_bounds_is_refused() {
     let generation = build(vec![main_file("")]);
-    let good = Pointer::to(&generation, Slot::A, |i| format!("s-{i}"));
+    let good = first(&generation);
     let parse = |p: &Pointer| Pointer::parse(&serde_json::to_vec(p).unwrap());
     assert_eq!(parse(&good).unwrap(), good);
     let part = good.parts[0].clone();
     let bad = [
-        Pointer { version: 2, ..good.clone() },
+        Pointer { version: 1, ..good.clone() },
         Pointer { generation: digest(b"other"), ..good.clone() },
         Pointer { parts: vec![], ..good.clone() },
         Pointer { parts: vec![part.clone(); 3], ..good.clone() },
@@ -147,6 +154,13 @@ fn a_pointer_out_of_bounds_is_refused() {
         Pointer { parts: vec![PartRef { digest: "../x".into(), ..part.clone() }], ..good.clone() },
         Pointer { parts: vec![PartRef { size: MAX_PART_BYTES + 1, ..part.clone() }], ..good.clone() },
         Pointer { parts: vec![PartRef { secret: "../../x".into(), ..part }], ..good.clone() },
+        Pointer { before: Some(Box::new(Pointer { version: 1, ..good.clone() })), ..good.clone() },
+        Pointer {
+            before: Some(Box::new(Pointer { before: Some(Box::new(good.clone())), ..good.clone() })),
+            ..good.clone()
+        },
+        Pointer { kept_out: vec![KeptOut { reason: "x".repeat(513), ..kept_out("a", "") }], ..good.clone() },
+        Pointer { kept_out: vec![kept_out("a", ""); MAX_KEPT_OUT + 1], ..good.clone() },
     ];
     for pointer in bad {
         assert!(matches!(parse(&pointer), Err(ReadError::Malformed { .. })), "{pointer:?}");
@@ -160,11 +174,70 @@ fn some_fragments() -> impl Strategy<Value = BTreeMap<String, String>> {
     prop::collection::btree_map("[a-z0-9]{1,12}", "[ -~\n]{0,64}", 1..40)
 }
 
-/// Packed as if parts were much smaller, so that the properties speak of many parts.
-fn digests(fragments: &[Fragment], count: usize) -> Vec<String> {
-    let mut sorted = fragments.to_vec();
-    sorted.sort_by(|a, b| a.key.cmp(&b.key));
-    super::generation::pack(&sorted, count).unwrap().into_iter().map(|p| p.digest).collect()
+fn kept_out(key: &str, content: &str) -> KeptOut {
+    KeptOut::new(key, digest(content.as_bytes()), &format!("rules/{key}.yaml"), "no").unwrap()
+}
+
+/// As large as it takes for this many parts at least.
+fn padding(count: usize) -> Vec<Fragment> {
+    let text = "y".repeat(TARGET_PART_BYTES / 4);
+    (0..count * 3).map(|i| fragment(&format!("pad{i}"), &text)).collect()
+}
+
+fn digests(fragments: &[Fragment]) -> Vec<String> {
+    build(fragments.to_vec()).parts.into_iter().map(|p| p.digest).collect()
+}
+
+#[test]
+fn what_did_not_change_is_taken_from_the_generation_before() {
+    let mut fragments = padding(8);
+    fragments.push(main_file(""));
+    let before = build(fragments.clone());
+    assert!(before.parts.len() >= 8);
+    fragments[3] = fragment("pad3", "changed");
+    let next = Generation::build_on(Engine::Prometheus, fragments.clone(), Some(&before), &[]).unwrap();
+    assert_eq!(next, build(fragments), "it is the same as packed anew");
+    let pairs = before.parts.iter().zip(&next.parts);
+    let kept = pairs.filter(|(old, new)| std::sync::Arc::ptr_eq(&old.gzip, &new.gzip)).count();
+    assert_eq!(kept, before.parts.len() - 1, "all but one part are the same memory");
+}
+
+#[test]
+fn the_number_of_parts_does_not_go_back_and_forth() {
+    let sized = |count: usize, before: Option<&Generation>| {
+        let mut fragments = padding(count);
+        fragments.push(main_file(""));
+        Generation::build_on(Engine::Prometheus, fragments, before, &[]).unwrap()
+    };
+    let large = sized(8, None);
+    let smaller = sized(5, Some(&large));
+    assert_eq!(smaller.parts.len(), large.parts.len(), "a little less changes nothing");
+    assert!(sized(5, None).parts.len() < large.parts.len());
+    assert_eq!(sized(1, Some(&large)).parts.len(), 1, "much less does");
+}
+
+#[test]
+fn what_was_refused_is_left_out_until_it_changes() {
+    let on = |content: &str, out: &[KeptOut]| {
+        let fragments = vec![main_file(""), fragment("a", content), fragment("b", "")];
+        Generation::build_on(Engine::Prometheus, fragments, None, out).unwrap()
+    };
+    let out = [kept_out("a", "bad"), KeptOut { path: "prometheus.yaml".into(), ..kept_out("main", "") }];
+    let without = on("bad", &out);
+    assert_eq!(without.paths(), ["prometheus.yaml", "rules/b.yaml"]);
+    assert_eq!(without.kept_out, out[..1]);
+    let again = on("good", &out);
+    assert_eq!(again.paths().len(), 3);
+    assert!(again.kept_out.is_empty());
+}
+
+#[test]
+fn a_limit_is_told_from_80_percent_of_it_on() {
+    let with = |bytes: usize| build(vec![main_file(""), fragment("big", &noise("big", bytes))]);
+    // Hexadecimal digits are half of what they take.
+    assert_eq!(with(MAX_PART_COMPRESSED).near_limit(), None);
+    let told = with(MAX_PART_COMPRESSED * 8 / 5).near_limit().unwrap();
+    assert!(told.contains("700000") && told.contains("\"big\"") && told.contains("prometheus"), "{told}");
 }
 
 proptest! {
@@ -178,23 +251,25 @@ proptest! {
 
     #[test]
     fn one_changed_fragment_changes_one_part(
-        map in some_fragments(), pick in any::<prop::sample::Index>(), count in prop::sample::select(vec![1, 2, 4, 8, 16])
+        map in some_fragments(), pick in any::<prop::sample::Index>(), count in prop::sample::select(vec![0, 1, 3, 7])
     ) {
         let mut fragments: Vec<_> = map.iter().map(|(k, v)| fragment(k, v)).collect();
-        let before = digests(&fragments, count);
-        let changed = pick.index(fragments.len());
-        fragments[changed].bytes.push(b'x');
-        let after = digests(&fragments, count);
+        let named = fragments.len();
+        fragments.extend(padding(count));
+        let before = digests(&fragments);
+        let changed = pick.index(named);
+        fragments[changed] = Fragment { bytes: b"something else".as_slice().into(), ..fragments[changed].clone() };
+        let after = digests(&fragments);
         prop_assert_eq!(before.iter().zip(&after).filter(|(a, b)| a != b).count(), 1);
         fragments.remove(changed);
-        let removed = digests(&fragments, count);
+        let removed = digests(&fragments);
         prop_assert_eq!(before.iter().zip(&removed).filter(|(a, b)| a != b).count(), 1);
     }
 
     #[test]
     fn noise_never_panics_a_reader(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
         let _ = Pointer::parse(&bytes);
-        let part = PartRef { index: 0, secret: "s".into(), digest: digest(b"x"), size: 64 };
+        let part = PartRef { index: 0, slot: Slot::A, secret: "s".into(), digest: digest(b"x"), size: 64 };
         prop_assert!(part.read(&bytes).is_err());
     }
 }

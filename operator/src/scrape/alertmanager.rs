@@ -63,12 +63,10 @@ pub(super) fn fragments(
     let mut fragments = vec![file("main", "alertmanager.yaml", &config)?];
     fragments.extend(files.into_iter().map(|(path, bytes)| {
         let path = path.strip_prefix(CURRENT).unwrap_or(path).trim_start_matches('/').to_owned();
-        Fragment { key: format!("asset/{path}"), path, bytes: bytes.clone() }
+        Fragment::new(format!("asset/{path}"), path, bytes.clone())
     }));
-    fragments.extend(urls.used.into_iter().map(|(key, bytes)| Fragment {
-        key: format!("secret/{}/{}", key.name, key.key),
-        path: secret_path(&key),
-        bytes,
+    fragments.extend(urls.used.into_iter().map(|(key, bytes)| {
+        Fragment::new(format!("secret/{}/{}", key.name, key.key), secret_path(&key), bytes)
     }));
     Ok((fragments, urls.rejected))
 }

@@ -19,6 +19,7 @@ mod tests;
 pub mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use obstack_crds::status::Rejected;
 use obstack_crds::workload::SecretKey;
@@ -28,7 +29,7 @@ use serde_json::Value;
 use crate::decide::Plan;
 use crate::names::Role;
 use crate::rules::tripwires;
-use crate::running::{Engine, Fragment, Generation, PackError};
+use crate::running::{Engine, Fragment, Generation, PackError, Packing};
 use crate::validate::Valid;
 use crate::yaml::{EmitError, emit};
 
@@ -41,7 +42,7 @@ pub use discovery::{DISCOVERED_EVERYWHERE, discovered_namespaces};
 pub struct Configs {
     /// What each role is to run. A role that is not deployed, or whose engine is not configured by files, has
     /// none.
-    pub generations: BTreeMap<Role, Generation>,
+    pub generations: BTreeMap<Role, Arc<Generation>>,
     /// What was kept out, each with its reason. The others go on.
     pub rejected: Vec<Rejected>,
 }
@@ -60,25 +61,32 @@ pub enum ConfigError {
     Library(String),
 }
 
-/// The configuration of every engine that is deployed.
-///
-/// `objects` is what objects of others became.
-///
-/// `secrets` has the contents of the Secrets that receivers refer to; one that is missing costs its receiver
-/// an integration and is named in [`Configs::rejected`]. `operator_namespace` is where the operator's own
-/// pods are, where that is known. `records` are the stack's decision records as they are to be: those in force
-/// say what their tripwires watch.
+/// What configuration is built from beside the stack and its plan.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// The stack's decision records as they are to be: those in force say what their tripwires watch.
+    pub records: &'a [DecisionRecord],
+    /// The contents of the Secrets that receivers refer to; one that is missing costs its receiver an integration
+    /// and is named in [`Configs::rejected`].
+    pub secrets: &'a BTreeMap<SecretKey, Vec<u8>>,
+    /// Where the operator's own pods are, where that is known.
+    pub operator_namespace: Option<&'a str>,
+    /// What objects of others became.
+    pub objects: &'a Objects,
+}
+
+/// The configuration of every engine that is deployed. `packing` spares what did not change, and leaves out what
+/// engines refused.
 ///
 /// # Errors
 /// A configuration that is too large to be packed.
 pub fn configs(
     valid: &Valid,
     plan: &Plan,
-    records: &[DecisionRecord],
-    secrets: &BTreeMap<SecretKey, Vec<u8>>,
-    operator_namespace: Option<&str>,
-    objects: &Objects,
+    given: &Given<'_>,
+    packing: &Packing,
 ) -> Result<Configs, ConfigError> {
+    let Given { records, secrets, operator_namespace, objects } = *given;
     let roles = deployed_roles(plan);
     let mut done = Configs::default();
     if roles.contains(&Role::Metrics) {
@@ -87,12 +95,12 @@ pub fn configs(
         fragments.extend(tripwires::fragments(valid, plan, &roles, records)?);
         fragments.extend(objects.fragments.iter().cloned());
         done.rejected.extend(crate::rules::unknown(valid)?);
-        done.generations.insert(Role::Metrics, Generation::build(Engine::Prometheus, fragments)?);
+        done.generations.insert(Role::Metrics, packing.build(Engine::Prometheus, fragments)?);
     }
     if roles.contains(&Role::Alerting) {
         let (fragments, rejected) = alertmanager::fragments(valid, secrets, objects)?;
         done.rejected.extend(rejected);
-        done.generations.insert(Role::Alerting, Generation::build(Engine::Alertmanager, fragments)?);
+        done.generations.insert(Role::Alerting, packing.build(Engine::Alertmanager, fragments)?);
     }
     done.rejected.extend(objects.rejected.iter().cloned());
     Ok(done)
@@ -116,5 +124,5 @@ pub fn deployed_roles(plan: &Plan) -> BTreeSet<Role> {
 
 /// A file of YAML as a fragment.
 fn file(key: &str, path: &str, content: &Value) -> Result<Fragment, EmitError> {
-    Ok(Fragment { key: key.to_owned(), path: path.to_owned(), bytes: emit(content)?.into_bytes() })
+    Ok(Fragment::new(key, path, emit(content)?.into_bytes()))
 }

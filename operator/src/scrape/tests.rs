@@ -1,15 +1,14 @@
 use serde_json::json;
 
 use super::*;
-use crate::desired::fixtures::{plan, valid};
-use crate::scrape::sources::Objects;
+use crate::desired::fixtures::{configs_of, plan, valid};
 
 fn build(spec: &str, secrets: &[(&str, &str)], operator: Option<&str>) -> Configs {
     let secrets = secrets
         .iter()
         .map(|(name, url)| (SecretKey { name: (*name).into(), key: "url".into() }, url.as_bytes().to_vec()))
         .collect();
-    configs(&valid(spec), &plan(&Role::ALL), &[], &secrets, operator, &Objects::default()).unwrap()
+    configs_of(&valid(spec), &plan(&Role::ALL), &secrets, operator)
 }
 
 fn yaml(configs: &Configs, role: Role, path: &str) -> Value {
@@ -104,14 +103,10 @@ fn a_short_interval_shortens_the_time_a_scrape_may_take() {
 
 #[test]
 fn what_is_not_deployed_has_no_configuration_and_gets_no_alerts() {
-    let none =
-        configs(&valid("{}"), &plan(&[Role::Metrics]), &[], &BTreeMap::new(), None, &Objects::default())
-            .unwrap();
+    let none = configs_of(&valid("{}"), &plan(&[Role::Metrics]), &BTreeMap::new(), None);
     assert!(!none.generations.contains_key(&Role::Alerting));
     assert_eq!(yaml(&none, Role::Metrics, "prometheus.yaml")["alerting"].get("alertmanagers"), None);
-    let only =
-        configs(&valid("{}"), &plan(&[Role::Alerting]), &[], &BTreeMap::new(), None, &Objects::default())
-            .unwrap();
+    let only = configs_of(&valid("{}"), &plan(&[Role::Alerting]), &BTreeMap::new(), None);
     assert_eq!(only.generations.keys().collect::<Vec<_>>(), [&Role::Alerting]);
 }
 

@@ -180,6 +180,13 @@ fn configuration_live(end: &End<'_>, previous: &ObservabilityStackStatus) -> Say
         let message = format!("an engine has no replica that is ready{}", last_known(previous));
         return say("Unknown", "NoReplicaReady", message);
     }
+    if let Some(limit) = end.limits.first() {
+        return say(
+            "True",
+            "NearLimit",
+            format!("every replica says that it runs what is wanted, but {limit}"),
+        );
+    }
     if let Some(message) = find(|s| if let Live::OtherVersion(m) = s { Some(m) } else { None }) {
         return say("True", "VersionSkew", format!("every engine runs what is wanted, but {message}"));
     }

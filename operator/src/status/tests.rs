@@ -28,6 +28,7 @@ struct Case {
     engines: Vec<WantedEngine>,
     held: Vec<(obstack_crds::Component, String)>,
     rejected: Vec<Rejected>,
+    limits: Vec<String>,
     done: Option<Done>,
     previous: ObservabilityStackStatus,
     records: Vec<DecisionRecord>,
@@ -107,6 +108,7 @@ fn case(spec: Value) -> Case {
         records: Fact::Known(Vec::new()),
         engines: BTreeMap::from([answer(Role::Metrics), answer(Role::Alerting)]),
         refusals: BTreeMap::new(),
+        reloaders: BTreeMap::new(),
         wires: BTreeMap::new(),
         readings: BTreeMap::new(),
     };
@@ -117,6 +119,7 @@ fn case(spec: Value) -> Case {
         engines,
         held: Vec::new(),
         rejected: Vec::new(),
+        limits: Vec::new(),
         done: Some(Done::default()),
         previous: ObservabilityStackStatus::default(),
         records: Vec::new(),
@@ -162,6 +165,7 @@ impl Case {
             held: &self.held,
             rejected: &self.rejected,
             objects: &[],
+            limits: &self.limits,
             done: self.done.as_ref(),
         }
     }
@@ -186,7 +190,8 @@ impl Case {
     }
 
     fn refuse(&mut self, generation: &str) {
-        let refusal = Refusal { generation: generation.to_owned(), reason: "rules/x.yaml: no".to_owned() };
+        let refusal =
+            Refusal { generation: generation.to_owned(), reason: "rules/x.yaml: no".to_owned(), path: None };
         let pods = BTreeMap::from([("main-metrics-0".to_owned(), refusal)]);
         self.facts.refusals.insert(Role::Metrics, pods);
     }

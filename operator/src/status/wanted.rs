@@ -1,14 +1,13 @@
 //! What is wanted of each engine, read from the objects that are wanted: what is applied is what is compared.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::desired::WantedObject;
 use crate::names::{Role, StackId};
-use crate::running::{POINTER_KEY, Which, pointer_secret_name};
+use crate::running::Generation;
 
 /// What is wanted of the engine of a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +26,22 @@ pub struct WantedEngine {
     pub version: Option<String>,
 }
 
-/// What is wanted of every engine that has a workload among these objects.
-pub fn wanted_engines(id: &StackId, wanted: &[WantedObject]) -> Vec<WantedEngine> {
-    Role::ALL.into_iter().filter_map(|role| wanted_engine(id, role, wanted)).collect()
+/// What is wanted of every engine that has a workload among these objects, and of the generations that are
+/// delivered to them.
+pub fn wanted_engines(
+    id: &StackId,
+    wanted: &[WantedObject],
+    generations: &BTreeMap<Role, Arc<Generation>>,
+) -> Vec<WantedEngine> {
+    Role::ALL.into_iter().filter_map(|role| wanted_engine(id, role, wanted, generations)).collect()
 }
 
-fn wanted_engine(id: &StackId, role: Role, wanted: &[WantedObject]) -> Option<WantedEngine> {
+fn wanted_engine(
+    id: &StackId,
+    role: Role,
+    wanted: &[WantedObject],
+    generations: &BTreeMap<Role, Arc<Generation>>,
+) -> Option<WantedEngine> {
     let name = id.child(role);
     let is_workload = |body: &Value| {
         matches!(body["kind"].as_str(), Some("StatefulSet" | "Deployment"))
@@ -46,19 +55,10 @@ fn wanted_engine(id: &StackId, role: Role, wanted: &[WantedObject]) -> Option<Wa
         role,
         kind: workload["kind"].as_str().unwrap_or_default().to_owned(),
         replicas: workload["spec"]["replicas"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(1),
-        generation: generation(id, role, wanted),
+        generation: generations.get(&role).map(|generation| generation.digest.clone()),
         flags: flags(engine),
         version: version(engine["image"].as_str().unwrap_or_default()),
     })
-}
-
-fn generation(id: &StackId, role: Role, wanted: &[WantedObject]) -> Option<String> {
-    let name = pointer_secret_name(id, role, Which::Candidate);
-    let is_pointer = |body: &Value| body["kind"] == "Secret" && body["metadata"]["name"] == name;
-    let secret = wanted.iter().map(|object| &object.body).find(|body| is_pointer(body))?;
-    let pointer = STANDARD.decode(secret["data"][POINTER_KEY].as_str()?).ok()?;
-    let pointer: Value = serde_json::from_slice(&pointer).ok()?;
-    pointer["generation"].as_str().map(str::to_owned)
 }
 
 fn flags(container: &Value) -> BTreeMap<String, String> {
@@ -92,29 +92,27 @@ mod tests {
 
     use super::*;
     use crate::desired::Policy;
+    use crate::running::{Engine, Fragment};
 
     #[test]
-    fn an_engine_is_read_from_its_workload_and_its_pointer() {
+    fn an_engine_is_read_from_its_workload_and_what_is_delivered() {
         let id = StackId { namespace: "monitoring".to_owned(), name: "main".to_owned() };
-        let pointer = STANDARD.encode(r#"{"version":1,"generation":"abc"}"#);
+        let main = Fragment::new("main", "prometheus.yaml", b"global: {}".to_vec());
+        let generation = Generation::build(Engine::Prometheus, vec![main]).unwrap();
+        let digest = generation.digest.clone();
+        let generations = BTreeMap::from([(Role::Metrics, Arc::new(generation))]);
         let object = |body| WantedObject { body, component: Component::MetricsStore, policy: Policy::Apply };
-        let wanted = [
-            object(json!({
-                "kind": "Secret", "metadata": { "name": "main-metrics-candidate" },
-                "data": { "pointer.json": pointer }
-            })),
-            object(json!({
-                "kind": "StatefulSet", "metadata": { "name": "main-metrics" },
-                "spec": { "replicas": 2, "template": { "spec": { "containers": [
-                    { "name": "reloader", "image": "x/y:v1", "command": ["/obstack/bin/obstack"] },
-                    { "name": "prometheus", "image": "quay.io:5000/prometheus/prometheus:v3.5.0",
-                      "args": ["--web.enable-lifecycle", "--a=1", "--b=1", "--b=2"] }
-                ] } } }
-            })),
-        ];
-        let engines = wanted_engines(&id, &wanted);
+        let wanted = [object(json!({
+            "kind": "StatefulSet", "metadata": { "name": "main-metrics" },
+            "spec": { "replicas": 2, "template": { "spec": { "containers": [
+                { "name": "reloader", "image": "x/y:v1", "command": ["/obstack/bin/obstack"] },
+                { "name": "prometheus", "image": "quay.io:5000/prometheus/prometheus:v3.5.0",
+                  "args": ["--web.enable-lifecycle", "--a=1", "--b=1", "--b=2"] }
+            ] } } }
+        }))];
+        let engines = wanted_engines(&id, &wanted, &generations);
         assert_eq!(engines.len(), 1);
-        assert_eq!(engines[0].generation.as_deref(), Some("abc"));
+        assert_eq!(engines[0].generation, Some(digest));
         assert_eq!(engines[0].version.as_deref(), Some("3.5.0"));
         assert_eq!(engines[0].replicas, 2);
         let flags: Vec<(&str, &str)> =

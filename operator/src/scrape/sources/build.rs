@@ -222,11 +222,8 @@ fn build_one(settings: &ObjectSettings, source: &Source, assets: &Lookup<'_>) ->
     let mut files = Vec::with_capacity(1 + built.files.len());
     if built.count > 0 {
         let id = source.file_id();
-        files.push(Fragment {
-            key: format!("scrape/object.{id}"),
-            path: format!("scrape/object.{id}.yaml"),
-            bytes: format!("scrape_configs:\n{}", built.jobs).into_bytes(),
-        });
+        let (key, path) = (format!("scrape/object.{id}"), format!("scrape/object.{id}.yaml"));
+        files.push(Fragment::new(key, path, format!("scrape_configs:\n{}", built.jobs).into_bytes()));
     }
     for file in built.files {
         files.push(asset(&file, assets).map_err(|reason| rejected(&reason))?);
@@ -246,7 +243,7 @@ fn asset(file: &references::AssetFile, assets: &Lookup<'_>) -> Result<Fragment, 
     let text = std::str::from_utf8(content)
         .map_err(|_| format!("{}: found bytes that are no text; write PEM there", place()))?;
     let path = file.path.strip_prefix(CURRENT).unwrap_or(&file.path).trim_start_matches('/').to_owned();
-    Ok(Fragment { key: format!("asset/{path}"), path, bytes: text.as_bytes().to_vec() })
+    Ok(Fragment::new(format!("asset/{path}"), path, text.as_bytes().to_vec()))
 }
 
 /// An object that was kept out, within the bounds of the API.

@@ -30,7 +30,11 @@ async fn the_proven_one_goes_first_where_it_is_complete() {
     let (proven, candidate) = (rig.generation(&[GOOD]), rig.generation(&[GOOD, NEWER]));
     rig.sync(&both(&candidate, &proven), &proven);
     assert_eq!(run_once(&rig.settings(), BOUND).await.unwrap(), proven.digest);
+    // What was laid down once is not asked for again.
+    rig.sync(&both(&candidate, &proven), &candidate);
+    assert_eq!(run_once(&rig.settings(), BOUND).await.unwrap(), proven.digest);
     // Its parts were overwritten by the candidate's: then that one is taken.
+    rig.empty();
     rig.sync(&both(&candidate, &proven), &candidate);
     assert_eq!(run_once(&rig.settings(), BOUND).await.unwrap(), candidate.digest);
 }

@@ -2,6 +2,8 @@
 //! unrelated change must not move.
 
 mod alertmanager;
+mod api;
 mod cold_start;
+mod memory;
 mod prometheus;
 mod rig;

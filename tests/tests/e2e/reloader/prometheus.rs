@@ -74,6 +74,7 @@ async fn what_promtool_refuses_never_reaches_the_engine() {
     rig.deliver(&bad);
     let reason = rig.refused(&bad, &first).await;
     assert!(reason.contains("rules/c.yaml"), "{reason}");
+    assert_eq!(rig.status().await.unwrap()["refused"]["path"], "rules/c.yaml");
     assert_eq!(groups(&rig).await, ["a", "b"]);
     let metrics = rig.metrics().await;
     assert!(metrics.contains("obstack_reloader_refused 1"), "{metrics}");
@@ -98,11 +99,32 @@ async fn what_the_engine_refuses_is_taken_back() {
     rig.deliver(&bad);
     let reason = rig.refused(&bad, &first).await;
     assert!(reason.contains("refused the reload"), "{reason}");
+    let state = rig.status().await.unwrap();
+    assert_eq!(state["refused"]["path"], "rules/c.yaml", "it is all that differs: {state}");
     assert_eq!(groups(&rig).await, ["a", "b"]);
     assert_eq!(alert(&rig, "Pending", "pending").await["activeAt"], before["activeAt"]);
     let metrics = rig.metrics().await;
     assert!(metrics.contains("obstack_reloader_reloads_total{result=\"rolled_back\"} 1"), "{metrics}");
     assert!(metrics.contains("obstack_reloader_checks_total{result=\"skipped\"} 1"), "{metrics}");
+}
+
+/// promtool reads the settings of tracing and does not look for its certificate; Prometheus applies everything
+/// else, shows the new configuration, and fails there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_promtool_takes_and_the_engine_loads_in_part_is_taken_back_whole() {
+    let rig = live(Check::Tool).await;
+    let first = rig.generation(&[PENDING, FIRING]);
+    let tracing =
+        "tracing: {endpoint: '127.0.0.1:1', client_type: grpc, tls_config: {ca_file: /nonexistent/ca}}\n";
+    let bad = rig.generation(&[PENDING, FIRING, OTHER, ("prometheus.yaml", tracing)]);
+    rig.deliver(&bad);
+    let reason = rig.refused(&bad, &first).await;
+    assert!(reason.contains("refused the reload"), "{reason}");
+    let metrics = rig.metrics().await;
+    assert!(metrics.contains("obstack_reloader_checks_total{result=\"passed\"} 1"), "{metrics}");
+    assert!(metrics.contains("obstack_reloader_reloads_total{result=\"rolled_back\"} 1"), "{metrics}");
+    assert_eq!(groups(&rig).await, ["a", "b"]);
+    assert_eq!(rig.status().await.unwrap()["refused"]["path"], Value::Null, "more than one file differs");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -145,7 +167,9 @@ async fn files_that_arrive_one_by_one_wait_for_the_last() {
 
     let first = rig.generation(&[FIRING]);
     let slot = rig.slot();
-    write_plain(&slot, &part_file(0), &first.parts[0].gzip);
+    for part in &first.parts {
+        write_plain(&slot, &part_file(part.index), &part.gzip);
+    }
     write_plain(&slot, POINTER_KEY, &pointer(&first));
     obstack::reloader::run_once(&rig.settings(), BOUND).await.unwrap();
     rig.start_engine();

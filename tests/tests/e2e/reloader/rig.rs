@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use obstack::reloader::{Settings, run, run_once};
+use obstack::reloader::{LiveSettings, Settings, run, run_once};
 use obstack::running::{
     Engine, Fragment, Generation, POINTER_KEY, PROVEN_FILE, Pointer, Slot, generation_glob, part_file,
 };
@@ -61,6 +61,10 @@ pub(crate) struct Rig {
     checker: PathBuf,
     process: Option<Child>,
     stop: Option<oneshot::Sender<()>>,
+    /// How the reloader reaches the API; none where the mounts have to do.
+    pub(crate) live: Option<LiveSettings>,
+    /// How long changes are gathered.
+    pub(crate) gather: Duration,
 }
 
 impl Rig {
@@ -74,7 +78,18 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("slot")).unwrap();
         let (port, listen) = (free_port(), free_port());
-        Self { engine, dir, syncs: AtomicUsize::new(0), port, listen, checker, process: None, stop: None }
+        Self {
+            engine,
+            dir,
+            syncs: AtomicUsize::new(0),
+            port,
+            listen,
+            checker,
+            process: None,
+            stop: None,
+            live: None,
+            gather: Duration::ZERO,
+        }
     }
 
     /// A rig whose engine runs a first generation that the reloader has confirmed.
@@ -106,6 +121,9 @@ impl Rig {
             listen: ([127, 0, 0, 1], self.listen).into(),
             checker: Some(self.checker.clone()),
             poll: Duration::from_millis(50),
+            live: self.live.clone(),
+            gather: self.gather,
+            patience: Duration::from_secs(2),
         }
     }
 
@@ -149,13 +167,20 @@ impl Rig {
 
     /// Syncs a pointer with the parts of a generation that need not be the one it names.
     pub(crate) fn sync(&self, pointers: &[(&str, Vec<u8>)], parts: &Generation) {
-        let slot = self.slot();
+        let parts = parts.parts.iter().map(|part| (part_file(part.index), part.gzip.to_vec()));
+        let pointers = pointers.iter().map(|(file, bytes)| ((*file).to_owned(), bytes.clone()));
+        self.mount(Slot::A, &parts.chain(pointers).collect::<Vec<_>>());
+    }
+
+    /// Syncs a slot with just these files.
+    pub(crate) fn mount(&self, slot: Slot, files: &[(String, Vec<u8>)]) {
+        let slot = match slot {
+            Slot::A => self.slot(),
+            _ => self.dir.path().join("slot-b"),
+        };
         let name = format!("..sync-{}", self.syncs.fetch_add(1, Ordering::SeqCst));
-        std::fs::create_dir(slot.join(&name)).unwrap();
-        for part in &parts.parts {
-            std::fs::write(slot.join(&name).join(part_file(part.index)), &part.gzip).unwrap();
-        }
-        for (file, bytes) in pointers {
+        std::fs::create_dir_all(slot.join(&name)).unwrap();
+        for (file, bytes) in files {
             std::fs::write(slot.join(&name).join(file), bytes).unwrap();
         }
         symlink(&name, slot.join("..next")).unwrap();
@@ -258,6 +283,22 @@ impl Rig {
         assert_eq!(self.engine_says().await.as_deref(), Some(digest));
     }
 
+    /// Removes what was laid down, as when a pod is replaced.
+    pub(crate) fn empty(&self) {
+        std::fs::remove_dir_all(self.target()).unwrap();
+    }
+
+    /// Waits until the engine's process has ended by itself.
+    pub(crate) async fn engine_ends(&mut self) {
+        let process = self.process.as_mut().unwrap();
+        let start = std::time::Instant::now();
+        while process.try_wait().unwrap().is_none() {
+            assert!(start.elapsed() < BOUND, "the engine goes on");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.process = None;
+    }
+
     /// Waits until a generation is refused, and returns the reason.
     pub(crate) async fn refused(&self, generation: &Generation, running: &Generation) -> String {
         let (bad, good) = (generation.digest.as_str(), running.digest.as_str());
@@ -305,7 +346,7 @@ impl Drop for Rig {
 
 /// The pointer to a generation, as it is mounted.
 pub(crate) fn pointer(generation: &Generation) -> Vec<u8> {
-    let pointer = Pointer::to(generation, Slot::A, |index| format!("main-metrics-a-{index}"));
+    let pointer = Pointer::to(generation, |index| (Slot::A, format!("main-metrics-a-{index}")));
     serde_json::to_vec(&pointer).unwrap()
 }
 
@@ -315,7 +356,7 @@ pub(crate) fn both(candidate: &Generation, proven: &Generation) -> [(&'static st
 }
 
 fn fragment(key: &str, path: &str, text: &str) -> Fragment {
-    Fragment { key: key.to_owned(), path: path.to_owned(), bytes: text.as_bytes().to_vec() }
+    Fragment::new(key, path, text.as_bytes())
 }
 
 fn free_port() -> u16 {

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod at_rest;
+mod delivery;
 mod engine_death;
 mod goldens;
 mod kubectl;

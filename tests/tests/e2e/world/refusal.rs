@@ -1,11 +1,15 @@
-//! What only the engine's own checker finds wrong: the engine never gets it, and the stack says so.
+//! What only the engine's own checker finds wrong: the engine never gets it, the stack names it, and the rest
+//! becomes live without it.
 
 use std::time::Duration;
 
-use obstack_crds::status::{CONFIGURATION_LIVE, DEGRADED};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, ResourceExt};
+use obstack_crds::status::{CONFIGURATION_LIVE, DEGRADED, Rejected};
 use obstack_tests::ask;
 use obstack_tests::wait::until;
-use obstack_tests::world::World;
+use obstack_tests::world::{HOME, World};
 use serde_json::{Value, json};
 
 const BOUND: Duration = Duration::from_secs(90);
@@ -22,34 +26,57 @@ fn spec(broken: bool) -> Value {
     json!({ "rules": { "groups": groups } })
 }
 
-/// Waits until the stack says that a configuration is refused, and returns what it says.
-async fn refused(world: &World) -> String {
-    until("the refusal to stand on the stack", BOUND, || async {
+/// Waits until the stack names the part that its engine refuses, while all else is live.
+async fn left_out(world: &World) -> Rejected {
+    until("the culprit to be named and the rest to be live", BOUND, || async {
         let stack = world.stack("main").await;
         let live = World::condition(&stack, CONFIGURATION_LIVE).ok_or("no condition")?;
         let degraded = World::condition(&stack, DEGRADED).ok_or("no condition")?;
-        if live.reason == "Refused" && degraded.reason == "ConfigurationRefused" {
-            assert_eq!((live.status.as_str(), degraded.status.as_str()), ("False", "True"));
-            assert!(stack.status.is_some_and(|status| status.look_at.is_some()));
-            return Ok(live.message);
+        let status = stack.status.ok_or("no status")?;
+        let out =
+            status.rejected.into_iter().find(|part| part.object.contains("broken")).ok_or("not named")?;
+        if live.status == "True" && degraded.reason == "PartsRejected" {
+            assert!(status.look_at.is_some());
+            return Ok(out);
         }
-        Err("not refused")
+        Err("it is not live")
     })
     .await
 }
 
+/// Names of the rule groups that a Prometheus has loaded, of those that the spec has.
+async fn groups(prometheus: &str) -> Vec<String> {
+    let rules = ask::json(&format!("{prometheus}/api/v1/rules")).await.unwrap();
+    let groups = rules["data"]["groups"].as_array().unwrap();
+    let names = groups.iter().filter_map(|group| group["name"].as_str());
+    names.filter(|name| ["good", "broken"].contains(name)).map(str::to_owned).collect()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_that_the_checker_refuses_leaves_the_engine_as_it_was() {
+async fn a_part_that_the_checker_refuses_is_left_out_until_it_is_mended() {
     let world = World::start().await;
     world.create_stack("main", spec(false)).await;
     world.live("main", BOUND).await;
     let prometheus = world.url("main", "metrics").await;
 
     world.patch_stack("main", json!({ "spec": spec(true) })).await;
-    let message = refused(&world).await;
-    assert!(message.contains("nonesuch") && message.contains("broken"), "{message}");
-    let rules = ask::text(&format!("{prometheus}/api/v1/rules")).await.unwrap();
-    assert!(rules.contains("\"good\"") && !rules.contains("Broken"), "what ran before still runs");
+    let out = left_out(&world).await;
+    assert!(out.reason.contains("nonesuch"), "{out:?}");
+    assert_eq!(groups(&prometheus).await, ["good"], "what ran before still runs");
+    // Other changes go live meanwhile, and a new operator knows what is left out.
+    let pods: Api<Pod> = Api::namespaced(world.client(), HOME);
+    for pod in pods.list(&ListParams::default()).await.unwrap() {
+        pods.delete(&pod.name_any(), &DeleteParams::default()).await.unwrap();
+    }
+    let mut more = spec(true);
+    more["rules"]["groups"][0]["rules"][0]["expr"] = json!("vector(2)");
+    world.patch_stack("main", json!({ "spec": more })).await;
+    until("the other change to be live", BOUND, || async {
+        let rules = ask::text(&format!("{prometheus}/api/v1/rules")).await?;
+        if rules.contains("vector(2)") { Ok(()) } else { Err("not yet".to_owned()) }
+    })
+    .await;
+    left_out(&world).await;
 
     world.patch_stack("main", json!({ "spec": spec(false) })).await;
     world.live("main", BOUND).await;
@@ -57,11 +84,11 @@ async fn a_change_that_the_checker_refuses_leaves_the_engine_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_first_configuration_that_the_checker_refuses_is_told_and_can_be_mended() {
+async fn a_first_configuration_goes_live_without_the_part_that_the_checker_refuses() {
     let world = World::start().await;
     world.create_stack("main", spec(true)).await;
-    let message = refused(&world).await;
-    assert!(message.contains("nonesuch"), "{message}");
+    let out = left_out(&world).await;
+    assert!(out.reason.contains("nonesuch"), "{out:?}");
     world.patch_stack("main", json!({ "spec": spec(false) })).await;
     world.live("main", BOUND).await;
     world.stop().await;
