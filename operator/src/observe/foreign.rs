@@ -9,7 +9,9 @@ use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use axum::http;
 use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroup, APIResource};
 use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
@@ -157,27 +159,39 @@ async fn discover(
     }
 }
 
+/// One question where the group is not served, and one more for each of its versions where it is.
 async fn ask(client: &Client) -> Result<Served, RequestError> {
     let mut served = Served::new();
-    for version in ["v1", "v1beta1", "v1alpha1"] {
-        let name = format!("{GROUP}/{version}");
-        let list = match within(READ_TIMEOUT, client.list_api_group_resources(&name)).await {
+    let group = match within(READ_TIMEOUT, client.request::<APIGroup>(group_request()?)).await {
+        Ok(group) => group,
+        Err(error) if error.code() == Some(404) => return Ok(served),
+        Err(error) => return Err(error),
+    };
+    for version in group.versions {
+        let list = match within(READ_TIMEOUT, client.list_api_group_resources(&version.group_version)).await {
             Ok(list) => list,
             Err(error) if error.code() == Some(404) => continue,
             Err(error) => return Err(error),
         };
         for kind in SourceKind::ALL {
-            let can_watch = |verbs: &[String]| verbs.iter().any(|verb| verb == "watch");
-            let is_served =
-                list.resources.iter().any(|one| one.name == kind.plural() && can_watch(&one.verbs));
-            if let Some(version) = kind.versions().iter().find(|known| **known == version)
-                && is_served
-            {
-                served.entry(kind).or_insert(version);
+            let is_it =
+                |one: &APIResource| one.name == kind.plural() && one.verbs.iter().any(|verb| verb == "watch");
+            let place = |name: &str| kind.versions().iter().position(|known| *known == name);
+            let Some(found) = place(&version.version).filter(|_| list.resources.iter().any(is_it)) else {
+                continue;
+            };
+            let best = served.get(&kind).and_then(|known| place(known)).is_none_or(|known| found < known);
+            if best {
+                served.insert(kind, kind.versions()[found]);
             }
         }
     }
     Ok(served)
+}
+
+fn group_request() -> Result<http::Request<Vec<u8>>, RequestError> {
+    let request = http::Request::get(format!("/apis/{GROUP}")).body(Vec::new());
+    request.map_err(|error| RequestError::Unusable(error.to_string()))
 }
 
 /// Follows one kind in one namespace, or in the whole cluster.
