@@ -63,9 +63,10 @@ async fn a_reloader_holds_one_part_at_a_time() {
         let start = Instant::now();
         rig.state("it to be laid down", |s| s["current"] == last.digest.as_str()).await;
         println!(
-            "generation {change}: laid down after {:?}; {} KiB now, {} KiB at most",
+            "generation {change}: laid down after {:?}; {} KiB of its own, {} KiB of files, {} KiB at most",
             start.elapsed(),
-            bytes(&process, "VmRSS") >> 10,
+            bytes(&process, "RssAnon") >> 10,
+            bytes(&process, "RssFile") >> 10,
             bytes(&process, "VmHWM") >> 10
         );
         last = generation(change);
