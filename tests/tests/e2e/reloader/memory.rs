@@ -13,8 +13,9 @@ use obstack_tests::plane::NAMESPACE;
 use super::api::{ACCOUNT, Cluster};
 use super::rig::{Check, Rig};
 
-/// Most bytes that a reloader may ever hold.
-const MOST: u64 = 15 << 20;
+/// Most bytes that a reloader may hold of its own. The pages of its binary, which come on top, are the same ones
+/// in every container that runs it, and the kernel takes them back when it needs memory.
+const MOST: u64 = 6 << 20;
 /// Monitors of 1,500 bytes each: 64 parts.
 const MONITORS: usize = 10_000;
 
@@ -58,20 +59,21 @@ async fn a_reloader_holds_one_part_at_a_time() {
     command.arg(format!("--pointer={}", live.candidate)).arg(format!("--proven={}", live.proven));
     command.env("KUBECONFIG", &kubeconfig).stdin(Stdio::null()).stdout(Stdio::null());
     let mut process = command.spawn().unwrap();
-    let mut last = first;
+    let (mut last, mut most) = (first, 0);
     for change in 1..=20 {
         let start = Instant::now();
         rig.state("it to be laid down", |s| s["current"] == last.digest.as_str()).await;
+        most = most.max(bytes(&process, "RssAnon"));
         println!(
-            "generation {change}: laid down after {:?}; {} KiB now, {} KiB at most",
+            "generation {change}: laid down after {:?}; {} KiB of its own, {} KiB of files, {} KiB at most",
             start.elapsed(),
-            bytes(&process, "VmRSS") >> 10,
+            bytes(&process, "RssAnon") >> 10,
+            bytes(&process, "RssFile") >> 10,
             bytes(&process, "VmHWM") >> 10
         );
         last = generation(change);
         cluster.deliver(&last, &[]).await;
     }
-    let most = bytes(&process, "VmHWM");
     process.kill().unwrap();
     process.wait().unwrap();
     assert!(most <= MOST, "{most} bytes");
