@@ -143,8 +143,9 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         watch: &watch,
         engines: &engines,
         held: &held,
-        rejected: &[configs.rejected, built.rejected, delivery::rejected(&configs.generations)].concat(),
-        objects: &objects.counts,
+        rejected: &[configs.rejected, built.rejected, delivery::rejected(&configs.generations, &objects)]
+            .concat(),
+        objects: &objects,
         limits: &limits,
         done: done.as_ref(),
     };

@@ -13,13 +13,14 @@ mod wanted;
 use k8s_openapi::jiff::Timestamp;
 use obstack_crds::Component;
 use obstack_crds::DecisionRecord;
-use obstack_crds::status::{ObservabilityStackStatus, PickedUp, Rejected};
+use obstack_crds::status::{ObservabilityStackStatus, Rejected};
 
 use crate::apply::Done;
 use crate::decide::watch::Watch;
 use crate::decide::{Plan, records};
 use crate::error::Class;
 use crate::observe::Facts;
+use crate::scrape::sources::Objects;
 use crate::validate::{Fault, Valid, effective};
 
 pub use alerts::build_alerts;
@@ -78,8 +79,8 @@ pub struct End<'a> {
     pub held: &'a [(Component, String)],
     /// Parts that were kept out.
     pub rejected: &'a [Rejected],
-    /// How many objects of others were taken, by kind.
-    pub objects: &'a [PickedUp],
+    /// The objects of others that were taken.
+    pub objects: &'a Objects,
     /// Limits of the running configuration that are near, each with its numbers.
     pub limits: &'a [String],
     /// What came of applying; none while the stack is paused.
@@ -109,7 +110,7 @@ pub fn derive(happened: &Happened<'_>) -> ObservabilityStackStatus {
             status.components = components::derive(end, &previous.components);
             status.decisions = records::statuses(end.plan, end.valid, end.records);
             status.rejected = rejected(end);
-            status.objects = end.objects.to_vec();
+            status.objects = end.objects.counts.clone();
         }
     }
     status.conditions = conditions::derive(happened, &status);

@@ -1,16 +1,23 @@
-//! `obstack check`: every fault of every file at once, each with its line. No cluster is asked.
+//! `obstack check`: every fault of every file at once, each with its line; of objects of others the first fault of
+//! each. No cluster is asked.
 
 use std::collections::BTreeMap;
 
 use clap::Args;
 
+use obstack_crds::ObservabilityStackSpec;
+
 use super::catalog::CatalogArgs;
 use super::input::{Document, Finding, Input, InputArgs};
+use super::objects::{self, Secrets};
 use super::{CliError, Output, Style};
 use crate::check::{self, RECORD, STACK};
 use crate::decide::Catalog;
 use crate::names::StackId;
-use crate::validate::Fault;
+use crate::reconcile::object_settings;
+use crate::scrape::contents::Known;
+use crate::scrape::sources::{ObjectSettings, Source, judge_object};
+use crate::validate::{Fault, validate};
 
 /// Arguments of `obstack check`.
 #[derive(Debug, Args)]
@@ -64,10 +71,30 @@ fn line(finding: &Finding, output: &Output) -> String {
     format!("{place} {path}: found {}; write {}\n", finding.found, finding.write)
 }
 
+/// Judges objects of others as a stack that says nothing of them would.
+struct Judge {
+    settings: Option<ObjectSettings>,
+    known: Known,
+}
+
+impl Judge {
+    fn of(input: &Input) -> Self {
+        let id = StackId { namespace: "default".to_owned(), name: "main".to_owned() };
+        let valid = validate(id, &ObservabilityStackSpec::default(), None).ok();
+        let settings = valid.and_then(|valid| object_settings(&valid).ok());
+        Self { settings, known: objects::contents(input, Secrets::Used) }
+    }
+
+    fn fault(&self, document: &Document, source: &Source) -> Option<Finding> {
+        let fault = judge_object(self.settings.as_ref()?, source, &self.known).err()?;
+        Some(document.finding(&fault.path, fault.found, fault.write))
+    }
+}
+
 /// What a check comes to.
 struct Report {
     findings: Vec<Finding>,
-    /// Objects of our kinds.
+    /// Objects of our kinds, and those of others that become configuration.
     ours: usize,
     /// Objects of other kinds.
     others: usize,
@@ -77,7 +104,13 @@ impl Report {
     fn of(input: &Input) -> Self {
         let mut report = Self { findings: input.problems.clone(), ours: 0, others: 0 };
         let mut stacks: BTreeMap<StackId, &Document> = BTreeMap::new();
+        let judge = Judge::of(input);
         for document in &input.documents {
+            if let Some(source) = objects::source_of(document) {
+                report.ours += 1;
+                report.findings.extend(judge.fault(document, &source));
+                continue;
+            }
             report.document(document, input.catalog.as_ref());
             if document.is_stack()
                 && let Some(first) = stacks.insert(document.id(), document)
@@ -174,6 +207,31 @@ mod tests {
         let report = Report::of(&input);
         assert!(report.findings.is_empty(), "{:?}", report.findings);
         assert_eq!((report.ours, report.others), (1, 2));
+    }
+
+    #[test]
+    fn an_object_of_others_is_judged_as_the_operator_would() {
+        let monitor = |interval: &str| {
+            format!(
+                "apiVersion: monitoring.coreos.com/v1
+kind: ServiceMonitor
+metadata: {{ name: web }}
+spec:
+  selector: {{}}
+  endpoints:
+    - port: http
+      interval: {interval}
+      basicAuth: {{ username: {{ name: elsewhere, key: user }} }}
+"
+            )
+        };
+        assert_eq!(lines(&[("a.yaml", &monitor("30s"))]), [""; 0], "the Secret can be in the cluster");
+        let found = lines(&[("a.yaml", &monitor("soon"))]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with("a.yaml:8: spec.endpoints[0].interval: found \"soon\"; write "),
+            "{found:?}"
+        );
     }
 
     #[test]

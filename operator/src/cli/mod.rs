@@ -22,6 +22,7 @@ mod output;
 mod reference;
 mod reloader;
 pub mod render;
+mod why;
 
 use std::process::ExitCode;
 
@@ -59,6 +60,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Decide what fills each component of a stack, and say why; asks no cluster.
     Decide(decide::DecideArgs),
+    /// Say whether an object of others is in the configuration of a stack, and if not, what keeps it out.
+    Why(why::WhyArgs),
     /// Measure a Prometheus or a VictoriaMetrics that runs, and hold the catalog's figures against it.
     Calibrate(calibrate::CalibrateArgs),
     /// Print the manifests that the operator would apply.
@@ -83,6 +86,7 @@ fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Check(args) => check::run(args, output),
         Command::Decide(args) => decide::run(args, output),
         Command::Calibrate(args) => calibrate::run(args, output),
+        Command::Why(args) => why::run(args, output),
         Command::Render(args) => render::run(args, output),
         Command::Config(args) => config::run(args, output),
         Command::Crds(args) => crds::run(args, output),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use serde_json::Value;
 
-use super::input::Input;
+use super::input::{Document, Input};
 use crate::scrape::contents::{Content, Holder, Known, Place};
 use crate::scrape::sources::{Cache, GROUP, Namespaces, Objects, Source, SourceKind, is_searched, pick};
 use crate::validate::Valid;
@@ -19,23 +19,24 @@ pub enum Secrets {
     Hidden,
 }
 
-/// Objects that become configuration, in the order of the files; without a namespace they are in `default`.
+/// Objects that become configuration, in the order of the files.
 pub fn sources(input: &Input) -> Vec<Arc<Source>> {
-    let mut sources = Vec::new();
-    for kind in SourceKind::ALL {
-        for version in kind.versions() {
-            let api = format!("{GROUP}/{version}");
-            for (document, mut object) in input.of_kind(&api, kind.as_str()) {
-                object["metadata"]["namespace"] = document.id().namespace.into();
-                sources.extend(Source::of(kind, version, &object).map(Arc::new));
-            }
-        }
-    }
-    sources
+    input.documents.iter().filter_map(source_of).map(Arc::new).collect()
+}
+
+/// The object that becomes configuration; none where the document is another. Without a namespace it is in
+/// `default`.
+pub fn source_of(document: &Document) -> Option<Source> {
+    let (api, kind) = (document.text(&["apiVersion"])?, document.text(&["kind"])?);
+    let kind = SourceKind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+    let version = kind.versions().iter().find(|version| api == format!("{GROUP}/{version}"))?;
+    let mut object = document.node.to_json();
+    object["metadata"]["namespace"] = document.id().namespace.into();
+    Source::of(kind, version, &object)
 }
 
 /// Labels of the namespaces in the files.
-fn namespaces(input: &Input) -> Namespaces {
+pub fn namespaces(input: &Input) -> Namespaces {
     let labels = |object: &Value| {
         let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
         labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
@@ -72,7 +73,7 @@ pub fn build(input: &Input, valid: &Valid, secrets: Secrets) -> Result<Objects, 
 }
 
 /// Contents of the Secrets and ConfigMaps in the files.
-fn contents(input: &Input, secrets: Secrets) -> Known {
+pub fn contents(input: &Input, secrets: Secrets) -> Known {
     let mut known = Known::new();
     for (holder, kind) in [(Holder::Secret, "Secret"), (Holder::ConfigMap, "ConfigMap")] {
         for (document, object) in input.of_kind("v1", kind) {

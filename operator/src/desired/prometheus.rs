@@ -33,7 +33,7 @@ pub(super) fn build(
 ) -> Result<(), DesiredError> {
     let stack = &valid.id;
     list.add(ROLE, &build_service_account(stack, ROLE))?;
-    rbac::add_discovery(valid, context.operator_namespace.as_deref(), list)?;
+    rbac::add_discovery(valid, context.operator_namespace.as_deref(), &configs.reach, list)?;
     add_configuration(stack, ROLE, context, configs, list)?;
     rbac::add_delivery(stack, ROLE, list)?;
     list.add(ROLE, &build_service(stack, ROLE, valid.metrics_replicas() > 1))?;

@@ -13,26 +13,35 @@ use super::service::metadata;
 use crate::names::{LABEL_STACK_NAMESPACE, Role, StackId};
 use crate::running::{Which, carrier_names, pointer_secret_name};
 use crate::scrape::discovered_namespaces;
+use crate::scrape::objects::Reach;
 use crate::validate::Valid;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
+/// Most namespaces that the metrics store is let into one by one. With more, a right on all of them is one object
+/// instead of hundreds.
+const MOST_ROLES: usize = 64;
 /// Prometheus keeps lists up to date and never asks for one object.
 const FOLLOW: [&str; 2] = ["list", "watch"];
 /// A reloader follows one pointer, and asks for the other and for parts one by one.
 const FETCH: [&str; 3] = ["get", "list", "watch"];
 
 /// The metrics store finds targets in the stack's own namespace, in those that are asked for, and in the
-/// operator's. In all of them at once, where all are asked for.
+/// operator's, and in those that objects of others name. In all of them at once, where all are asked for.
 pub(super) fn add_discovery(
     valid: &Valid,
     operator_namespace: Option<&str>,
+    reach: &Reach,
     list: &mut List,
 ) -> Result<(), DesiredError> {
     let stack = &valid.id;
     let role = Role::Metrics;
     let own = metadata(stack, role, stack.child_with(role, "discovery"));
     add_role(stack, own, discovery_rules(), list)?;
-    let Some(mut namespaces) = discovered_namespaces(valid) else {
+    let searched = discovered_namespaces(valid).filter(|_| !reach.everywhere).map(|mut namespaces| {
+        namespaces.extend(reach.namespaces.iter().cloned());
+        namespaces
+    });
+    let Some(mut namespaces) = searched.filter(|namespaces| namespaces.len() <= MOST_ROLES) else {
         let meta = foreign(stack, None);
         let name = stack.foreign(role);
         list.add(

@@ -143,6 +143,8 @@ pub struct Stores {
     pub pods: Watched<Pod>,
     /// Objects that stacks own, by kind.
     pub owned: Vec<(&'static Kind, Watched<DynamicObject>)>,
+    /// Which namespaces are watched.
+    pub scope: Scope,
     /// Labels of all namespaces; none where only some namespaces are watched.
     pub namespaces: Option<Watched<PartialObjectMeta<Namespace>>>,
     /// Objects of others that become configuration.
@@ -186,7 +188,7 @@ impl Stores {
             contents.push((Holder::ConfigMap, start.watch_contents::<ConfigMap>(Holder::ConfigMap, target)));
         }
         let foreign = Foreign::start(client, scope, triggers, tasks);
-        Self { stacks, records, pods, owned, namespaces, foreign, contents }
+        Self { scope: scope.clone(), stacks, records, pods, owned, namespaces, foreign, contents }
     }
 
     /// Whether a store has neither synced nor failed yet.

@@ -18,6 +18,7 @@ use crate::running::delivery::{self, Held, Replica, Write};
 use crate::running::{
     Engine, Generation, KeptOut, MAX_KEPT_OUT, Packing, Which, carrier_names, digest, part_secret,
 };
+use crate::scrape::sources::Objects;
 
 /// The generations of a stack.
 pub(super) type Generations = BTreeMap<Role, Arc<Generation>>;
@@ -129,9 +130,9 @@ fn culprit(generation: &Generation, refusal: &Refusal) -> Option<KeptOut> {
 }
 
 /// What was left out, as the status names it.
-pub(super) fn rejected(generations: &Generations) -> Vec<Rejected> {
+pub(super) fn rejected(generations: &Generations, objects: &Objects) -> Vec<Rejected> {
     let one = |out: &KeptOut| Rejected {
-        object: out.key.clone(),
+        object: objects.source_of(&out.key).map_or_else(|| out.key.clone(), |source| source.key.to_string()),
         reason: format!("its engine refuses it, so it is left out until it changes: {}", out.reason),
     };
     generations.values().flat_map(|generation| &generation.kept_out).map(one).collect()
@@ -200,10 +201,10 @@ mod tests {
         let without = generation("bad", &packing);
         assert_eq!(without.paths(), ["prometheus.yaml"]);
         let all = Generations::from([(Role::Metrics, without)]);
-        assert_eq!(rejected(&all)[0].object, "mine");
+        assert_eq!(rejected(&all, &Objects::default())[0].object, "mine");
         assert!(!note_refusals(&mut packing, &all, &facts), "it is noted once");
         let mended = Generations::from([(Role::Metrics, generation("good", &packing))]);
-        assert!(rejected(&mended).is_empty());
+        assert!(rejected(&mended, &Objects::default()).is_empty());
         note_refusals(&mut packing, &mended, &facts);
         assert!(packing.kept_out[&Engine::Prometheus].is_empty(), "and makes room");
     }

@@ -7,6 +7,7 @@ use super::World;
 use crate::desired::{default_image, wanted_version};
 use crate::names::{Role, StackId};
 use crate::observe::Fact;
+use crate::observe::stores::Scope;
 use crate::scrape::sources::{Cache, ObjectSettings, Objects, Source, SourceKind, is_searched, pick};
 use crate::validate::Valid;
 
@@ -54,7 +55,11 @@ pub(super) async fn build(world: &World, valid: &Valid) -> Result<Objects, Strin
     let mut cache = world.caches.take(&valid.id);
     let objects = build_with(world, &mut cache, &settings, &picked).await;
     world.caches.put(&valid.id, cache);
-    objects
+    let mut objects = objects?;
+    // Nobody can grant what he does not hold: outside of what is watched, jobs find no target.
+    objects.reach.everywhere &= stores.scope == Scope::Cluster;
+    objects.reach.namespaces.retain(|namespace| stores.scope.covers(namespace));
+    Ok(objects)
 }
 
 async fn build_with(

@@ -29,6 +29,7 @@ use crate::names::Role;
 use crate::observe::observer::{address, is_ready};
 use crate::observe::{Fact, Facts, Observer};
 use crate::running::Generation;
+use crate::scrape::sources::Objects;
 use crate::status::{End, Happened, Reached, build_alerts, derive, happenings};
 use crate::validate::Valid;
 
@@ -222,9 +223,17 @@ impl Turn<'_> {
             }
         }
         let records = if let Reached::End(end) = reached { end.records } else { &[] };
-        self.world.recorder.tell(self.owner, &happenings(&self.before, &status, done, records)).await;
+        let none = Objects::default();
+        let objects = if let Reached::End(end) = reached { end.objects } else { &none };
+        let told = happenings(&self.before, &status, done, records);
+        self.world.recorder.tell(self.owner, &told, objects).await;
         let decisions = decisions(&status, &reached);
-        self.world.metrics.set_stack(&self.owner.id, status.rejected.len(), decisions);
+        // The status names some of many; the metric counts them all.
+        let rejected = match reached {
+            Reached::End(end) => end.valid.rejected.len() + end.rejected.len(),
+            _ => status.rejected.len(),
+        };
+        self.world.metrics.set_stack(&self.owner.id, rejected, decisions);
         if let Reached::End(end) = reached {
             self.send_alerts(end).await;
         }

@@ -43,6 +43,8 @@ pub struct Configs {
     /// What each role is to run. A role that is not deployed, or whose engine is not configured by files, has
     /// none.
     pub generations: BTreeMap<Role, Arc<Generation>>,
+    /// Where targets of objects of others are looked for.
+    pub reach: objects::Reach,
     /// What was kept out, each with its reason. The others go on.
     pub rejected: Vec<Rejected>,
 }
@@ -88,7 +90,7 @@ pub fn configs(
 ) -> Result<Configs, ConfigError> {
     let Given { records, secrets, operator_namespace, objects } = *given;
     let roles = deployed_roles(plan);
-    let mut done = Configs::default();
+    let mut done = Configs { reach: objects.reach.clone(), ..Configs::default() };
     if roles.contains(&Role::Metrics) {
         let mut fragments = prometheus::fragments(valid, &roles, operator_namespace)?;
         fragments.extend(crate::rules::fragments(valid, &roles)?);

@@ -24,11 +24,13 @@ pub struct Happening {
     pub action: &'static str,
     /// What happened.
     pub note: String,
+    /// The object of others that it happened to, as a list names it; none where it happened to the stack.
+    pub object: Option<String>,
 }
 
 fn happening(warning: bool, reason: &str, action: &'static str, note: &str) -> Happening {
     // Counted in characters of up to 4 bytes, so that no character is cut.
-    Happening { warning, reason: reason.to_owned(), action, note: shorten(note, MAX_NOTE / 4) }
+    Happening { warning, reason: reason.to_owned(), action, note: shorten(note, MAX_NOTE / 4), object: None }
 }
 
 /// What to tell. `records` are those that the later status speaks of.
@@ -43,7 +45,13 @@ pub fn happenings(
     told.extend(decisions(before, after));
     told.extend(tripped(before, after, records));
     for part in after.rejected.iter().filter(|part| !before.rejected.contains(part)) {
-        told.push(happening(true, "Rejected", "Apply", &format!("{}: {}", part.object, part.reason)));
+        let of_stack = happening(true, "Rejected", "Apply", &format!("{}: {}", part.object, part.reason));
+        // Whoever looks at the object sees it there.
+        if !part.object.starts_with("spec.") {
+            let object = Some(part.object.clone());
+            told.push(Happening { object, ..happening(true, "Rejected", "Apply", &part.reason) });
+        }
+        told.push(of_stack);
     }
     for drift in done.iter().flat_map(|done| &done.drift) {
         told.push(happening(false, "DriftCorrected", "Correct", &drifted(drift)));

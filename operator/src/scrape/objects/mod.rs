@@ -7,7 +7,7 @@ pub(crate) mod prometheus;
 pub(crate) mod remote;
 pub(crate) mod scrape_config;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -81,6 +81,23 @@ impl Kind {
     }
 }
 
+/// Namespaces in which targets are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// In all of them.
+    pub everywhere: bool,
+    /// In these.
+    pub namespaces: BTreeSet<String>,
+}
+
+impl Reach {
+    /// Adds what another reaches.
+    pub fn add(&mut self, other: &Self) {
+        self.everywhere |= other.everywhere;
+        self.namespaces.extend(other.namespaces.iter().cloned());
+    }
+}
+
 /// An object that says what is scraped.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Monitor {
@@ -143,6 +160,20 @@ impl Monitor {
             Kind::Probe => of(kind, object, Spec::Probe),
             Kind::ScrapeConfig => of(kind, object, Spec::Scrape),
         }
+    }
+
+    /// Where its targets are looked for. A ScrapeConfig says that by itself, in whichever way, and is not asked.
+    pub(crate) fn reach(&self) -> Reach {
+        let selector = match &self.spec {
+            Spec::Service(spec) => Some(&spec.namespace_selector),
+            Spec::Pod(spec) => Some(&spec.namespace_selector),
+            Spec::Probe(spec) => spec.targets.ingress.as_ref().map(|ingress| &ingress.namespace_selector),
+            Spec::Scrape(_) => None,
+        };
+        let Some(selector) = selector else { return Reach::default() };
+        let own = || BTreeSet::from([self.namespace.clone()]);
+        let named: BTreeSet<String> = selector.match_names.iter().cloned().collect();
+        Reach { everywhere: selector.any, namespaces: if named.is_empty() { own() } else { named } }
     }
 
     /// The kind.

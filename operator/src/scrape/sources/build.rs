@@ -10,15 +10,18 @@ use super::{Source, SourceKey, SourceKind};
 use crate::rules::objects::{RuleSettings, build_rules};
 use crate::running::{CURRENT, Fragment};
 use crate::scrape::assets::Assets;
-use crate::scrape::contents::{Known, Lookup, Place, Used, is_current};
+use crate::scrape::contents::{Content, Known, Lookup, Place, Used, is_current};
 use crate::scrape::jobs;
-use crate::scrape::objects::{Kind, Monitor, PrometheusSpec};
+use crate::scrape::judge::{Rejection, fault};
+use crate::scrape::objects::{Kind, Monitor, PrometheusSpec, Reach};
 use crate::scrape::references;
 use crate::scrape::routing::{self, FilesFrom, Strategy, build_routing};
 use crate::scrape::settings::{Role, Settings};
 use crate::scrape::version::{Version, VersionError};
 use crate::validate::Valid;
 
+/// What the keys of fragments begin with that were made from one object.
+const OBJECT_KEYS: [&str; 2] = ["scrape/object.", "rules/object."];
 /// Folder of certificates and keys that objects refer to, below `current/`.
 const ASSETS: &str = "assets";
 /// Longest name of an object in a list, in characters: the API's bound.
@@ -81,8 +84,8 @@ impl ObjectSettings {
 /// What one object became.
 #[derive(Clone, Debug)]
 enum Became {
-    /// Files of the metrics store.
-    Files(Vec<Fragment>),
+    /// Files of the metrics store, and where their targets are looked for.
+    Files(Vec<Fragment>, Reach),
     /// A part of the alerting's routes.
     Routing(Arc<routing::Built>),
 }
@@ -117,8 +120,25 @@ pub struct Objects {
     pub rejected: Vec<Rejected>,
     /// How many objects were taken, by kind; kinds without any are left out.
     pub counts: Vec<PickedUp>,
+    /// Where targets of the objects are looked for.
+    pub reach: Reach,
     /// Contents that are not known yet: what refers to them is not here, and is built once they are read.
     pub unknown: BTreeSet<Place>,
+    /// The objects that were taken.
+    picked: Vec<Arc<Source>>,
+}
+
+impl Objects {
+    /// The object that a fragment was made from, by the fragment's key.
+    pub fn source_of(&self, key: &str) -> Option<&Arc<Source>> {
+        let id = OBJECT_KEYS.iter().find_map(|prefix| key.strip_prefix(prefix))?;
+        self.picked.iter().find(|source| source.file_id() == id)
+    }
+
+    /// An object that was taken, as a list names it: `ServiceMonitor/shop/web`.
+    pub fn source_named(&self, object: &str) -> Option<&Arc<Source>> {
+        self.picked.iter().find(|source| source.key.to_string() == object)
+    }
 }
 
 impl Cache {
@@ -141,6 +161,7 @@ impl Cache {
             }
             let lookup = Lookup::new(known);
             let outcome = build_one(settings, source, &lookup);
+            let outcome = outcome.map_err(|fault| rejected(&source.key, &fault.to_string()));
             let missing = lookup.unknown();
             if !missing.is_empty() {
                 unknown.extend(missing);
@@ -153,7 +174,7 @@ impl Cache {
         }
         let round = self.round;
         self.entries.retain(|_, entry| entry.round == round);
-        Objects { unknown, ..self.together() }
+        Objects { unknown, picked: picked.to_vec(), ..self.together() }
     }
 
     /// How many objects were built anew in the last round.
@@ -178,7 +199,10 @@ impl Cache {
                 Ok(became) => {
                     *taken += 1;
                     match became {
-                        Became::Files(files) => shared.extend(files.iter().map(|f| (f.key.as_str(), f))),
+                        Became::Files(files, reach) => {
+                            shared.extend(files.iter().map(|f| (f.key.as_str(), f)));
+                            objects.reach.add(reach);
+                        }
                         Became::Routing(routing) => objects.routing.push(routing.clone()),
                     }
                 }
@@ -199,26 +223,50 @@ impl Cache {
     }
 }
 
-fn build_one(settings: &ObjectSettings, source: &Source, assets: &Lookup<'_>) -> Result<Became, Rejected> {
+/// Judges one object as it would be built. Contents that are not known are taken to be good.
+///
+/// # Errors
+/// Why it would be kept out.
+pub fn judge_object(settings: &ObjectSettings, source: &Source, known: &Known) -> Result<(), Rejection> {
+    let mut known = known.clone();
+    loop {
+        let lookup = Lookup::new(&known);
+        let outcome = build_one(settings, source, &lookup);
+        let unknown = lookup.unknown();
+        if unknown.is_empty() {
+            return outcome.map(|_| ());
+        }
+        known.extend(unknown.into_iter().map(|place| (place, Arc::new(Content::Unseen))));
+    }
+}
+
+/// Contents that an object refers to and that are not known.
+pub fn unknown_of(settings: &ObjectSettings, source: &Source, known: &Known) -> BTreeSet<Place> {
+    let lookup = Lookup::new(known);
+    // What comes of it does not matter here.
+    let _ = build_one(settings, source, &lookup);
+    lookup.unknown()
+}
+
+fn build_one(settings: &ObjectSettings, source: &Source, assets: &Lookup<'_>) -> Result<Became, Rejection> {
     let object = source.to_value();
-    let rejected = |reason: &dyn std::fmt::Display| reject(&source.key, &reason.to_string());
     let monitor = match source.key.kind {
         SourceKind::ServiceMonitor => Kind::ServiceMonitor,
         SourceKind::PodMonitor => Kind::PodMonitor,
         SourceKind::Probe => Kind::Probe,
         SourceKind::ScrapeConfig => Kind::ScrapeConfig,
         SourceKind::PrometheusRule => {
-            let built = build_rules(&settings.rules, &object).map_err(|fault| rejected(&fault))?;
-            return Ok(Became::Files(vec![built.fragment]));
+            return Ok(Became::Files(
+                vec![build_rules(&settings.rules, &object)?.fragment],
+                Reach::default(),
+            ));
         }
         SourceKind::AlertmanagerConfig => {
-            let built =
-                build_routing(&settings.routing, &object, assets).map_err(|fault| rejected(&fault))?;
-            return Ok(Became::Routing(Arc::new(built)));
+            return Ok(Became::Routing(Arc::new(build_routing(&settings.routing, &object, assets)?)));
         }
     };
-    let monitor = Monitor::read(monitor, &object).map_err(|fault| rejected(&fault))?;
-    let built = jobs::build(&settings.jobs, &monitor, assets).map_err(|fault| rejected(&fault))?;
+    let monitor = Monitor::read(monitor, &object)?;
+    let built = jobs::build(&settings.jobs, &monitor, assets)?;
     let mut files = Vec::with_capacity(1 + built.files.len());
     if built.count > 0 {
         let id = source.file_id();
@@ -226,28 +274,31 @@ fn build_one(settings: &ObjectSettings, source: &Source, assets: &Lookup<'_>) ->
         files.push(Fragment::new(key, path, format!("scrape_configs:\n{}", built.jobs).into_bytes()));
     }
     for file in built.files {
-        files.push(asset(&file, assets).map_err(|reason| rejected(&reason))?);
+        files.push(asset(&file, assets)?);
     }
-    Ok(Became::Files(files))
+    let reach = if files.is_empty() { Reach::default() } else { monitor.reach() };
+    Ok(Became::Files(files, reach))
 }
 
 /// A certificate or a key as a file. It is shared by all objects that refer to it.
-fn asset(file: &references::AssetFile, assets: &Lookup<'_>) -> Result<Fragment, String> {
+fn asset(file: &references::AssetFile, assets: &Lookup<'_>) -> Result<Fragment, Rejection> {
     let references::AssetRef { source, namespace, name, key } = &file.from;
     let content = match source {
         references::Source::Secret => assets.secret(namespace, name, key),
         references::Source::ConfigMap => assets.config_map(namespace, name, key),
     };
-    let place = || format!("{} {namespace}/{name}, key {key}", source.as_str());
-    let content = content.map_err(|error| format!("{}: {error}", place()))?;
-    let text = std::str::from_utf8(content)
-        .map_err(|_| format!("{}: found bytes that are no text; write PEM there", place()))?;
+    let at_fault = |why: &dyn std::fmt::Display| {
+        let found = format!("{} {namespace}/{name}, key {key}, which {why}", source.as_str());
+        fault("spec", found, "the name and the key of PEM")
+    };
+    let content = content.map_err(|error| at_fault(&error))?;
+    let text = std::str::from_utf8(content).map_err(|_| at_fault(&"holds bytes that are no text"))?;
     let path = file.path.strip_prefix(CURRENT).unwrap_or(&file.path).trim_start_matches('/').to_owned();
     Ok(Fragment::new(format!("asset/{path}"), path, text.as_bytes().to_vec()))
 }
 
 /// An object that was kept out, within the bounds of the API.
-fn reject(key: &SourceKey, reason: &str) -> Rejected {
+fn rejected(key: &SourceKey, reason: &str) -> Rejected {
     let short = |text: &str, most: usize| text.chars().take(most).collect();
     Rejected { object: short(&key.to_string(), MAX_OBJECT), reason: short(reason, MAX_REASON) }
 }

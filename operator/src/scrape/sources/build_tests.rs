@@ -135,3 +135,28 @@ fn routes_of_objects_stand_before_those_of_the_stack() {
     assert_eq!(objects.rejected, []);
     assert_eq!(objects.routing.len(), 1);
 }
+
+#[test]
+fn the_store_is_let_into_the_namespaces_that_objects_name() {
+    let looks_in = |name: &str, namespaces: Value| {
+        let spec =
+            json!({ "selector": {}, "endpoints": [{ "port": "http" }], "namespaceSelector": namespaces });
+        object(SourceKind::ServiceMonitor, name, "1", spec)
+    };
+    let reach = |picked: &[Arc<Source>]| Cache::default().build(&settings(), picked, &Known::new()).reach;
+    assert_eq!(reach(&[monitor("a", "1")]).namespaces, ["shop".to_owned()].into());
+    let named = reach(&[looks_in("a", json!({ "matchNames": ["kube-system", "web"] }))]);
+    assert_eq!(named.namespaces, ["kube-system".to_owned(), "web".to_owned()].into());
+    assert!(!named.everywhere && reach(&[looks_in("a", json!({ "any": true }))]).everywhere);
+    let broken = json!({ "endpoints": [{ "port": "http", "interval": "soon" }], "namespaceSelector": { "any": true } });
+    assert!(!reach(&[object(SourceKind::ServiceMonitor, "broken", "1", broken)]).everywhere);
+}
+
+#[test]
+fn a_fragment_leads_back_to_its_object() {
+    let objects = Cache::default().build(&settings(), &[monitor("a", "1")], &Known::new());
+    let key = &objects.fragments[0].key;
+    assert_eq!(objects.source_of(key).unwrap().key.to_string(), "ServiceMonitor/shop/a");
+    assert_eq!(objects.source_of("rules/library.watchdog"), None);
+    assert_eq!(objects.source_named("ServiceMonitor/shop/a").unwrap().uid, "uid-a");
+}

@@ -146,8 +146,8 @@ async fn counted(world: &World, wanted: &[(&str, i32, i32)]) {
 /// The content of a Secret that an object refers to becomes live as any change does.
 async fn a_secret_is_rotated(world: &World) {
     let running = |stack: &obstack_crds::ObservabilityStack| {
-        let components = stack.status.iter().flat_map(|status| &status.components);
-        let store = components.filter(|one| one.component == Component::MetricsStore).next();
+        let mut components = stack.status.iter().flat_map(|status| &status.components);
+        let store = components.find(|one| one.component == Component::MetricsStore);
         store.and_then(|one| one.config_running.clone())
     };
     let before = running(&world.live("main", BOUND).await);
