@@ -18,7 +18,7 @@ use crate::decide::prompt::prompts;
 use crate::decide::records::Seen;
 use crate::decide::watch::Watch;
 use crate::decide::{DecideFacts, Previous, calibration, decide, records};
-use crate::desired::{DesiredError, desired};
+use crate::desired::{DesiredError, WantedObject, desired};
 use crate::error::Class;
 use crate::names::StackId;
 use crate::observe::Fact;
@@ -121,9 +121,15 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
     if !stack.spec.paused {
         let mut doing = Done::default();
         world.applier.record(&owner, &actions, &mut doing).await;
-        waits = world.deliver(&owner, &generations, &carried, &facts, &mut doing).await;
+        // What an engine may read comes before the configuration that makes it read, and that before the engine.
+        let (workloads, first): (Vec<_>, Vec<_>) =
+            wanted.iter().cloned().partition(WantedObject::is_workload);
+        world.applier.apply(&owner, &first, &mut doing).await;
         if !doing.stopped {
-            world.applier.apply(&owner, &wanted, &mut doing).await;
+            waits = world.deliver(&owner, &generations, &carried, &facts, &mut doing).await;
+        }
+        if !doing.stopped {
+            world.applier.apply(&owner, &workloads, &mut doing).await;
         }
         if doing.is_clean() {
             let keep = held::kept(&plan, &held);

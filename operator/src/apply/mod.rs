@@ -136,6 +136,13 @@ pub struct Done {
 }
 
 impl Done {
+    /// Components that something could not be written for: what comes later of them waits. A workload that cannot
+    /// be written stops nothing.
+    pub fn broken(&self) -> BTreeSet<Component> {
+        let stops = |failure: &&Failure| !Kind::of(&failure.object.kind).is_some_and(Kind::is_workload);
+        self.failures.iter().filter(stops).map(|failure| failure.component).collect()
+    }
+
     /// Whether all went well so far.
     pub fn is_clean(&self) -> bool {
         self.failures.is_empty() && !self.stopped
@@ -167,7 +174,7 @@ impl Applier {
     /// Applies what is wanted, in order. A failure stops the later objects of its component, because a pointer
     /// must never name a part that was not written; a workload that cannot be written stops nothing.
     pub async fn apply(&self, owner: &Owner, wanted: &[WantedObject], done: &mut Done) {
-        let mut broken: BTreeSet<Component> = BTreeSet::new();
+        let mut broken = done.broken();
         for object in wanted {
             if broken.contains(&object.component) {
                 continue;

@@ -72,7 +72,8 @@ impl World {
         done: &mut Done,
     ) -> Vec<String> {
         let mut waits = Vec::new();
-        for (role, generation) in generations {
+        let broken = done.broken();
+        for (role, generation) in generations.iter().filter(|(role, _)| !broken.contains(&role.component())) {
             let Some(held) = held.get(role) else { continue };
             let secret = |slot, index| part_secret(&owner.id, *role, slot, index);
             let next = delivery::next(generation, held, &replicas(facts, *role), secret);
