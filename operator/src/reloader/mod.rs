@@ -108,6 +108,8 @@ pub async fn run(
         }
     }
     server.abort();
+    // The address is free for the next one only when it has ended.
+    let _ = server.await;
     Ok(())
 }
 

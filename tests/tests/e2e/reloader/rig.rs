@@ -15,6 +15,7 @@ use obstack_tests::{ask, parts, wait::until};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
@@ -60,7 +61,7 @@ pub(crate) struct Rig {
     listen: u16,
     checker: PathBuf,
     process: Option<Child>,
-    stop: Option<oneshot::Sender<()>>,
+    stop: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     /// How the reloader reaches the API; none where the mounts have to do.
     pub(crate) live: Option<LiveSettings>,
     /// How long changes are gathered.
@@ -236,17 +237,15 @@ impl Rig {
     pub(crate) fn start_reloader(&mut self) {
         let (stop, stopped) = oneshot::channel();
         let settings = self.settings();
-        tokio::spawn(async move { run(settings, async move { drop(stopped.await) }).await.unwrap() });
-        self.stop = Some(stop);
+        let stopped = async move { drop(stopped.await) };
+        let running = tokio::spawn(async move { run(settings, stopped).await.unwrap() });
+        self.stop = Some((stop, running));
     }
 
     pub(crate) async fn stop_reloader(&mut self) {
-        drop(self.stop.take());
-        let status = self.status_url();
-        until("the reloader to be gone", BOUND, || async {
-            ask::json(&status).await.map_or(Ok(()), |_| Err("it answers"))
-        })
-        .await;
+        let Some((stop, running)) = self.stop.take() else { return };
+        drop(stop);
+        tokio::time::timeout(BOUND, running).await.expect("the reloader ends").unwrap();
     }
 
     fn status_url(&self) -> String {
