@@ -55,7 +55,8 @@ async fn one_change_costs_six_requests_and_becomes_proven() {
     world.live("main", BOUND).await;
     let (candidate, proven_one) = proven(&world).await;
     assert!(candidate.parts.iter().chain(&proven_one.parts).all(|part| part.slot == Slot::A));
-    world.watched("main", BOUND).await;
+    // They are looked at once a minute, and the first look can come before the first scrapes.
+    world.watched("main", Duration::from_secs(180)).await;
     let prometheus = world.url("main", "metrics").await;
     for version in 1..4 {
         world.quiet(Duration::from_secs(3), BOUND).await;
