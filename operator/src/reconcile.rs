@@ -13,12 +13,12 @@ use std::collections::BTreeSet;
 use kube::api::{DynamicObject, ResourceExt};
 use obstack_crds::ObservabilityStack;
 
-use crate::apply::{Done, Owner, keys};
+use crate::apply::{Done, Owner, is_workload, keys};
 use crate::decide::prompt::prompts;
 use crate::decide::records::Seen;
 use crate::decide::watch::Watch;
 use crate::decide::{DecideFacts, Previous, calibration, decide, records};
-use crate::desired::{DesiredError, WantedObject, desired};
+use crate::desired::{DesiredError, desired};
 use crate::error::Class;
 use crate::names::StackId;
 use crate::observe::Fact;
@@ -122,8 +122,7 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         let mut doing = Done::default();
         world.applier.record(&owner, &actions, &mut doing).await;
         // What an engine may read comes before the configuration that makes it read, and that before the engine.
-        let (workloads, first): (Vec<_>, Vec<_>) =
-            wanted.iter().cloned().partition(WantedObject::is_workload);
+        let (workloads, first): (Vec<_>, Vec<_>) = wanted.iter().partition(|object| is_workload(object));
         world.applier.apply(&owner, &first, &mut doing).await;
         if !doing.stopped {
             waits = world.deliver(&owner, &generations, &carried, &facts, &mut doing).await;

@@ -173,9 +173,9 @@ impl Applier {
 
     /// Applies what is wanted, in order. A failure stops the later objects of its component, because a pointer
     /// must never name a part that was not written; a workload that cannot be written stops nothing.
-    pub async fn apply(&self, owner: &Owner, wanted: &[WantedObject], done: &mut Done) {
+    pub async fn apply(&self, owner: &Owner, wanted: &[&WantedObject], done: &mut Done) {
         let mut broken = done.broken();
-        for object in wanted {
+        for &object in wanted {
             if broken.contains(&object.component) {
                 continue;
             }
@@ -324,6 +324,11 @@ fn key_of(owner: &Owner, kind: &Kind, body: &Value) -> ObjectKey {
 /// The keys of everything that is wanted; what cannot be identified is not in it and was reported by `apply`.
 pub fn keys(owner: &Owner, wanted: &[WantedObject]) -> BTreeSet<ObjectKey> {
     wanted.iter().filter_map(|object| identify(owner, &object.body).ok()).map(|(_, key)| key).collect()
+}
+
+/// Whether an object runs pods.
+pub fn is_workload(object: &WantedObject) -> bool {
+    object.body["kind"].as_str().and_then(Kind::of).is_some_and(Kind::is_workload)
 }
 
 fn to_value(object: &DynamicObject) -> Value {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
-use kube::api::{Api, ApiResource, DynamicObject, ListParams, ResourceExt};
+use kube::api::{Api, DynamicObject, ListParams, ResourceExt};
 use obstack_crds::ObservabilityStack;
 
 use super::input::{Input, InputArgs};
@@ -17,11 +17,11 @@ use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
 use crate::controller::start;
 use crate::names::StackId;
 use crate::observe::contents::Contents;
+use crate::observe::foreign::resource;
 use crate::reconcile::object_settings;
 use crate::scrape::contents::Known;
 use crate::scrape::sources::{
-    GROUP, Namespaces, ObjectSettings, Source, SourceKey, SourceKind, Verdict, judge, judge_object,
-    unknown_of,
+    Namespaces, ObjectSettings, Source, SourceKey, SourceKind, Verdict, judge, judge_object, unknown_of,
 };
 use crate::validate::{Valid, validate};
 
@@ -63,7 +63,7 @@ pub(super) fn run(args: WhyArgs, output: &Output) -> Result<(), CliError> {
     let mut text = format!("{}\n", output.style(Style::Strong, &args.object.to_string()));
     let mut taken = false;
     let wanted = |stack: &Stack| args.stack.as_ref().is_none_or(|only| *only == stack.id);
-    let stacks: Vec<Stack> = found.stacks.into_iter().filter(wanted).collect();
+    let stacks: Vec<Stack> = found.into_iter().filter(wanted).collect();
     if stacks.is_empty() {
         let which = args.stack.map_or_else(|| "no stack".to_owned(), |id| format!("no stack {id}"));
         return Err(CliError::Input(format!(
@@ -84,11 +84,6 @@ pub(super) fn run(args: WhyArgs, output: &Output) -> Result<(), CliError> {
     if taken { Ok(()) } else { Err(CliError::Reported) }
 }
 
-/// What is to be told.
-struct Found {
-    stacks: Vec<Stack>,
-}
-
 /// What one stack makes of the object.
 struct Stack {
     id: StackId,
@@ -98,7 +93,7 @@ struct Stack {
     told: Option<String>,
 }
 
-fn of_files(args: &WhyArgs, output: &Output) -> Result<Found, CliError> {
+fn of_files(args: &WhyArgs, output: &Output) -> Result<Vec<Stack>, CliError> {
     let input = Input::read(&InputArgs { files: args.files.clone() })?;
     let sources = objects::sources(&input);
     let Some(source) = sources.iter().find(|source| source.key == args.object) else {
@@ -110,7 +105,7 @@ fn of_files(args: &WhyArgs, output: &Output) -> Result<Found, CliError> {
         id: loaded.id,
         told: None,
     };
-    Ok(Found { stacks: input.stacks(output)?.into_iter().map(one).collect() })
+    Ok(input.stacks(output)?.into_iter().map(one).collect())
 }
 
 fn verdict(valid: &Valid, source: &Source, namespaces: &Namespaces, known: &Known) -> Result<(), String> {
@@ -121,7 +116,7 @@ fn verdict(valid: &Valid, source: &Source, namespaces: &Namespaces, known: &Know
     judge_object(&settings, source, known).map_err(|fault| format!("kept out: {fault}"))
 }
 
-async fn of_cluster(key: &SourceKey) -> Result<Found, CliError> {
+async fn of_cluster(key: &SourceKey) -> Result<Vec<Stack>, CliError> {
     let clients = start::clients(ANSWER).await.map_err(|error| CliError::Outside(error.to_string()))?;
     let client = clients.own;
     let source = read_source(&client, key).await?;
@@ -155,7 +150,7 @@ async fn of_cluster(key: &SourceKey) -> Result<Found, CliError> {
         });
         stacks.push(Stack { id, verdict, told });
     }
-    Ok(Found { stacks })
+    Ok(stacks)
 }
 
 fn first(faults: &[crate::validate::Fault]) -> String {
@@ -179,13 +174,7 @@ async fn known_for(valid: &Valid, source: &Source, contents: &Contents) -> Resul
 async fn read_source(client: &Client, key: &SourceKey) -> Result<Source, CliError> {
     let kind = key.kind;
     for version in kind.versions() {
-        let resource = ApiResource {
-            group: GROUP.to_owned(),
-            version: (*version).to_owned(),
-            api_version: format!("{GROUP}/{version}"),
-            kind: kind.as_str().to_owned(),
-            plural: kind.plural().to_owned(),
-        };
+        let resource = resource(kind, version);
         let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &key.namespace, &resource);
         match within(READ_TIMEOUT, api.get(&key.name)).await {
             Ok(object) => {
@@ -265,7 +254,7 @@ spec: { selector: {}, endpoints: [{ port: http, interval: INTERVAL }] }
             let object = parse_key("ServiceMonitor/shop/web").unwrap();
             let args = WhyArgs { object, stack: None, files: vec![file] };
             let found = of_files(&args, &Output::stdio(clap::ColorChoice::Never)).unwrap();
-            found.stacks.into_iter().map(|stack| (stack.id.to_string(), stack.verdict)).collect::<Vec<_>>()
+            found.into_iter().map(|stack| (stack.id.to_string(), stack.verdict)).collect::<Vec<_>>()
         };
         let good = asked("30s");
         assert_eq!(good[0], ("shop/near".to_owned(), Ok(())));

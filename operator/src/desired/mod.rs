@@ -53,13 +53,6 @@ pub struct WantedObject {
     pub policy: Policy,
 }
 
-impl WantedObject {
-    /// Whether it runs pods.
-    pub fn is_workload(&self) -> bool {
-        matches!(self.body["kind"].as_str(), Some("StatefulSet" | "Deployment"))
-    }
-}
-
 /// How an object is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {

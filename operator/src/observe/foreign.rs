@@ -28,6 +28,8 @@ use crate::scrape::sources::{GROUP, Source, SourceKey, SourceKind};
 /// How often the API is asked for kinds that it does not serve yet. Where all are served nothing is asked: a
 /// watch notices when its kind goes.
 const ASK: Duration = Duration::from_secs(10);
+/// What is said of the kinds before the first answer.
+const NOT_ASKED: &str = "not asked yet";
 /// Objects of one page of a list: the memory of a list is that of one page.
 const PAGE: u32 = 500;
 
@@ -59,7 +61,7 @@ impl Foreign {
         triggers: &UnboundedSender<Trigger>,
         tasks: &mut JoinSet<()>,
     ) -> Self {
-        let unknown = Fact::Unavailable("not asked yet".to_owned());
+        let unknown = Fact::Unavailable(NOT_ASKED.to_owned());
         let (publish, served) = channel::channel(unknown);
         let again = Arc::new(Notify::new());
         tasks.spawn(discover(client.clone(), publish, again.clone(), triggers.clone()));
@@ -103,6 +105,18 @@ impl Foreign {
     pub fn get(&self, key: &SourceKey) -> Option<Arc<Source>> {
         let place = (key.namespace.clone(), key.name.clone());
         self.kind(key.kind).objects.get(&place).cloned()
+    }
+
+    /// Whether a kind has neither been listed nor failed yet.
+    pub fn is_pending(&self) -> bool {
+        let served = match &*self.served.borrow() {
+            Fact::Unavailable(reason) => return reason == NOT_ASKED,
+            Fact::Known(served) => served.clone(),
+        };
+        served.into_keys().any(|kind| {
+            let known = self.kind(kind);
+            known.synced.len() < self.targets && known.error.is_none()
+        })
     }
 
     /// Which kinds are not known, and why.
@@ -189,6 +203,17 @@ async fn ask(client: &Client) -> Result<Served, RequestError> {
     Ok(served)
 }
 
+/// A kind as the client names it.
+pub(crate) fn resource(kind: SourceKind, version: &str) -> ApiResource {
+    ApiResource {
+        group: GROUP.to_owned(),
+        version: version.to_owned(),
+        api_version: format!("{GROUP}/{version}"),
+        kind: kind.as_str().to_owned(),
+        plural: kind.plural().to_owned(),
+    }
+}
+
 fn group_request() -> Result<http::Request<Vec<u8>>, RequestError> {
     let request = http::Request::get(format!("/apis/{GROUP}")).body(Vec::new());
     request.map_err(|error| RequestError::Unusable(error.to_string()))
@@ -233,13 +258,7 @@ impl Follower {
 
     /// Watches for as long as the kind is there.
     async fn follow(&self, version: &'static str) {
-        let resource = ApiResource {
-            group: GROUP.to_owned(),
-            version: version.to_owned(),
-            api_version: format!("{GROUP}/{version}"),
-            kind: self.kind.as_str().to_owned(),
-            plural: self.kind.plural().to_owned(),
-        };
+        let resource = resource(self.kind, version);
         let api: Api<DynamicObject> = match &self.target {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
@@ -292,8 +311,7 @@ impl Follower {
     /// A list is complete: what was not in it is gone.
     fn synced(&self, listed: BTreeSet<(String, String)>) {
         let mut kind = self.write();
-        let here = |place: &(String, String)| self.target.as_ref().is_none_or(|only| *only == place.0);
-        kind.objects.retain(|place, _| !here(place) || listed.contains(place));
+        kind.objects.retain(|place, _| !self.is_here(place) || listed.contains(place));
         kind.synced.insert(self.target.clone());
         kind.error = None;
     }
@@ -301,10 +319,13 @@ impl Follower {
     /// The API no longer serves the kind, or never did.
     fn forget(&self) {
         let mut kind = self.write();
-        let here = |place: &(String, String)| self.target.as_ref().is_none_or(|only| *only == place.0);
-        kind.objects.retain(|place, _| !here(place));
+        kind.objects.retain(|place, _| !self.is_here(place));
         kind.synced.remove(&self.target);
         kind.error = None;
+    }
+
+    fn is_here(&self, place: &(String, String)) -> bool {
+        self.target.as_ref().is_none_or(|only| *only == place.0)
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Kind> {

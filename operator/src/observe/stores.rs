@@ -197,6 +197,8 @@ impl Stores {
             || self.records.is_pending()
             || self.pods.is_pending()
             || self.owned.iter().any(|(_, store)| store.is_pending())
+            || self.namespaces.as_ref().is_some_and(Watched::is_pending)
+            || self.foreign.is_pending()
     }
 
     /// Which kinds are not known, and why; empty once every store has synced.
