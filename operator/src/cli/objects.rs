@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
 use serde_json::Value;
 
 use super::input::{Document, Input};
+use crate::scrape::assets::data_of;
 use crate::scrape::contents::{Content, Holder, Known, Place};
 use crate::scrape::sources::{Cache, GROUP, Namespaces, Objects, Source, SourceKind, is_searched, pick};
 use crate::validate::Valid;
@@ -78,21 +78,8 @@ pub fn contents(input: &Input, secrets: Secrets) -> Known {
     for (holder, kind) in [(Holder::Secret, "Secret"), (Holder::ConfigMap, "ConfigMap")] {
         for (document, object) in input.of_kind("v1", kind) {
             let id = document.id();
-            let mut contents = std::collections::BTreeMap::new();
-            let entries = |field: &str| object[field].as_object().cloned().unwrap_or_default();
-            let coded = if holder == Holder::Secret { "data" } else { "binaryData" };
-            let plain = if holder == Holder::Secret { "stringData" } else { "data" };
-            for (key, value) in entries(coded) {
-                let text: String = value.as_str().unwrap_or_default().split_whitespace().collect();
-                if let Ok(bytes) = base64::engine::general_purpose::STANDARD.decode(text) {
-                    contents.insert(key, bytes);
-                }
-            }
-            for (key, value) in entries(plain) {
-                contents.insert(key, value.as_str().unwrap_or_default().as_bytes().to_vec());
-            }
             let is_hidden = holder == Holder::Secret && secrets == Secrets::Hidden;
-            let content = if is_hidden { Content::Unseen } else { Content::Keys(contents) };
+            let content = if is_hidden { Content::Unseen } else { Content::Keys(data_of(&object)) };
             known.insert(Place { holder, namespace: id.namespace, name: id.name }, Arc::new(content));
         }
     }

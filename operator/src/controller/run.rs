@@ -224,6 +224,9 @@ impl Controller {
                     self.secrets.insert(id.clone(), outcome.secrets);
                 }
                 self.queue.finish(&id, outcome.next, now, rand::random());
+                if self.reconciling == 0 {
+                    self.world.observer.contents.release_unused();
+                }
                 self.count_managed();
             }
             Ok(Ended::Sweep { ok }) => {

@@ -78,6 +78,12 @@ impl Contents {
         was_known || was_read
     }
 
+    /// Lets go of what no object was built with any more. Nothing may be built meanwhile: what was just read is not
+    /// used yet.
+    pub fn release_unused(&self) {
+        release_unused(&mut self.lock().known);
+    }
+
     /// A watch was started anew: anything can have changed.
     pub fn forget_all(&self) {
         *self.lock() = Inner::default();
@@ -110,5 +116,34 @@ impl Contents {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an object was built with is held by what it became.
+fn release_unused(known: &mut Arc<Known>) {
+    if known.values().any(|held| Arc::strong_count(held) == 1) {
+        Arc::make_mut(known).retain(|_, held| Arc::strong_count(held) > 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_nothing_was_built_with_is_let_go() {
+        let place = |name: &str| Place {
+            holder: Holder::Secret,
+            namespace: "shop".to_owned(),
+            name: name.to_owned(),
+        };
+        let used: Held = Arc::new(Content::Missing);
+        let known = [(place("used"), used.clone()), (place("left"), Arc::new(Content::Missing))];
+        let mut known = Arc::new(Known::from(known));
+        release_unused(&mut known);
+        assert_eq!(known.keys().collect::<Vec<_>>(), [&place("used")]);
+        drop(used);
+        release_unused(&mut known);
+        assert!(known.is_empty());
     }
 }

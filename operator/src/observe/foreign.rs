@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use super::Fact;
 use super::stores::{Patience, Scope, Trigger};
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
-use crate::scrape::sources::{GROUP, Source, SourceKey, SourceKind};
+use crate::scrape::sources::{GROUP, Source, SourceKind};
 
 /// How often the API is asked for kinds that it does not serve yet. Where all are served nothing is asked: a
 /// watch notices when its kind goes.
@@ -99,12 +99,6 @@ impl Foreign {
             return Fact::Unavailable(reason);
         }
         Fact::Known(known.objects.values().cloned().collect())
-    }
-
-    /// One object as its watch saw it last.
-    pub fn get(&self, key: &SourceKey) -> Option<Arc<Source>> {
-        let place = (key.namespace.clone(), key.name.clone());
-        self.kind(key.kind).objects.get(&place).cloned()
     }
 
     /// Whether a kind has neither been listed nor failed yet.

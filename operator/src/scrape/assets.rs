@@ -28,6 +28,28 @@ pub enum AssetError {
     NoKey,
 }
 
+/// What a Secret or a ConfigMap holds as it was written, by key; nothing where the object is another. A key whose
+/// content is no base64 is left out. `stringData` goes before `data`, as in the API server.
+pub fn data_of(object: &serde_json::Value) -> BTreeMap<String, Vec<u8>> {
+    use base64::Engine as _;
+    let standard = &base64::engine::general_purpose::STANDARD;
+    let texts = |field: &str| object[field].as_object().into_iter().flatten();
+    let plain = |(key, value): (&String, &serde_json::Value)| {
+        Some((key.clone(), value.as_str()?.as_bytes().to_vec()))
+    };
+    let coded = |(key, value): (&String, &serde_json::Value)| {
+        // A line break at the end or inside is no fault of the content's.
+        let text: String = value.as_str()?.split_whitespace().collect();
+        Some((key.clone(), standard.decode(text).ok()?))
+    };
+    let (first, last) = match object["kind"].as_str() {
+        Some("Secret") => ("data", "stringData"),
+        Some("ConfigMap") => ("binaryData", "data"),
+        _ => return BTreeMap::new(),
+    };
+    texts(first).filter_map(coded).chain(texts(last).filter_map(plain)).collect()
+}
+
 /// Namespace, name and key of a content.
 type Place = (String, String);
 
@@ -52,31 +74,15 @@ impl HeldAssets {
     /// Adds a Secret or a ConfigMap as it was written; any other object is left alone, and so is a key whose
     /// content is no base64. `stringData` goes before `data`, as in the API server.
     pub fn add(&mut self, object: &serde_json::Value) {
-        use base64::Engine as _;
-        let standard = &base64::engine::general_purpose::STANDARD;
         let about = &object["metadata"];
         let namespace = about["namespace"].as_str().filter(|text| !text.is_empty()).unwrap_or("default");
         let place = (namespace.to_owned(), about["name"].as_str().unwrap_or_default().to_owned());
-        let texts = |field: &str| object[field].as_object().into_iter().flatten();
-        let plain = |(key, value): (&String, &serde_json::Value)| {
-            Some((key.clone(), value.as_str()?.as_bytes().to_vec()))
+        let held = match object["kind"].as_str() {
+            Some("Secret") => &mut self.secrets,
+            Some("ConfigMap") => &mut self.config_maps,
+            _ => return,
         };
-        let coded = |(key, value): (&String, &serde_json::Value)| {
-            // A line break at the end or inside is no fault of the content's.
-            let text: String = value.as_str()?.split_whitespace().collect();
-            Some((key.clone(), standard.decode(text).ok()?))
-        };
-        match object["kind"].as_str() {
-            Some("Secret") => {
-                let entries = texts("data").filter_map(coded).chain(texts("stringData").filter_map(plain));
-                self.secrets.entry(place).or_default().extend(entries);
-            }
-            Some("ConfigMap") => {
-                let entries = texts("binaryData").filter_map(coded).chain(texts("data").filter_map(plain));
-                self.config_maps.entry(place).or_default().extend(entries);
-            }
-            _ => {}
-        }
+        held.entry(place).or_default().extend(data_of(object));
     }
 }
 

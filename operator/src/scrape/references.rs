@@ -1,33 +1,15 @@
 //! References of objects to Secrets and ConfigMaps, which always mean the namespace of who refers.
 
 use super::assets::{AssetError, Assets};
+use super::contents::Holder;
 use super::judge::{Rejection, fault};
 use super::objects::KeyRef;
-
-/// What a reference points into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
-    /// A Secret.
-    Secret,
-    /// A ConfigMap.
-    ConfigMap,
-}
-
-impl Source {
-    /// The kind as the API names it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Secret => "Secret",
-            Self::ConfigMap => "ConfigMap",
-        }
-    }
-}
 
 /// A key of a Secret or of a ConfigMap.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AssetRef {
     /// What it points into.
-    pub source: Source,
+    pub source: Holder,
     /// Namespace of the object.
     pub namespace: String,
     /// Name of the object.
@@ -71,7 +53,7 @@ pub(crate) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    pub(crate) fn reference(&self, source: Source, key: &KeyRef) -> AssetRef {
+    pub(crate) fn reference(&self, source: Holder, key: &KeyRef) -> AssetRef {
         AssetRef {
             source,
             namespace: self.namespace.to_owned(),
@@ -81,13 +63,13 @@ impl<'a> Scope<'a> {
     }
 
     /// The content of a reference as text.
-    pub(crate) fn read(&self, path: &str, source: Source, key: &KeyRef) -> Result<&'a str, Rejection> {
+    pub(crate) fn read(&self, path: &str, source: Holder, key: &KeyRef) -> Result<&'a str, Rejection> {
         let kind = source.as_str();
         let KeyRef { name, key: entry } = key;
         let namespace = self.namespace;
         let content = match source {
-            Source::Secret => self.assets.secret(namespace, name, entry),
-            Source::ConfigMap => self.assets.config_map(namespace, name, entry),
+            Holder::Secret => self.assets.secret(namespace, name, entry),
+            Holder::ConfigMap => self.assets.config_map(namespace, name, entry),
         };
         let content = content.map_err(|error| match error {
             AssetError::NoObject => fault(
@@ -109,6 +91,6 @@ impl<'a> Scope<'a> {
 
     /// The content of a key of a Secret, to be written into a configuration.
     pub(crate) fn secret(&self, path: &str, key: &KeyRef) -> Result<&'a str, Rejection> {
-        self.read(path, Source::Secret, key)
+        self.read(path, Holder::Secret, key)
     }
 }

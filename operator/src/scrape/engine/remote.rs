@@ -1,5 +1,6 @@
 //! Where samples are sent to and read from.
 
+use crate::scrape::contents::Holder;
 use crate::scrape::jobs::http::{Client, TlsView, pairs};
 use crate::scrape::jobs::{Yaml, relabel, there};
 use crate::scrape::judge::http::{
@@ -10,7 +11,7 @@ use crate::scrape::judge::names::{duration, key, url, word};
 use crate::scrape::judge::relabel::judge_list;
 use crate::scrape::judge::{Rejection, Under, fault};
 use crate::scrape::objects::remote::{AzureAd, MetadataConfig, Queue, RemoteRead, RemoteWrite};
-use crate::scrape::references::{Scope, Source};
+use crate::scrape::references::Scope;
 use crate::scrape::settings::{Role, Settings};
 use crate::scrape::version::Version;
 
@@ -297,7 +298,7 @@ fn judge_azure(version: Version, scope: &Scope<'_>, azure: &AzureAd) -> Result<(
     if let Some(oauth) = &azure.oauth {
         needs("oauth", (2, 48))?;
         uuid("oauth.clientId", &oauth.client_id)?;
-        scope.read("oauth.clientSecret", Source::Secret, &oauth.client_secret)?;
+        scope.read("oauth.clientSecret", Holder::Secret, &oauth.client_secret)?;
     }
     if azure.sdk.is_some() {
         needs("sdk", (2, 52))?;

@@ -1,12 +1,13 @@
 //! How a client authenticates, encrypts and goes through a proxy, as the engine reads it.
 
 use super::{Yaml, there};
+use crate::scrape::contents::Holder;
 use crate::scrape::judge::{Rejection, fault};
 use crate::scrape::objects::http::Sigv4;
 use crate::scrape::objects::{
     Authorization, BasicAuth, KeyRef, OAuth2, Proxy, SafeAuthorization, SafeTls, SecretOrConfigMap, Tls,
 };
-use crate::scrape::references::{AssetFile, Scope, Source};
+use crate::scrape::references::{AssetFile, Scope};
 use crate::scrape::settings::Settings;
 
 /// What a block is written with: the engine's settings and the namespace that references mean.
@@ -177,8 +178,8 @@ impl<'a> Client<'a> {
     /// Text of a key of a Secret or a ConfigMap.
     fn either(&self, path: &str, either: &SecretOrConfigMap) -> Result<&'a str, Rejection> {
         match (&either.secret, &either.config_map) {
-            (Some(key), _) => self.scope.read(path, Source::Secret, key),
-            (None, Some(key)) => self.scope.read(path, Source::ConfigMap, key),
+            (Some(key), _) => self.scope.read(path, Holder::Secret, key),
+            (None, Some(key)) => self.scope.read(path, Holder::ConfigMap, key),
             (None, None) => Err(fault(path, "none", "secret or configMap with a name and a key")),
         }
     }
@@ -212,7 +213,7 @@ impl<'a> Client<'a> {
             let scope = tls.scope.as_ref().unwrap_or(&client.scope);
             client.material(y, scope, "ca", either_key(&tls.safe.ca), tls.ca_file)?;
             client.material(y, scope, "cert", either_key(&tls.safe.cert), tls.cert_file)?;
-            let key = tls.safe.key_secret.as_ref().map(|key| (Source::Secret, key));
+            let key = tls.safe.key_secret.as_ref().map(|key| (Holder::Secret, key));
             client.material(y, scope, "key", key, tls.key_file)?;
             y.text_if("server_name", tls.safe.server_name.as_deref().filter(|name| !name.is_empty()));
             if client.at_least(2, 35) {
@@ -231,7 +232,7 @@ impl<'a> Client<'a> {
         y: &mut Yaml,
         scope: &Scope<'_>,
         name: &str,
-        key: Option<(Source, &KeyRef)>,
+        key: Option<(Holder, &KeyRef)>,
         file: &str,
     ) -> Result<(), Rejection> {
         let Some((source, key)) = key else {
@@ -245,8 +246,8 @@ impl<'a> Client<'a> {
             return Ok(());
         }
         let number = match source {
-            Source::Secret => 0,
-            Source::ConfigMap => 1,
+            Holder::Secret => 0,
+            Holder::ConfigMap => 1,
         };
         let folder = &self.settings.places.certificates;
         let path = format!("{folder}/{number}_{}_{}_{}", scope.namespace, key.name, key.key);
@@ -276,10 +277,10 @@ impl<'a> Client<'a> {
     }
 }
 
-fn either_key(either: &SecretOrConfigMap) -> Option<(Source, &KeyRef)> {
+fn either_key(either: &SecretOrConfigMap) -> Option<(Holder, &KeyRef)> {
     match (&either.secret, &either.config_map) {
-        (Some(key), _) => Some((Source::Secret, key)),
-        (None, Some(key)) => Some((Source::ConfigMap, key)),
+        (Some(key), _) => Some((Holder::Secret, key)),
+        (None, Some(key)) => Some((Holder::ConfigMap, key)),
         (None, None) => None,
     }
 }

@@ -6,10 +6,10 @@ use super::http::{Auth, judge_auth, judge_proxy, judge_safe_tls};
 use super::names::{bounded, key, readable_url, url, word};
 use super::object::{Judge, few, optional_duration};
 use super::{Rejection, Under, fault, selector};
+use crate::scrape::contents::Holder;
 use crate::scrape::jobs::discovery::{Field, TABLES, What, blocks, part, proxy, text, value};
 use crate::scrape::objects::http::{BasicAuth, OAuth2, SafeAuthorization, SafeTls};
 use crate::scrape::objects::{KeyRef, Proxy};
-use crate::scrape::references::Source;
 
 /// Most blocks of one kind of discovery: an engine runs each.
 const MAX_BLOCKS: usize = 500;
@@ -160,13 +160,13 @@ fn judge_credentials(
             }
             What::Secret => {
                 if let Some(key) = part::<KeyRef>(block, field.from)? {
-                    scope.read(field.from, Source::Secret, &key)?;
+                    scope.read(field.from, Holder::Secret, &key)?;
                 }
             }
             What::AccessKeys => {
                 for from in ["accessKey", "secretKey"] {
                     if let Some(key) = part::<KeyRef>(block, from)? {
-                        scope.read(from, Source::Secret, &key)?;
+                        scope.read(from, Holder::Secret, &key)?;
                     }
                 }
             }

@@ -5,11 +5,12 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::names::{bounded, readable_url};
 use super::{Rejection, Under, fault, names};
+use crate::scrape::contents::Holder;
 use crate::scrape::objects::http::Sigv4;
 use crate::scrape::objects::{
     Authorization, BasicAuth, KeyRef, OAuth2, Proxy, SafeAuthorization, SafeTls, SecretOrConfigMap, Tls,
 };
-use crate::scrape::references::{Scope, Source, UNSEEN};
+use crate::scrape::references::{Scope, UNSEEN};
 
 /// Ways of authenticating of one client, of which at most one may be used.
 #[derive(Clone, Copy, Default)]
@@ -30,7 +31,7 @@ pub(crate) fn judge_auth(scope: &Scope<'_>, auth: Auth<'_>) -> Result<(), Reject
         ("oauth2", auth.oauth2.is_some()),
     ])?;
     if let Some(key) = bearer {
-        scope.read("bearerTokenSecret", Source::Secret, key)?;
+        scope.read("bearerTokenSecret", Holder::Secret, key)?;
     }
     if let Some(basic) = auth.basic {
         judge_basic(scope, basic).under("basicAuth")?;
@@ -56,8 +57,8 @@ pub(crate) fn at_most_one(fields: &[(&str, bool)]) -> Result<(), Rejection> {
 }
 
 pub(crate) fn judge_basic(scope: &Scope<'_>, basic: &BasicAuth) -> Result<(), Rejection> {
-    scope.read("username", Source::Secret, &basic.username)?;
-    scope.read("password", Source::Secret, &basic.password)?;
+    scope.read("username", Holder::Secret, &basic.username)?;
+    scope.read("password", Holder::Secret, &basic.password)?;
     Ok(())
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn judge_authorization(
 ) -> Result<(), Rejection> {
     judge_scheme(authorization)?;
     match &authorization.credentials {
-        Some(key) if !key.name.is_empty() => scope.read("credentials", Source::Secret, key).map(drop),
+        Some(key) if !key.name.is_empty() => scope.read("credentials", Holder::Secret, key).map(drop),
         _ => Ok(()),
     }
 }
@@ -105,7 +106,7 @@ pub(crate) fn judge_oauth2(scope: &Scope<'_>, oauth2: &OAuth2) -> Result<(), Rej
         return Err(fault("clientId", "none", "secret or configMap with a name and a key"));
     }
     read_either(scope, "clientId", id)?;
-    scope.read("clientSecret", Source::Secret, &oauth2.client_secret)?;
+    scope.read("clientSecret", Holder::Secret, &oauth2.client_secret)?;
     judge_proxy(scope, &oauth2.proxy)?;
     if let Some(tls) = &oauth2.tls_config {
         judge_safe_tls(scope, tls).under("tlsConfig")?;
@@ -126,8 +127,8 @@ fn read_either<'a>(
     either: &SecretOrConfigMap,
 ) -> Result<Option<&'a str>, Rejection> {
     match (&either.secret, &either.config_map) {
-        (Some(key), _) => scope.read(path, Source::Secret, key).map(Some),
-        (None, Some(key)) => scope.read(path, Source::ConfigMap, key).map(Some),
+        (Some(key), _) => scope.read(path, Holder::Secret, key).map(Some),
+        (None, Some(key)) => scope.read(path, Holder::ConfigMap, key).map(Some),
         (None, None) => Ok(None),
     }
 }
@@ -151,7 +152,7 @@ fn judge_material(scope: &Scope<'_>, tls: &SafeTls) -> Result<(), Rejection> {
         }
     }
     match &tls.key_secret {
-        Some(key) => judge_pem("keySecret", scope.read("keySecret", Source::Secret, key)?, false),
+        Some(key) => judge_pem("keySecret", scope.read("keySecret", Holder::Secret, key)?, false),
         None => Ok(()),
     }
 }
@@ -242,7 +243,7 @@ pub(crate) fn judge_proxy(scope: &Scope<'_>, proxy: &Proxy) -> Result<(), Reject
     for (name, keys) in headers.into_iter().flatten() {
         judge_header_name(name).under("proxyConnectHeader")?;
         for (index, key) in keys.iter().enumerate() {
-            scope.read("", Source::Secret, key).at(&format!("proxyConnectHeader.{name}"), index)?;
+            scope.read("", Holder::Secret, key).at(&format!("proxyConnectHeader.{name}"), index)?;
         }
     }
     Ok(())
@@ -261,8 +262,8 @@ pub(crate) fn judge_sigv4(scope: &Scope<'_>, sigv4: &Sigv4) -> Result<(), Reject
     match (&sigv4.access_key, &sigv4.secret_key) {
         (None, None) => Ok(()),
         (Some(access), Some(secret)) => {
-            scope.read("accessKey", Source::Secret, access)?;
-            scope.read("secretKey", Source::Secret, secret)?;
+            scope.read("accessKey", Holder::Secret, access)?;
+            scope.read("secretKey", Holder::Secret, secret)?;
             Ok(())
         }
         _ => Err(fault("", "one of accessKey and secretKey", "both, or neither")),

@@ -10,7 +10,7 @@ use super::{Source, SourceKey, SourceKind};
 use crate::rules::objects::{RuleSettings, build_rules};
 use crate::running::{CURRENT, Fragment};
 use crate::scrape::assets::Assets;
-use crate::scrape::contents::{Content, Known, Lookup, Place, Used, is_current};
+use crate::scrape::contents::{Content, Holder, Known, Lookup, Place, Used, is_current};
 use crate::scrape::jobs;
 use crate::scrape::judge::{Rejection, fault};
 use crate::scrape::objects::{Kind, Monitor, PrometheusSpec, Reach};
@@ -182,11 +182,6 @@ impl Cache {
         self.built
     }
 
-    /// Contents that the objects refer to.
-    pub fn referred(&self) -> BTreeSet<Place> {
-        self.entries.values().flat_map(|entry| entry.used.keys().cloned()).collect()
-    }
-
     fn together(&self) -> Objects {
         let mut objects = Objects::default();
         let mut shared: BTreeMap<&str, &Fragment> = BTreeMap::new();
@@ -284,8 +279,8 @@ fn build_one(settings: &ObjectSettings, source: &Source, assets: &Lookup<'_>) ->
 fn asset(file: &references::AssetFile, assets: &Lookup<'_>) -> Result<Fragment, Rejection> {
     let references::AssetRef { source, namespace, name, key } = &file.from;
     let content = match source {
-        references::Source::Secret => assets.secret(namespace, name, key),
-        references::Source::ConfigMap => assets.config_map(namespace, name, key),
+        Holder::Secret => assets.secret(namespace, name, key),
+        Holder::ConfigMap => assets.config_map(namespace, name, key),
     };
     let at_fault = |why: &dyn std::fmt::Display| {
         let found = format!("{} {namespace}/{name}, key {key}, which {why}", source.as_str());
