@@ -36,11 +36,11 @@ async fn growing_series_are_told_before_memory_is_at_its_limit_until_they_are_go
     let trial = Trial::start(&WIRES, INTERVAL, "6s", few, spec).await;
     let seen = Seen::of(&trial, RECORD);
     trial.stands(&seen, Holding, BOUND).await;
-    let before = seen.story().len() - 1;
+    let before = seen.steps().len() - 1;
 
     trial.load.set(Shape::Growing(500, 90.0));
     trial.stands(&seen, Tripped, BOUND).await;
-    assert_eq!(seen.story()[before..], [Holding, AtRisk, Tripped]);
+    assert_eq!(seen.steps()[before..], [Holding, AtRisk, Tripped], "{:?}", seen.story());
     assert!(trial.load.series() < 8_000, "the trend is told before the requirement is reached");
     let used = trial.memory().await.unwrap() / LIMIT_BYTES;
     assert!(used < 1.0, "memory is at {used} of its limit");
@@ -57,7 +57,7 @@ async fn growing_series_are_told_before_memory_is_at_its_limit_until_they_are_go
     assert_eq!(seen.now().map(|(_, state)| state), Some(Tripped), "it is kept for a while");
     let held = trial.stands(&seen, Holding, BOUND).await;
     assert!(held + SLACK >= below + KEPT, "held again {:?} after", held - below);
-    assert!(matches!(seen.story()[before + 3..], [Holding] | [AtRisk, Holding]), "{:?}", seen.story());
+    assert!(matches!(seen.steps()[before + 3..], [Holding] | [AtRisk, Holding]), "{:?}", seen.story());
 
     // The limit is one: a question that needs twice as much is the end of Prometheus.
     let question = [("query", "sum(sum_over_time(vector(1)[45000s:1ms]))")];

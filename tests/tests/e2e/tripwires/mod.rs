@@ -253,6 +253,15 @@ impl Seen {
         self.log.lock().unwrap().iter().map(|(_, state)| *state).collect()
     }
 
+    /// The story without Unknown: where samples are missing for a moment, as on a machine that is short of CPU,
+    /// that says nothing of the way from one of the others to the next.
+    fn steps(&self) -> Vec<TripwireState> {
+        let mut steps = self.story();
+        steps.retain(|state| *state != TripwireState::Unknown);
+        steps.dedup();
+        steps
+    }
+
     /// The state now, and since when it is seen.
     fn now(&self) -> Option<(Instant, TripwireState)> {
         self.log.lock().unwrap().last().copied()
