@@ -50,13 +50,13 @@ fn requests(world: &World, mark: Mark) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_change_costs_six_requests_and_becomes_proven() {
-    let world = World::start().await;
+    // Tripwires are looked at with each resync, and only a second look finds them known.
+    let world = World::start_with(&["--resync=5s"]).await;
     world.create_stack("main", spec(0)).await;
     world.live("main", BOUND).await;
     let (candidate, proven_one) = proven(&world).await;
     assert!(candidate.parts.iter().chain(&proven_one.parts).all(|part| part.slot == Slot::A));
-    // They are looked at once a minute, and the first look can come before the first scrapes.
-    world.watched("main", Duration::from_secs(180)).await;
+    world.watched("main", BOUND).await;
     let prometheus = world.url("main", "metrics").await;
     for version in 1..4 {
         world.quiet(Duration::from_secs(3), BOUND).await;
