@@ -4,23 +4,22 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::io::Write;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use kube::api::ApiResource;
 use kube::core::DynamicResourceScope;
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// An object with its spec.
 #[derive(Clone, Debug)]
 pub(super) struct Specified {
     /// What names it, and its labels.
     pub(super) metadata: ObjectMeta,
-    /// Its spec as JSON: `null` where it has none.
-    pub(super) spec: Vec<u8>,
+    /// Its spec as it came, JSON: `null` where it has none. It is not looked into: one that is nested too deep to be
+    /// read must not keep others of its list from being read.
+    pub(super) spec: Box<[u8]>,
 }
 
 /// An object of which the API is asked for the metadata alone.
@@ -59,11 +58,11 @@ impl<'de> Deserialize<'de> for Specified {
         #[derive(Deserialize)]
         struct Wire {
             metadata: Meta,
-            #[serde(default)]
-            spec: Json,
+            spec: Option<Box<RawValue>>,
         }
         let wire = Wire::deserialize(deserializer)?;
-        Ok(Self { metadata: wire.metadata.into(), spec: wire.spec.0 })
+        let spec = wire.spec.map_or_else(|| "null".into(), Box::<str>::from);
+        Ok(Self { metadata: wire.metadata.into(), spec: spec.into_boxed_bytes() })
     }
 }
 
@@ -121,118 +120,6 @@ macro_rules! resource {
 resource!(Specified, false);
 resource!(Named, true);
 
-/// A value as the text of its JSON, written while it is read.
-struct Json(Vec<u8>);
-
-impl Default for Json {
-    fn default() -> Self {
-        Self(b"null".to_vec())
-    }
-}
-
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut out = Vec::with_capacity(1024);
-        Writer(&mut out).deserialize(deserializer)?;
-        Ok(Self(out))
-    }
-}
-
-/// Writes what it is given to the end of a text.
-struct Writer<'a>(&'a mut Vec<u8>);
-
-impl Writer<'_> {
-    fn plain<E: Error>(self, value: impl fmt::Display) -> Result<(), E> {
-        write!(self.0, "{value}").map_err(E::custom)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Writer<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Writer<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value of JSON")
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
-        self.plain(value)
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
-        self.plain(value)
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
-        self.plain(value)
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
-        serde_json::to_writer(self.0, &value).map_err(E::custom)
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        serde_json::to_writer(self.0, value).map_err(E::custom)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.plain("null")
-    }
-
-    fn visit_none<E: Error>(self) -> Result<(), E> {
-        self.visit_unit()
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.deserialize(deserializer)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        self.0.push(b'[');
-        let mut first = true;
-        loop {
-            let before = self.0.len();
-            if !first {
-                self.0.push(b',');
-            }
-            if items.next_element_seed(Writer(self.0))?.is_none() {
-                self.0.truncate(before);
-                break;
-            }
-            first = false;
-        }
-        self.0.push(b']');
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        self.0.push(b'{');
-        let mut first = true;
-        loop {
-            let before = self.0.len();
-            if !first {
-                self.0.push(b',');
-            }
-            if fields.next_key_seed(Writer(self.0))?.is_none() {
-                self.0.truncate(before);
-                break;
-            }
-            self.0.push(b':');
-            fields.next_value_seed(Writer(self.0))?;
-            first = false;
-        }
-        self.0.push(b'}');
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use kube::core::WatchEvent;
@@ -279,20 +166,18 @@ mod tests {
             };
             assert_eq!(*metadata, expected);
         }
-        let without: Specified = serde_json::from_value(json!({ "metadata": { "name": "x" } })).unwrap();
-        assert_eq!(without.spec, b"null");
+        let without: Specified = serde_json::from_str(r#"{ "metadata": { "name": "x" } }"#).unwrap();
+        assert_eq!(*without.spec, *b"null");
     }
 
     #[test]
-    fn an_event_may_name_its_object_before_its_type() {
-        for text in [
-            format!(r#"{{"type":"ADDED","object":{}}}"#, object()),
-            format!(r#"{{"object":{},"type":"ADDED"}}"#, object()),
-        ] {
-            let Ok(WatchEvent::Added(read)) = serde_json::from_str::<WatchEvent<Specified>>(&text) else {
-                panic!("{text}");
-            };
-            assert_eq!(serde_json::from_slice::<Value>(&read.spec).unwrap(), object()["spec"]);
-        }
+    fn a_spec_that_is_too_deep_to_be_read_spoils_no_list() {
+        let deep = format!("{}{}", r#"{"routes":["#.repeat(5_000), "]}".repeat(5_000));
+        let item = |name: &str, spec: &str| format!(r#"{{"metadata":{{"name":"{name}"}},"spec":{spec}}}"#);
+        let list = format!(r#"{{"metadata":{{}},"items":[{},{}]}}"#, item("deep", &deep), item("good", "{}"));
+        let list: kube::core::ObjectList<Specified> = serde_json::from_str(&list).unwrap();
+        assert_eq!(list.items.iter().map(|item| item.spec.len()).collect::<Vec<_>>(), [deep.len(), 2]);
+        let event = format!(r#"{{"type":"ADDED","object":{}}}"#, item("deep", &deep));
+        assert!(matches!(serde_json::from_str(&event).unwrap(), WatchEvent::<Specified>::Added(_)));
     }
 }

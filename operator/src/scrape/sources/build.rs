@@ -158,7 +158,9 @@ pub(super) fn build_one(
     source: &Source,
     assets: &Lookup<'_>,
 ) -> Result<Became, Rejection> {
-    let object = source.to_value();
+    let object = source.to_value().map_err(|error| {
+        fault("spec", format!("a spec that cannot be read: {error}"), "one with fewer levels of nesting")
+    })?;
     let monitor = match source.key.kind {
         SourceKind::ServiceMonitor => Kind::ServiceMonitor,
         SourceKind::PodMonitor => Kind::PodMonitor,

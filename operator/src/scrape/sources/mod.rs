@@ -164,9 +164,9 @@ impl Source {
         version: &'static str,
         (uid, revision): (String, String),
         labels: BTreeMap<String, String>,
-        spec: Vec<u8>,
+        spec: Box<[u8]>,
     ) -> Self {
-        Self { key, uid, version, revision, labels, spec: spec.into_boxed_slice() }
+        Self { key, uid, version, revision, labels, spec }
     }
 
     /// The object as it is written whole; none where it lacks what every object has.
@@ -204,9 +204,12 @@ impl Source {
     }
 
     /// The object as it would be written in a file, without what only the API server knows.
-    pub fn to_value(&self) -> Value {
-        let spec: Value = serde_json::from_slice(&self.spec).unwrap_or_default();
-        serde_json::json!({
+    ///
+    /// # Errors
+    /// When its spec is nested deeper than any reader follows.
+    pub fn to_value(&self) -> Result<Value, serde_json::Error> {
+        let spec: Value = serde_json::from_slice(&self.spec)?;
+        Ok(serde_json::json!({
             "apiVersion": format!("{GROUP}/{}", self.version),
             "kind": self.key.kind.as_str(),
             "metadata": {
@@ -214,7 +217,7 @@ impl Source {
                 "uid": self.uid, "labels": self.labels,
             },
             "spec": spec,
-        })
+        }))
     }
 }
 
@@ -253,7 +256,7 @@ mod tests {
             written["metadata"].as_object_mut().unwrap().remove(field);
         }
         written.as_object_mut().unwrap().remove("status");
-        assert_eq!(source.to_value(), written);
+        assert_eq!(source.to_value().unwrap(), written);
         assert_eq!(Source::of(SourceKind::Probe, "v1", &json!({ "metadata": { "name": "x" } })), None);
     }
 }
