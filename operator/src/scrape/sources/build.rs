@@ -113,12 +113,17 @@ impl Objects {
     /// The object that a fragment was made from, by the fragment's key.
     pub fn source_of(&self, key: &str) -> Option<&Arc<Source>> {
         let id = OBJECT_KEYS.iter().find_map(|prefix| key.strip_prefix(prefix))?;
-        self.picked.iter().find(|source| source.file_id() == id)
+        let is_it = |source: &Source| source.uid == id || source.file_id() == id;
+        self.picked.iter().find(|source| is_it(source))
     }
 
     /// An object that was taken, as a list names it: `ServiceMonitor/shop/web`.
     pub fn source_named(&self, object: &str) -> Option<&Arc<Source>> {
-        self.picked.iter().find(|source| source.key.to_string() == object)
+        let mut words = object.splitn(3, '/');
+        let (kind, namespace, name) = (words.next()?, words.next()?, words.next()?);
+        let is_it =
+            |key: &SourceKey| key.name == name && key.namespace == namespace && key.kind.as_str() == kind;
+        self.picked.iter().find(|source| is_it(&source.key))
     }
 }
 
