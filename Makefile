@@ -64,8 +64,12 @@ live-tripwires: parts ## try every tripwire on real engines, twenty minutes: eac
 	@scripts/live-tripwires $(FILTER)
 
 .PHONY: bench
-bench: ## measure what deciding takes, all flip points included, and what building scrape jobs takes
-	cargo bench --workspace --bench decide --bench scrape
+bench: ## measure what deciding, building, packing and 100,000 monitors take, into docs/performance.md
+	@scripts/bench $(FILTER)
+
+.PHONY: bench-scale
+bench-scale: parts control-plane ## measure the operator in a large cluster and an engine with its jobs, into docs/performance.md
+	@scripts/bench-scale
 
 .PHONY: calibrate
 calibrate: parts ## measure the model of memory and disk on real engines, a quarter of an hour, into docs/decisions/sizing.md

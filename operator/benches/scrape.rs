@@ -1,13 +1,21 @@
-//! What building the jobs of ServiceMonitors takes, from objects in memory to the file that an engine reads, and what
-//! reading them takes.
+//! What building the jobs of ServiceMonitors takes: a whole stack as the operator builds it, from what the watches
+//! hold to compressed parts, all of it and after one change; and its steps, the one file of `obstack config` and the
+//! reading of one object.
 #![allow(missing_docs, clippy::expect_used, reason = "a benchmark")]
 
+mod common;
+
+use std::sync::Arc;
+
+use common::objects::monitor;
+use common::stack::{Stack, source};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use obstack::scrape::assets::HeldAssets;
 use obstack::scrape::engine::{Additional, build_engine};
 use obstack::scrape::jobs::{Built, build};
 use obstack::scrape::objects::{Kind, Monitor};
 use obstack::scrape::settings::Settings;
+use obstack::scrape::sources::{Cache, Source};
 use serde_json::{Value, json};
 
 /// A ServiceMonitor as charts write them: two endpoints, steps of relabelling, credentials.
@@ -73,9 +81,43 @@ fn settings() -> Settings {
     Settings::read(&object, None).expect("settings")
 }
 
+/// Namespaces that the stack's monitors are spread over.
+const NAMESPACES: usize = 50;
+
+fn stack(c: &mut Criterion) {
+    let stack = Stack::new();
+    let mut group = c.benchmark_group("stack");
+    group.sample_size(20);
+    for count in [100, 1_000, 10_000] {
+        let mut sources: Vec<Arc<Source>> =
+            (0..count).map(|index| source(&monitor(index, NAMESPACES, 0))).collect();
+        group.bench_function(format!("full build, {count} monitors"), |b| {
+            b.iter_with_large_drop(|| {
+                let mut cache = Cache::default();
+                (stack.build(&sources, &mut cache, None), cache)
+            });
+        });
+        let mut cache = Cache::default();
+        let mut before = stack.build(&sources, &mut cache, None);
+        let mut version = 0;
+        group.bench_function(format!("one change, {count} monitors"), |b| {
+            b.iter(|| {
+                version += 1;
+                let place = (version * 37) % count;
+                sources[place] = source(&monitor(place, NAMESPACES, version));
+                let after = stack.build(&sources, &mut cache, Some(&before));
+                assert_eq!(cache.built(), 1, "the others are kept");
+                assert_ne!(after.digest, before.digest, "the change is in it");
+                before = after;
+            });
+        });
+    }
+    group.finish();
+}
+
 fn full(c: &mut Criterion) {
     let (settings, assets) = (settings(), assets());
-    let mut group = c.benchmark_group("full build, ServiceMonitors of two endpoints");
+    let mut group = c.benchmark_group("one file, ServiceMonitors of two endpoints");
     group.sample_size(20);
     for count in [100, 1_000, 10_000] {
         let monitors = monitors(count);
@@ -109,5 +151,5 @@ fn one(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, full, one);
+criterion_group!(benches, stack, full, one);
 criterion_main!(benches);

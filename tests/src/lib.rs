@@ -22,6 +22,7 @@ pub mod parts;
 pub mod plane;
 pub mod process;
 pub mod receiver;
+pub mod scale;
 pub mod server;
 pub mod wait;
 pub mod world;

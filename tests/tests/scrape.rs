@@ -1,6 +1,9 @@
 //! Objects of the ecosystem among spoilt ones: each is judged by itself, and what is left is a configuration that
 //! the engine's own tool accepts.
 
+#[path = "scrape/stack.rs"]
+mod stack;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::writer::{RequestError, within};
+use crate::http::Health;
 use crate::lease::{Clock, Elector, Gate, Moment, Seen, Times, Turn, WRITE_TIMEOUT};
 
 /// Name of the Lease.
@@ -25,18 +26,20 @@ pub struct Election {
     gate: Arc<Gate>,
     times: Times,
     leads: watch::Sender<bool>,
+    health: Arc<Health>,
     warned: bool,
 }
 
 impl Election {
-    /// An election in this namespace, by this identity. It opens and closes `gate` and tells `leads`.
+    /// An election in this namespace, by this identity. It opens and closes `gate` and tells `leads`; `health` is
+    /// told of answers.
     pub fn new(
         client: Client,
         namespace: &str,
         identity: String,
         clock: Arc<dyn Clock>,
         gate: Arc<Gate>,
-        leads: watch::Sender<bool>,
+        (leads, health): (watch::Sender<bool>, Arc<Health>),
     ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
@@ -45,6 +48,7 @@ impl Election {
             gate,
             times: Times::default(),
             leads,
+            health,
             warned: false,
         }
     }
@@ -84,6 +88,7 @@ impl Election {
         // The Lease counts from before it is asked for: the others may see the answer at any time after.
         let asked = self.clock.now();
         let lease = within(WRITE_TIMEOUT, self.api.get_opt(LEASE)).await?;
+        self.health.answered();
         let seen = lease.as_ref().map(seen);
         match self.elector.turn(asked, seen.as_ref()) {
             Turn::Wait => {

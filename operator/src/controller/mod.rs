@@ -155,8 +155,8 @@ pub async fn run_on(
         Some(namespace) => {
             let gate = Arc::new(Gate::closed(clock.clone()));
             let identity = options.identity.clone();
-            let election =
-                Election::new(client.clone(), namespace, identity, clock, gate.clone(), leads_sender);
+            let told = (leads_sender, health.clone());
+            let election = Election::new(client.clone(), namespace, identity, clock, gate.clone(), told);
             (gate, Some(tokio::spawn(election.run(giving_back.clone()))))
         }
     };

@@ -30,12 +30,15 @@ pub struct Health {
 #[derive(Debug)]
 struct Inner {
     beat: Instant,
+    /// When the API server has answered something last.
+    answered: Option<Instant>,
     not_ready: Option<String>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { inner: Mutex::new(Inner { beat: Instant::now(), not_ready: Some("starting".to_owned()) }) }
+        let not_ready = Some("starting".to_owned());
+        Self { inner: Mutex::new(Inner { beat: Instant::now(), answered: None, not_ready }) }
     }
 }
 
@@ -43,6 +46,17 @@ impl Health {
     /// The event loop went round.
     pub fn beat(&self) {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).beat = Instant::now();
+    }
+
+    /// The API server answered a question.
+    pub fn answered(&self) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).answered = Some(Instant::now());
+    }
+
+    /// Whether the API server has answered something within this time.
+    pub fn has_answered_within(&self, time: Duration) -> bool {
+        let answered = self.inner.lock().unwrap_or_else(PoisonError::into_inner).answered;
+        answered.is_some_and(|at| at.elapsed() < time)
     }
 
     /// Sets why the process is not ready; none where it is.

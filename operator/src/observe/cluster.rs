@@ -12,8 +12,8 @@ use super::stores::Scope;
 use super::{ClusterFacts, Fact};
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
 
-/// How long what was read is believed.
-const FRESH: Duration = Duration::from_secs(60);
+/// How long what was read is believed: what a cluster can do changes when somebody installs something.
+const FRESH: Duration = Duration::from_secs(600);
 /// How long a failed read is not tried again.
 const RETRY: Duration = Duration::from_secs(5);
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";

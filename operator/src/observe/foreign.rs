@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::http;
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroup, APIResource};
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::api::{Api, ApiResource};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Client, Error};
@@ -21,9 +21,10 @@ use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
 
 use super::Fact;
+use super::slim::Specified;
 use super::stores::{Patience, Scope, Trigger};
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
-use crate::scrape::sources::{GROUP, Source, SourceKind};
+use crate::scrape::sources::{GROUP, Source, SourceKey, SourceKind};
 
 /// How often the API is asked for kinds that it does not serve yet. Where all are served nothing is asked: a
 /// watch notices when its kind goes.
@@ -88,17 +89,25 @@ impl Foreign {
     /// Every object of a kind, in the order of namespace and name; none where the cluster does not serve the
     /// kind.
     pub fn read(&self, kind: SourceKind) -> Fact<Vec<Arc<Source>>> {
-        match &*self.served.borrow() {
-            Fact::Unavailable(reason) => return Fact::Unavailable(format!("discovery of {GROUP}: {reason}")),
-            Fact::Known(served) if !served.contains_key(&kind) => return Fact::Known(Vec::new()),
-            Fact::Known(_) => {}
+        match self.why_missing(kind) {
+            Some(reason) => Fact::Unavailable(reason),
+            None if !self.is_served(kind) => Fact::Known(Vec::new()),
+            None => Fact::Known(self.kind(kind).objects.values().cloned().collect()),
+        }
+    }
+
+    fn is_served(&self, kind: SourceKind) -> bool {
+        self.served.borrow().known().is_some_and(|served| served.contains_key(&kind))
+    }
+
+    /// Why the objects of a kind are not known; none where they are, and where there is no such kind.
+    fn why_missing(&self, kind: SourceKind) -> Option<String> {
+        if let Fact::Unavailable(reason) = &*self.served.borrow() {
+            return Some(format!("discovery of {GROUP}: {reason}"));
         }
         let known = self.kind(kind);
-        if known.synced.len() < self.targets {
-            let reason = known.error.clone().unwrap_or_else(|| "not listed yet".to_owned());
-            return Fact::Unavailable(reason);
-        }
-        Fact::Known(known.objects.values().cloned().collect())
+        let is_listed = !self.is_served(kind) || known.synced.len() >= self.targets;
+        (!is_listed).then(|| known.error.clone().unwrap_or_else(|| "not listed yet".to_owned()))
     }
 
     /// Whether a kind has neither been listed nor failed yet.
@@ -115,11 +124,8 @@ impl Foreign {
 
     /// Which kinds are not known, and why.
     pub fn missing(&self) -> Vec<String> {
-        let reason = |kind: SourceKind| match self.read(kind) {
-            Fact::Known(_) => None,
-            Fact::Unavailable(reason) => Some(format!("{kind}: {reason}")),
-        };
-        SourceKind::ALL.into_iter().filter_map(reason).collect()
+        let named = |kind: SourceKind| Some(format!("{kind}: {}", self.why_missing(kind)?));
+        SourceKind::ALL.into_iter().filter_map(named).collect()
     }
 
     fn kind(&self, kind: SourceKind) -> std::sync::RwLockReadGuard<'_, Kind> {
@@ -253,7 +259,7 @@ impl Follower {
     /// Watches for as long as the kind is there.
     async fn follow(&self, version: &'static str) {
         let resource = resource(self.kind, version);
-        let api: Api<DynamicObject> = match &self.target {
+        let api: Api<Specified> = match &self.target {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),
         };
@@ -294,10 +300,12 @@ impl Follower {
         }
     }
 
-    fn apply(&self, version: &'static str, object: DynamicObject) -> Option<(String, String)> {
-        let value = serde_json::to_value(object).ok()?;
-        let source = Source::of(self.kind, version, &value)?;
-        let place = (source.key.namespace.clone(), source.key.name.clone());
+    fn apply(&self, version: &'static str, object: Specified) -> Option<(String, String)> {
+        let about = object.metadata;
+        let place = (about.namespace?, about.name?);
+        let key = SourceKey { kind: self.kind, namespace: place.0.clone(), name: place.1.clone() };
+        let names = (about.uid.unwrap_or_default(), about.resource_version.unwrap_or_default());
+        let source = Source::new(key, version, names, about.labels.unwrap_or_default(), object.spec);
         self.write().objects.insert(place.clone(), Arc::new(source));
         Some(place)
     }

@@ -9,6 +9,7 @@ pub mod kinds;
 pub mod measure;
 pub mod observer;
 pub mod secrets;
+mod slim;
 pub mod stores;
 mod wires;
 

@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta, Resource, ResourceExt, TypeMeta};
 use kube::runtime::reflector::{Lookup, ObjectRef, Store, store::Writer};
@@ -21,6 +20,7 @@ use tokio::task::JoinSet;
 use super::Fact;
 use super::foreign::Foreign;
 use super::kinds::{Kind, OWNED};
+use super::slim::Named;
 use crate::names::{LABEL_STACK, LABEL_STACK_NAMESPACE, SELECTOR_OWNED, StackId};
 use crate::scrape::contents::{Holder, Place};
 use crate::scrape::sources::Namespaces;
@@ -184,8 +184,8 @@ impl Stores {
         let namespaces = all.map(|all| start.watch(&(), &all, watcher::Config::default(), relabelled));
         let mut contents = Vec::new();
         for target in scope.targets() {
-            contents.push((Holder::Secret, start.watch_contents::<Secret>(Holder::Secret, target)));
-            contents.push((Holder::ConfigMap, start.watch_contents::<ConfigMap>(Holder::ConfigMap, target)));
+            contents.push((Holder::Secret, start.watch_contents(Holder::Secret, target)));
+            contents.push((Holder::ConfigMap, start.watch_contents(Holder::ConfigMap, target)));
         }
         let foreign = Foreign::start(client, scope, triggers, tasks);
         Self { scope: scope.clone(), stacks, records, pods, owned, namespaces, foreign, contents }
@@ -293,24 +293,19 @@ impl Start<'_> {
     }
 
     /// Watches the metadata of all Secrets or ConfigMaps and keeps nothing of it.
-    fn watch_contents<K>(&mut self, holder: Holder, target: Option<&str>) -> Arc<RwLock<Health>>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned
-            + Send
-            + Sync
-            + 'static,
-    {
-        let api: Api<PartialObjectMeta<K>> = match target {
-            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
-            None => Api::all(self.client.clone()),
+    fn watch_contents(&mut self, holder: Holder, target: Option<&str>) -> Arc<RwLock<Health>> {
+        let kind = match holder {
+            Holder::Secret => ApiResource::erase::<Secret>(&()),
+            Holder::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
+        };
+        let api: Api<Named> = match target {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &kind),
+            None => Api::all_with(self.client.clone(), &kind),
         };
         let health = Arc::<RwLock<Health>>::default();
         let stream = watch(api, watcher::Config::default());
-        let rule = move |object: &PartialObjectMeta<K>, _| {
-            let (namespace, name) = (object.metadata.namespace.clone()?, object.name_any());
+        let rule = move |object: &Named, _| {
+            let (namespace, name) = (object.metadata.namespace.clone()?, object.metadata.name.clone()?);
             Some(Trigger::Content(Place { holder, namespace, name }))
         };
         self.tasks.spawn(follow(

@@ -94,7 +94,10 @@ impl Reach {
     /// Adds what another reaches.
     pub fn add(&mut self, other: &Self) {
         self.everywhere |= other.everywhere;
-        self.namespaces.extend(other.namespaces.iter().cloned());
+        // Most name what is named already.
+        let new = other.namespaces.iter().filter(|namespace| !self.namespaces.contains(*namespace)).cloned();
+        let new: Vec<String> = new.collect();
+        self.namespaces.extend(new);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The objects that a stack took become fragments. What one becomes depends on the settings, on itself and on the
-//! contents that it refers to, and is kept until one of them changes.
+//! contents that it refers to.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use obstack_crds::status::{PickedUp, Rejected};
@@ -10,7 +10,7 @@ use super::{Source, SourceKey, SourceKind};
 use crate::rules::objects::{RuleSettings, build_rules};
 use crate::running::{CURRENT, Fragment};
 use crate::scrape::assets::Assets;
-use crate::scrape::contents::{Content, Holder, Known, Lookup, Place, Used, is_current};
+use crate::scrape::contents::{Content, Holder, Known, Lookup, Place};
 use crate::scrape::jobs;
 use crate::scrape::judge::{Rejection, fault};
 use crate::scrape::objects::{Kind, Monitor, PrometheusSpec, Reach};
@@ -83,37 +83,18 @@ impl ObjectSettings {
 
 /// What one object became.
 #[derive(Clone, Debug)]
-enum Became {
+pub(super) enum Became {
     /// Files of the metrics store, and where their targets are looked for.
     Files(Vec<Fragment>, Reach),
     /// A part of the alerting's routes.
     Routing(Arc<routing::Built>),
 }
 
-/// An object as it was built last.
-struct Entry {
-    source: Arc<Source>,
-    used: Used,
-    outcome: Result<Became, Rejected>,
-    /// In which round it was asked for last.
-    round: u64,
-}
-
-/// What objects became, kept from one time to the next.
-#[derive(Default)]
-pub struct Cache {
-    settings: Option<ObjectSettings>,
-    entries: HashMap<SourceKey, Entry>,
-    round: u64,
-    /// Objects that were built anew in the last round.
-    built: usize,
-}
-
 /// What the objects that a stack took became.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
-    /// Files of the metrics store, those that several objects share once.
-    pub fragments: Vec<Fragment>,
+    /// Files of the metrics store in the order of their keys, those that several objects share once.
+    pub fragments: Arc<Vec<Fragment>>,
     /// Parts of the alerting's routes.
     pub routing: Vec<Arc<routing::Built>>,
     /// The objects that were kept out, each with its reason.
@@ -125,96 +106,24 @@ pub struct Objects {
     /// Contents that are not known yet: what refers to them is not here, and is built once they are read.
     pub unknown: BTreeSet<Place>,
     /// The objects that were taken.
-    picked: Vec<Arc<Source>>,
+    pub(super) picked: Vec<Arc<Source>>,
 }
 
 impl Objects {
     /// The object that a fragment was made from, by the fragment's key.
     pub fn source_of(&self, key: &str) -> Option<&Arc<Source>> {
         let id = OBJECT_KEYS.iter().find_map(|prefix| key.strip_prefix(prefix))?;
-        self.picked.iter().find(|source| source.file_id() == id)
+        let is_it = |source: &Source| source.uid == id || source.file_id() == id;
+        self.picked.iter().find(|source| is_it(source))
     }
 
     /// An object that was taken, as a list names it: `ServiceMonitor/shop/web`.
     pub fn source_named(&self, object: &str) -> Option<&Arc<Source>> {
-        self.picked.iter().find(|source| source.key.to_string() == object)
-    }
-}
-
-impl Cache {
-    /// Builds what changed, and puts it together with what did not.
-    pub fn build(&mut self, settings: &ObjectSettings, picked: &[Arc<Source>], known: &Known) -> Objects {
-        if self.settings.as_ref() != Some(settings) {
-            self.entries.clear();
-            self.settings = Some(settings.clone());
-        }
-        self.round += 1;
-        self.built = 0;
-        let mut unknown = BTreeSet::new();
-        for source in picked {
-            match self.entries.get_mut(&source.key) {
-                Some(entry) if Arc::ptr_eq(&entry.source, source) && is_current(&entry.used, known) => {
-                    entry.round = self.round;
-                    continue;
-                }
-                _ => {}
-            }
-            let lookup = Lookup::new(known);
-            let outcome = build_one(settings, source, &lookup);
-            let outcome = outcome.map_err(|fault| rejected(&source.key, &fault.to_string()));
-            let missing = lookup.unknown();
-            if !missing.is_empty() {
-                unknown.extend(missing);
-                self.entries.remove(&source.key);
-                continue;
-            }
-            self.built += 1;
-            let entry = Entry { source: source.clone(), used: lookup.used(), outcome, round: self.round };
-            self.entries.insert(source.key.clone(), entry);
-        }
-        let round = self.round;
-        self.entries.retain(|_, entry| entry.round == round);
-        Objects { unknown, picked: picked.to_vec(), ..self.together() }
-    }
-
-    /// How many objects were built anew in the last round.
-    pub fn built(&self) -> usize {
-        self.built
-    }
-
-    fn together(&self) -> Objects {
-        let mut objects = Objects::default();
-        let mut shared: BTreeMap<&str, &Fragment> = BTreeMap::new();
-        let mut counts: BTreeMap<SourceKind, (i32, i32)> = BTreeMap::new();
-        let mut entries: Vec<(&SourceKey, &Entry)> = self.entries.iter().collect();
-        entries.sort_unstable_by_key(|(key, _)| *key);
-        for (key, entry) in entries {
-            let (taken, left) = counts.entry(key.kind).or_default();
-            match &entry.outcome {
-                Ok(became) => {
-                    *taken += 1;
-                    match became {
-                        Became::Files(files, reach) => {
-                            shared.extend(files.iter().map(|f| (f.key.as_str(), f)));
-                            objects.reach.add(reach);
-                        }
-                        Became::Routing(routing) => objects.routing.push(routing.clone()),
-                    }
-                }
-                Err(rejected) => {
-                    *left += 1;
-                    objects.rejected.push(rejected.clone());
-                }
-            }
-        }
-        objects.fragments = shared.into_values().cloned().collect();
-        let count = |(kind, (picked_up, rejected)): (SourceKind, (i32, i32))| PickedUp {
-            kind: kind.as_str().to_owned(),
-            picked_up,
-            rejected,
-        };
-        objects.counts = counts.into_iter().map(count).collect();
-        objects
+        let mut words = object.splitn(3, '/');
+        let (kind, namespace, name) = (words.next()?, words.next()?, words.next()?);
+        let is_it =
+            |key: &SourceKey| key.name == name && key.namespace == namespace && key.kind.as_str() == kind;
+        self.picked.iter().find(|source| is_it(&source.key))
     }
 }
 
@@ -243,8 +152,20 @@ pub fn unknown_of(settings: &ObjectSettings, source: &Source, known: &Known) -> 
     lookup.unknown()
 }
 
-fn build_one(settings: &ObjectSettings, source: &Source, assets: &Lookup<'_>) -> Result<Became, Rejection> {
-    let object = source.to_value();
+/// Whether a file is that of one object alone, and not one that several share.
+pub(super) fn is_own(file: &Fragment) -> bool {
+    OBJECT_KEYS.iter().any(|prefix| file.key.starts_with(prefix))
+}
+
+/// Builds one object. What it refers to and is not known yet is written down by the lookup.
+pub(super) fn build_one(
+    settings: &ObjectSettings,
+    source: &Source,
+    assets: &Lookup<'_>,
+) -> Result<Became, Rejection> {
+    let object = source.to_value().map_err(|error| {
+        fault("spec", format!("a spec that cannot be read: {error}"), "one with fewer levels of nesting")
+    })?;
     let monitor = match source.key.kind {
         SourceKind::ServiceMonitor => Kind::ServiceMonitor,
         SourceKind::PodMonitor => Kind::PodMonitor,
@@ -293,7 +214,7 @@ fn asset(file: &references::AssetFile, assets: &Lookup<'_>) -> Result<Fragment, 
 }
 
 /// An object that was kept out, within the bounds of the API.
-fn rejected(key: &SourceKey, reason: &str) -> Rejected {
+pub(super) fn rejected(key: &SourceKey, reason: &str) -> Rejected {
     let short = |text: &str, most: usize| text.chars().take(most).collect();
     Rejected { object: short(&key.to_string(), MAX_OBJECT), reason: short(reason, MAX_REASON) }
 }

@@ -1,6 +1,8 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::build::{Cache, ObjectSettings, Objects};
+use super::build::{ObjectSettings, Objects};
 use super::*;
 use crate::names::StackId;
 use crate::scrape::contents::{Content, Holder, Known, Place};

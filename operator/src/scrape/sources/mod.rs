@@ -3,14 +3,15 @@
 mod build;
 #[cfg(test)]
 mod build_tests;
+mod cache;
 mod pick;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use build::{Cache, ObjectSettings, Objects, judge_object, unknown_of};
+pub use build::{ObjectSettings, Objects, judge_object, unknown_of};
+pub use cache::Cache;
 pub use pick::{Namespaces, Verdict, is_searched, judge, pick};
 
 /// Group of the objects. It is never forked: the objects are read as they were installed by others.
@@ -153,11 +154,22 @@ pub struct Source {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its spec, as JSON.
-    spec: Arc<[u8]>,
+    spec: Box<[u8]>,
 }
 
 impl Source {
-    /// The object as a watch has shown it; none where it lacks what every object has.
+    /// An object by its parts: its spec is JSON, `null` where it has none.
+    pub fn new(
+        key: SourceKey,
+        version: &'static str,
+        (uid, revision): (String, String),
+        labels: BTreeMap<String, String>,
+        spec: Box<[u8]>,
+    ) -> Self {
+        Self { key, uid, version, revision, labels, spec }
+    }
+
+    /// The object as it is written whole; none where it lacks what every object has.
     pub fn of(kind: SourceKind, version: &'static str, object: &Value) -> Option<Self> {
         let about = &object["metadata"];
         let text = |field: &str| about[field].as_str().map(str::to_owned);
@@ -170,7 +182,7 @@ impl Source {
             version,
             revision: text("resourceVersion").unwrap_or_default(),
             labels: labels.collect(),
-            spec: serde_json::to_vec(spec).ok()?.into(),
+            spec: serde_json::to_vec(spec).ok()?.into_boxed_slice(),
         })
     }
 
@@ -192,9 +204,12 @@ impl Source {
     }
 
     /// The object as it would be written in a file, without what only the API server knows.
-    pub fn to_value(&self) -> Value {
-        let spec: Value = serde_json::from_slice(&self.spec).unwrap_or_default();
-        serde_json::json!({
+    ///
+    /// # Errors
+    /// When its spec is nested deeper than any reader follows.
+    pub fn to_value(&self) -> Result<Value, serde_json::Error> {
+        let spec: Value = serde_json::from_slice(&self.spec)?;
+        Ok(serde_json::json!({
             "apiVersion": format!("{GROUP}/{}", self.version),
             "kind": self.key.kind.as_str(),
             "metadata": {
@@ -202,7 +217,7 @@ impl Source {
                 "uid": self.uid, "labels": self.labels,
             },
             "spec": spec,
-        })
+        }))
     }
 }
 
@@ -241,7 +256,7 @@ mod tests {
             written["metadata"].as_object_mut().unwrap().remove(field);
         }
         written.as_object_mut().unwrap().remove("status");
-        assert_eq!(source.to_value(), written);
+        assert_eq!(source.to_value().unwrap(), written);
         assert_eq!(Source::of(SourceKind::Probe, "v1", &json!({ "metadata": { "name": "x" } })), None);
     }
 }

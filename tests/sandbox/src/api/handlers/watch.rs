@@ -192,7 +192,7 @@ impl Watch {
             }
         };
         self.first = false;
-        self.send(&json!({"type": kind, "object": body}));
+        self.send(kind, &body);
     }
 
     fn bookmark(&mut self, initial: bool) {
@@ -214,17 +214,19 @@ impl Watch {
                 "rows": [{"cells": [], "object": metadata_bookmark(&metadata)}],
             }),
         };
-        self.send(&json!({"type": "BOOKMARK", "object": object}));
+        self.send("BOOKMARK", &object);
     }
 
     fn error(&mut self, error: &ApiError) {
-        self.send(&json!({"type": "ERROR", "object": error.status()}));
+        self.send("ERROR", &json!(error.status()));
         self.ended = true;
     }
 
-    fn send(&mut self, event: &Value) {
-        let mut bytes = serde_json::to_vec(event).unwrap_or_default();
-        bytes.push(b'\n');
+    /// The type comes first, as an API server sends it: a reader knows by it what the object is.
+    fn send(&mut self, kind: &str, object: &Value) {
+        let mut bytes = format!(r#"{{"type":"{kind}","object":"#).into_bytes();
+        bytes.extend(serde_json::to_vec(object).unwrap_or_default());
+        bytes.extend(b"}\n");
         self.queue.push_back(Bytes::from(bytes));
     }
 }
