@@ -5,18 +5,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use obstack_crds::status::{PickedUp, Rejected};
+use obstack_crds::tenancy::MatcherStrategyType;
 
 use super::{Source, SourceKey, SourceKind};
 use crate::rules::objects::{RuleSettings, build_rules};
 use crate::running::{CURRENT, Fragment};
+use crate::scrape::additions::{Additions, build_additions};
 use crate::scrape::assets::Assets;
+use crate::scrape::authored;
 use crate::scrape::contents::{Content, Holder, Known, Lookup, Place, Used, is_current};
 use crate::scrape::jobs;
 use crate::scrape::judge::{Rejection, fault};
-use crate::scrape::objects::{Kind, Monitor, PrometheusSpec, Reach};
+use crate::scrape::objects::{Kind, Monitor, Reach};
 use crate::scrape::references;
 use crate::scrape::routing::{self, FilesFrom, Strategy, build_routing};
-use crate::scrape::settings::{Role, Settings};
+use crate::scrape::settings::Settings;
 use crate::scrape::version::{Version, VersionError};
 use crate::validate::Valid;
 
@@ -35,6 +38,10 @@ pub struct ObjectSettings {
     jobs: Settings,
     rules: RuleSettings,
     routing: routing::Settings,
+    /// What the engine itself is told, beside jobs.
+    engine: Settings,
+    /// Scrape classes that are left out.
+    unsound: Vec<Rejection>,
 }
 
 impl ObjectSettings {
@@ -44,32 +51,45 @@ impl ObjectSettings {
     /// What in the stack would spoil every object, and a version that is none.
     pub fn of(valid: &Valid, metrics: &str, alerting: &str) -> Result<Self, String> {
         let version: Version = metrics.parse().map_err(|fault: VersionError| fault.to_string())?;
-        let spec = PrometheusSpec {
-            service_discovery_role: Some("EndpointSlice".to_owned()),
-            ..PrometheusSpec::default()
-        };
-        let (namespace, name) = (valid.id.namespace.clone(), valid.id.name.clone());
-        let jobs = Settings::new(namespace.clone(), name, Role::Server, spec, Some(version));
-        let mut jobs = jobs.map_err(|fault| fault.to_string())?;
-        jobs.places.certificates = format!("{CURRENT}/{ASSETS}");
+        let settings = authored::settings(&valid.id, &valid.spec, version);
+        let mut engine = settings.map_err(|fault| authored::at_home(fault).to_string())?;
+        // A timeout that an object writes is held against the interval that is its own or else this.
+        engine.spec.scrape_interval = valid.requirements.scrape_interval.to_string();
+        engine.places.certificates = format!("{CURRENT}/{ASSETS}");
         // There is one shard, and nothing that would put its number in the place of a word.
-        jobs.places.shard = "0".to_owned();
-        let rules = RuleSettings::of(version);
+        engine.places.shard = "0".to_owned();
+        let unsound = engine.leave_out_unsound_classes();
+        let rules = RuleSettings {
+            enforced_namespace_label: valid.spec.tenancy.enforced_namespace_label.clone(),
+            excluded: authored::excluded_rules(&valid.spec),
+            ..RuleSettings::of(version)
+        };
         let routing = routing::Settings {
             version: alerting.parse()?,
-            strategy: Strategy::default(),
-            alertmanager_namespace: namespace,
+            strategy: strategy(valid.spec.alerting.alertmanager_config_matcher_strategy.kind),
+            alertmanager_namespace: valid.id.namespace.clone(),
             tls_dir: format!("{CURRENT}/{ASSETS}"),
             files: FilesFrom::Assets,
             hide_secrets: false,
             defaults: routing::Defaults::default(),
         };
-        Ok(Self { jobs, rules, routing })
+        let jobs = authored::without_engine(engine.clone());
+        Ok(Self { jobs, rules, routing, engine, unsound })
     }
 
     /// The version of Alertmanager that routes are written for.
     pub fn alertmanager(&self) -> routing::Version {
         self.routing.version
+    }
+
+    /// Whether objects become the same with these settings as with others.
+    fn builds_as(&self, other: &Self) -> bool {
+        (&self.jobs, &self.rules, &self.routing) == (&other.jobs, &other.rules, &other.routing)
+    }
+
+    /// What the stack's author adds beside objects.
+    pub fn additions(&self, assets: &dyn Assets) -> Additions {
+        build_additions(&self.engine, &self.unsound, assets)
     }
 
     /// Whether contents of Secrets are left out: for showing a configuration, never for running it.
@@ -78,6 +98,16 @@ impl ObjectSettings {
         self.routing.hide_secrets = true;
         self.routing.files = FilesFrom::Others;
         self
+    }
+}
+
+fn strategy(written: Option<MatcherStrategyType>) -> Strategy {
+    match written.unwrap_or_default() {
+        MatcherStrategyType::OnNamespace => Strategy::OnNamespace,
+        MatcherStrategyType::OnNamespaceExceptForAlertmanagerNamespace => {
+            Strategy::OnNamespaceExceptForAlertmanagerNamespace
+        }
+        MatcherStrategyType::None => Strategy::None,
     }
 }
 
@@ -99,10 +129,17 @@ struct Entry {
     round: u64,
 }
 
+/// What a stack's author added, as it was built last.
+struct Added {
+    used: Used,
+    additions: Arc<Additions>,
+}
+
 /// What objects became, kept from one time to the next.
 #[derive(Default)]
 pub struct Cache {
     settings: Option<ObjectSettings>,
+    added: Option<Added>,
     entries: HashMap<SourceKey, Entry>,
     round: u64,
     /// Objects that were built anew in the last round.
@@ -122,6 +159,8 @@ pub struct Objects {
     pub counts: Vec<PickedUp>,
     /// Where targets of the objects are looked for.
     pub reach: Reach,
+    /// What the stack's author added.
+    pub additions: Arc<Additions>,
     /// Contents that are not known yet: what refers to them is not here, and is built once they are read.
     pub unknown: BTreeSet<Place>,
     /// The objects that were taken.
@@ -145,12 +184,15 @@ impl Cache {
     /// Builds what changed, and puts it together with what did not.
     pub fn build(&mut self, settings: &ObjectSettings, picked: &[Arc<Source>], known: &Known) -> Objects {
         if self.settings.as_ref() != Some(settings) {
-            self.entries.clear();
+            if !self.settings.as_ref().is_some_and(|before| before.builds_as(settings)) {
+                self.entries.clear();
+            }
+            self.added = None;
             self.settings = Some(settings.clone());
         }
         self.round += 1;
         self.built = 0;
-        let mut unknown = BTreeSet::new();
+        let mut unknown = self.add(settings, known);
         for source in picked {
             match self.entries.get_mut(&source.key) {
                 Some(entry) if Arc::ptr_eq(&entry.source, source) && is_current(&entry.used, known) => {
@@ -175,6 +217,19 @@ impl Cache {
         let round = self.round;
         self.entries.retain(|_, entry| entry.round == round);
         Objects { unknown, picked: picked.to_vec(), ..self.together() }
+    }
+
+    /// Builds what the stack's author added, unless nothing of it changed. Gives the contents that are not known.
+    fn add(&mut self, settings: &ObjectSettings, known: &Known) -> BTreeSet<Place> {
+        if self.added.as_ref().is_some_and(|added| is_current(&added.used, known)) {
+            return BTreeSet::new();
+        }
+        let lookup = Lookup::new(known);
+        let additions = Arc::new(settings.additions(&lookup));
+        let unknown = lookup.unknown();
+        let added = Added { used: lookup.used(), additions };
+        self.added = Some(added).filter(|_| unknown.is_empty());
+        unknown
     }
 
     /// How many objects were built anew in the last round.
@@ -206,6 +261,11 @@ impl Cache {
                     objects.rejected.push(rejected.clone());
                 }
             }
+        }
+        if let Some(added) = &self.added {
+            objects.additions = added.additions.clone();
+            objects.reach.add(&added.additions.reach);
+            shared.extend(added.additions.fragments.iter().map(|f| (f.key.as_str(), f)));
         }
         objects.fragments = shared.into_values().cloned().collect();
         let count = |(kind, (picked_up, rejected)): (SourceKind, (i32, i32))| PickedUp {
@@ -243,6 +303,15 @@ pub fn unknown_of(settings: &ObjectSettings, source: &Source, known: &Known) -> 
     lookup.unknown()
 }
 
+/// Contents that a stack's author refers to, beside what objects refer to.
+pub fn references_of(settings: &ObjectSettings) -> BTreeSet<Place> {
+    let known = Known::new();
+    let lookup = Lookup::new(&known);
+    // What comes of it does not matter here.
+    let _ = settings.additions(&lookup);
+    lookup.unknown()
+}
+
 fn build_one(settings: &ObjectSettings, source: &Source, assets: &Lookup<'_>) -> Result<Became, Rejection> {
     let object = source.to_value();
     let monitor = match source.key.kind {
@@ -271,12 +340,12 @@ fn build_one(settings: &ObjectSettings, source: &Source, assets: &Lookup<'_>) ->
     for file in built.files {
         files.push(asset(&file, assets)?);
     }
-    let reach = if files.is_empty() { Reach::default() } else { monitor.reach() };
+    let reach = if files.is_empty() { Reach::default() } else { monitor.reach(settings.jobs.spec.ignore_namespace_selectors) };
     Ok(Became::Files(files, reach))
 }
 
 /// A certificate or a key as a file. It is shared by all objects that refer to it.
-fn asset(file: &references::AssetFile, assets: &Lookup<'_>) -> Result<Fragment, Rejection> {
+pub(crate) fn asset(file: &references::AssetFile, assets: &dyn Assets) -> Result<Fragment, Rejection> {
     let references::AssetRef { source, namespace, name, key } = &file.from;
     let content = match source {
         Holder::Secret => assets.secret(namespace, name, key),
