@@ -280,6 +280,54 @@ spec:
     }
 
     #[test]
+    fn what_a_stack_says_of_objects_is_told_by_its_line_and_holds_for_them() {
+        let stack = |classes: &str| {
+            format!(
+                "{HEAD}spec:
+  collection:
+    scrapeClasses:
+{classes}
+  metrics:
+    remoteWrite:
+      - url: https://a.example
+        basicAuth:
+          username: {{ name: login, key: user }}
+          password: {{ name: login, key: word }}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{ name: login }}
+stringData: {{ user: me }}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: ServiceMonitor
+metadata: {{ name: web }}
+spec: {{ selector: {{}}, endpoints: [{{ port: http }}], scrapeClass: gold }}
+"
+            )
+        };
+        let found = lines(&[("a.yaml", &stack("      - name: gold"))]);
+        let key = "a.yaml:13: spec.metrics.remoteWrite[0].basicAuth.password: found key \"word\", which Secret \
+                   default/login does not have; write a key that it has";
+        assert_eq!(found, [key], "the class of the stack is known to the object");
+
+        let found = lines(&[("a.yaml", &stack("      - name: silver"))]);
+        let class = "a.yaml:23: spec.scrapeClass: found \"gold\", which is not defined; write one of silver";
+        assert_eq!(found, [key, class]);
+        let alone = stack("").split("---").last().unwrap().to_owned();
+        assert_eq!(lines(&[("a.yaml", &alone)]), [""; 0], "a stack that is not in the files may define it");
+
+        let two = "      - { name: gold, default: true }
+      - name: other
+        default: true
+        relabelings: [{ regex: '(', targetLabel: a }]";
+        let found = lines(&[("a.yaml", &stack(two))]);
+        assert!(found[0].starts_with("a.yaml:6: spec.collection.scrapeClasses: found 2 defaults"), "{found:#?}");
+        let regex = "a.yaml:10: spec.collection.scrapeClasses[1].relabelings[0].regex: found \"(\": ";
+        assert!(found[1].starts_with(regex), "{found:#?}");
+    }
+
+    #[test]
     fn every_fault_has_its_line_in_every_document() {
         let text = format!(
             "{HEAD}spec:

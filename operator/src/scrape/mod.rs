@@ -1,6 +1,8 @@
 //! Pure: a valid stack becomes the configuration of its engines, as fragments.
 
 mod additions;
+#[cfg(test)]
+mod additions_tests;
 mod alertmanager;
 pub mod assets;
 pub(crate) mod authored;
