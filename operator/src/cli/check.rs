@@ -108,12 +108,12 @@ impl Judge {
     }
 
     fn fault(&self, document: &Document, source: &Source) -> Option<Finding> {
-        let takes = |(valid, _): &&(Valid, ObjectSettings)| {
-            judge(valid, source, &self.namespaces) == Verdict::Taken
-        };
+        let takes =
+            |(valid, _): &&(Valid, ObjectSettings)| judge(valid, source, &self.namespaces) == Verdict::Taken;
         let mut takers = self.stacks.iter().filter(takes).map(|(_, settings)| settings).peekable();
         let none = if takers.peek().is_none() { self.none.as_ref() } else { None };
-        let fault = takers.chain(none).find_map(|settings| judge_object(settings, source, &self.known).err())?;
+        let fault =
+            takers.chain(none).find_map(|settings| judge_object(settings, source, &self.known).err())?;
         Some(document.finding(&fault.path, fault.found, fault.write))
     }
 
@@ -322,7 +322,10 @@ spec: {{ selector: {{}}, endpoints: [{{ port: http }}], scrapeClass: gold }}
         default: true
         relabelings: [{ regex: '(', targetLabel: a }]";
         let found = lines(&[("a.yaml", &stack(two))]);
-        assert!(found[0].starts_with("a.yaml:6: spec.collection.scrapeClasses: found 2 defaults"), "{found:#?}");
+        assert!(
+            found[0].starts_with("a.yaml:6: spec.collection.scrapeClasses: found 2 defaults"),
+            "{found:#?}"
+        );
         let regex = "a.yaml:10: spec.collection.scrapeClasses[1].relabelings[0].regex: found \"(\": ";
         assert!(found[1].starts_with(regex), "{found:#?}");
     }

@@ -165,7 +165,8 @@ stringData:
         assert!(!text.contains("T0KEN"), "{text}");
         let main: Value = serde_saphyr::from_multiple::<Value>(&text).unwrap().remove(0);
         assert_eq!(main["remote_write"][0]["authorization"]["credentials"], "<secret>");
-        let job = main["scrape_configs"].as_array().unwrap().iter().find(|job| job["job_name"] == "more").unwrap();
+        let job =
+            main["scrape_configs"].as_array().unwrap().iter().find(|job| job["job_name"] == "more").unwrap();
         assert_eq!(job["basic_auth"], serde_json::json!({ "username": "u", "password": "<secret>" }));
         let note = |built: &Built| built.notes.iter().filter(|note| note.contains("elsewhere")).count();
         assert_eq!((note(&built), note(&build(Secrets::Used))), (1, 1), "{:?}", built.notes);

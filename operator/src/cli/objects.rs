@@ -129,8 +129,10 @@ pub(super) fn masked(text: &str) -> String {
 
 /// Contents in which nothing is secret that the stack takes over as it was written.
 fn show_written(input: &Input, valid: &Valid, known: &mut Known) {
-    let written =
-        [&valid.spec.collection.additional_scrape_configs, &valid.spec.metrics.additional_alert_relabel_configs];
+    let written = [
+        &valid.spec.collection.additional_scrape_configs,
+        &valid.spec.metrics.additional_alert_relabel_configs,
+    ];
     let of_stack = |name: &str| Place {
         holder: Holder::Secret,
         namespace: valid.id.namespace.clone(),
@@ -138,7 +140,12 @@ fn show_written(input: &Input, valid: &Valid, known: &mut Known) {
     };
     for (document, object) in input.of_kind("v1", "Secret") {
         let place = of_stack(&document.id().name);
-        let shown: Vec<&str> = written.iter().filter_map(|key| key.as_ref()).filter(|key| key.name == place.name).map(|key| key.key.as_str()).collect();
+        let shown: Vec<&str> = written
+            .iter()
+            .filter_map(|key| key.as_ref())
+            .filter(|key| key.name == place.name)
+            .map(|key| key.key.as_str())
+            .collect();
         if document.id().namespace != place.namespace || shown.is_empty() {
             continue;
         }

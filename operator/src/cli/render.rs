@@ -120,9 +120,11 @@ impl Built {
         let records = records::first(&plan, &loaded.valid);
         let objects = objects::build(input, &loaded.valid, shown).map_err(|e| fault(&e))?;
         let missing = objects::missing(input, &loaded.valid).map_err(|e| fault(&e))?;
-        notes.extend(missing.into_iter().map(|what| {
-            format!("note: {id}: {what} is not among the files; its content is stood in for")
-        }));
+        notes.extend(
+            missing.into_iter().map(|what| {
+                format!("note: {id}: {what} is not among the files; its content is stood in for")
+            }),
+        );
         let given =
             Given { records: &records, secrets: &secrets, operator_namespace: namespace, objects: &objects };
         let configs = configs(&loaded.valid, &plan, &given, &Packing::default()).map_err(|e| fault(&e))?;

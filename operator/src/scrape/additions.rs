@@ -27,8 +27,15 @@ use crate::validate::quoted;
 /// What the keys of fragments of jobs begin with that an author wrote.
 const JOB_KEY: &str = "scrape/additional.";
 /// What names of jobs begin with that are made for the stack's own parts and for objects.
-const TAKEN: [&str; 7] =
-    ["obstack/", "serviceMonitor/", "podMonitor/", "probe/", "scrapeConfig/", "annotated-services", "annotated-pods"];
+const TAKEN: [&str; 7] = [
+    "obstack/",
+    "serviceMonitor/",
+    "podMonitor/",
+    "probe/",
+    "scrapeConfig/",
+    "annotated-services",
+    "annotated-pods",
+];
 /// Most jobs that an author writes beside all others.
 const MAX_JOBS: usize = 500;
 /// What each limit of the engine is for the stack's own jobs, in place of none, which cannot be written: what
@@ -137,7 +144,8 @@ pub(crate) fn build_additions(settings: &Settings, faults: &[Rejection], assets:
         remote_read,
         alertmanagers,
         alert_relabel_configs,
-        namespace_label: Some(settings.spec.enforced_namespace_label.clone()).filter(|label| !label.is_empty()),
+        namespace_label: Some(settings.spec.enforced_namespace_label.clone())
+            .filter(|label| !label.is_empty()),
         fragments,
         reach: Reach { everywhere: false, namespaces: told.map(namespace).collect() },
         faults: faults.into_iter().map(at_home).collect(),

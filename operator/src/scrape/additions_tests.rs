@@ -67,13 +67,20 @@ fn a_secret_that_is_missing_costs_what_refers_to_it_alone() {
     let (parts, told) = files(spec.clone(), &[]);
     let urls = |parts: &[Fragment]| -> Vec<String> {
         let main = yaml(parts, "prometheus.yaml");
-        main["remote_write"].as_array().unwrap().iter().map(|one| one["url"].as_str().unwrap().to_owned()).collect()
+        main["remote_write"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["url"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(urls(&parts), ["https://b.example"]);
     assert_eq!(
         told,
-        ["spec.metrics.remoteWrite[0].basicAuth.username: found Secret monitoring/login, which does not exist; \
-          write the name of a Secret in namespace monitoring"]
+        [
+            "spec.metrics.remoteWrite[0].basicAuth.username: found Secret monitoring/login, which does not exist; \
+          write the name of a Secret in namespace monitoring"
+        ]
     );
     let there = [secret("login", json!({ "user": "me", "word": "w0rd" }))];
     let (parts, told) = files(spec, &there);
@@ -88,7 +95,10 @@ fn the_order_of_entries_leaves_no_trace() {
         let spec = json!({ "metrics": { "remoteWrite": urls.map(|url| json!({ "url": url })) } });
         text(&files(spec, &[]).0, "prometheus.yaml")
     };
-    assert_eq!(main(["https://a.example", "https://b.example"]), main(["https://b.example", "https://a.example"]));
+    assert_eq!(
+        main(["https://a.example", "https://b.example"]),
+        main(["https://b.example", "https://a.example"])
+    );
 }
 
 #[test]
@@ -148,7 +158,8 @@ fn jobs_and_steps_are_taken_over_as_they_were_written() {
                 - job_name: podMonitor/x\n";
     let more = |alerts: &str| [secret("more", json!({ "jobs": jobs, "alerts": alerts }))];
     let (parts, told) = files(spec.clone(), &more("- { source_labels: [a], regex: b, action: drop }\n"));
-    let own: Vec<&Fragment> = parts.iter().filter(|part| part.key.starts_with("scrape/additional.")).collect();
+    let own: Vec<&Fragment> =
+        parts.iter().filter(|part| part.key.starts_with("scrape/additional.")).collect();
     assert_eq!(own.len(), 1);
     let job = &yaml(&parts, &own[0].path)["scrape_configs"][0];
     assert_eq!(job, &json!({ "job_name": "a", "static_configs": [{ "targets": ["x:1"] }] }));
@@ -264,7 +275,8 @@ fn what_an_author_sets_holds_for_every_object() {
         assert!(job[steps].as_array().unwrap().contains(&enforced), "{steps}: {job}");
     }
 
-    let file = json!({ "selector": {}, "endpoints": [{ "port": "http", "bearerTokenFile": "/var/run/token" }] });
+    let file =
+        json!({ "selector": {}, "endpoints": [{ "port": "http", "bearerTokenFile": "/var/run/token" }] });
     let (_, objects) = built(json!({}), file.clone());
     assert!(objects.rejected[0].reason.starts_with("spec.endpoints[0].bearerTokenFile: found a file"));
     let (job, _) = built(json!({ "collection": { "arbitraryFSAccessThroughSMs": { "deny": false } } }), file);
@@ -276,7 +288,10 @@ fn what_an_author_sets_holds_for_every_object() {
     let missing = Known::from([(place("login"), Arc::new(Content::Missing))]);
     let objects = Cache::default().build(&settings(spec), &[monitor(chosen)], &missing);
     let why = &objects.rejected[0].reason;
-    assert!(why.contains("Secret monitoring/login, which does not exist"), "the class's own namespace: {why}");
+    assert!(
+        why.contains("Secret monitoring/login, which does not exist"),
+        "the class's own namespace: {why}"
+    );
     let told: Vec<String> = objects.additions.rejected().map(|one| one.object).collect();
     assert_eq!(told, ["spec.collection.scrapeClasses[0].authorization.credentials"]);
 }

@@ -7,9 +7,9 @@ use obstack_crds::stack::ObservabilityStackSpec;
 use serde_json::{Map, Value};
 
 use super::engine::parts;
+use super::jobs::relabel::sanitized;
 use super::judge::names::is_label_for;
 use super::judge::{Rejection, Under, fault};
-use super::jobs::relabel::sanitized;
 use super::objects::{PrometheusSpec, typed};
 use super::references::UnseenAssets;
 use super::settings::{Role, Settings};

@@ -58,7 +58,11 @@ fn literal(text: &str) -> String {
     literal
 }
 
-pub(super) fn alertmanager(y: &mut Yaml, client: &Client<'_>, one: &AlertmanagerEndpoints) -> Result<(), Rejection> {
+pub(super) fn alertmanager(
+    y: &mut Yaml,
+    client: &Client<'_>,
+    one: &AlertmanagerEndpoints,
+) -> Result<(), Rejection> {
     let settings = client.settings;
     y.text_if("scheme", one.scheme.as_deref().map(str::to_ascii_lowercase).as_deref());
     y.text_if("path_prefix", one.path_prefix.as_deref());
@@ -145,11 +149,8 @@ pub(super) fn judge_one(
         ("bearerTokenFile", !one.bearer_token_file.is_empty()),
         ("sigv4", one.sigv4.is_some()),
     ])?;
-    let auth = Auth {
-        basic: one.basic_auth.as_ref(),
-        authorization: one.authorization.as_ref(),
-        ..Auth::default()
-    };
+    let auth =
+        Auth { basic: one.basic_auth.as_ref(), authorization: one.authorization.as_ref(), ..Auth::default() };
     judge_auth(scope, auth)?;
     judge_proxy(scope, &one.proxy)?;
     if let Some(tls) = &one.tls_config {

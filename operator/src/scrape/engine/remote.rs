@@ -206,7 +206,11 @@ pub(super) fn judge(settings: &Settings, scope: &Scope<'_>) -> Result<(), Reject
     Ok(())
 }
 
-pub(super) fn judge_write(settings: &Settings, scope: &Scope<'_>, one: &RemoteWrite) -> Result<(), Rejection> {
+pub(super) fn judge_write(
+    settings: &Settings,
+    scope: &Scope<'_>,
+    one: &RemoteWrite,
+) -> Result<(), Rejection> {
     url("url", &one.url, &["http", "https"])?;
     at_most_one(&[
         ("basicAuth", one.basic_auth.is_some()),

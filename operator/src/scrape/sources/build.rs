@@ -340,7 +340,11 @@ fn build_one(settings: &ObjectSettings, source: &Source, assets: &Lookup<'_>) ->
     for file in built.files {
         files.push(asset(&file, assets)?);
     }
-    let reach = if files.is_empty() { Reach::default() } else { monitor.reach(settings.jobs.spec.ignore_namespace_selectors) };
+    let reach = if files.is_empty() {
+        Reach::default()
+    } else {
+        monitor.reach(settings.jobs.spec.ignore_namespace_selectors)
+    };
     Ok(Became::Files(files, reach))
 }
 

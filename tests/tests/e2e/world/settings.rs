@@ -153,7 +153,8 @@ async fn what_an_author_sets_holds_for_objects_and_samples_reach_a_second_store(
     world.secret("login", &[("user", USER.0), ("word", USER.1)]).await;
     sent(&prometheus, true).await;
     until("samples of the object at the second store", BOUND, || async {
-        let found = store.query("up{class=\"gold\",service=\"example-app\",tenant=\"monitoring\"} == 1").await?;
+        let found =
+            store.query("up{class=\"gold\",service=\"example-app\",tenant=\"monitoring\"} == 1").await?;
         if found.len() == 2 { Ok(()) } else { Err(format!("{found:?}")) }
     })
     .await;
