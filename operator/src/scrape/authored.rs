@@ -51,15 +51,11 @@ const HOMES: [(&str, &str); 29] = [
     ("additionalAlertRelabelConfigs", "metrics"),
 ];
 
-/// The settings of a stack's engine, judged in no way.
+/// The fields as the spec of a peers' Prometheus has them.
 ///
 /// # Errors
-/// A field of another type than the builder has it, which the API's own types rule out.
-pub(crate) fn settings(
-    id: &StackId,
-    spec: &ObservabilityStackSpec,
-    version: Version,
-) -> Result<Settings, Rejection> {
+/// A value that cannot be written, which the API's own types rule out.
+pub(crate) fn fields(spec: &ObservabilityStackSpec) -> Result<Map<String, Value>, Rejection> {
     let json = |value: Result<Value, serde_json::Error>| {
         value.map_err(|error| fault("spec", error.to_string(), "values that can be written"))
     };
@@ -75,7 +71,19 @@ pub(crate) fn settings(
             fields.insert((*field).to_owned(), value.clone());
         }
     }
-    let mut read: PrometheusSpec = typed(&Value::Object(fields)).under("spec")?;
+    Ok(fields)
+}
+
+/// The settings of a stack's engine, judged in no way.
+///
+/// # Errors
+/// A field of another type than the builder has it, which the API's own types rule out.
+pub(crate) fn settings(
+    id: &StackId,
+    spec: &ObservabilityStackSpec,
+    version: Version,
+) -> Result<Settings, Rejection> {
+    let mut read: PrometheusSpec = typed(&Value::Object(fields(spec)?)).under("spec")?;
     read.service_discovery_role = Some("EndpointSlice".to_owned());
     // Each label is copied by a step of its own, whose order means nothing.
     let labels: BTreeSet<String> = read.pod_target_labels.drain(..).collect();
