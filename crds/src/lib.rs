@@ -3,12 +3,18 @@
 //! The types serve the operator and anyone who authors stacks in Rust. The YAML beside this crate is
 //! generated from them by `obstack crds`.
 
+pub mod client;
+pub mod collection;
 pub mod component;
+pub mod metrics;
 pub mod pickup;
 pub mod record;
+pub mod relabel;
+pub mod remote;
 mod schema;
 pub mod stack;
 pub mod status;
+pub mod tenancy;
 pub mod workload;
 
 pub use component::Component;

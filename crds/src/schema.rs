@@ -37,6 +37,52 @@ pub(crate) fn resources(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Lists of keys of Secrets by name, at most 16 of each.
+pub(crate) fn key_lists(generator: &mut SchemaGenerator) -> Schema {
+    let mut key = generator.subschema_for::<crate::workload::SecretKey>();
+    let key = key.ensure_object().clone();
+    json_schema!({
+        "type": "object", "maxProperties": 16,
+        "additionalProperties": { "type": "array", "maxItems": 16, "items": key }
+    })
+}
+
+/// A number or a text of at most 63 characters.
+pub(crate) fn int_or_string(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "x-kubernetes-int-or-string": true })
+}
+
+/// What a step of relabelling does, in small letters or as the peers write it.
+pub(crate) fn relabel_action(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "enum": [
+            "replace", "Replace", "keep", "Keep", "drop", "Drop", "hashmod", "HashMod", "labelmap", "LabelMap",
+            "labeldrop", "LabelDrop", "labelkeep", "LabelKeep", "lowercase", "Lowercase", "uppercase", "Uppercase",
+            "keepequal", "KeepEqual", "dropequal", "DropEqual"
+        ]
+    })
+}
+
+/// A protocol of scrapes.
+pub(crate) fn scrape_protocol(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "enum": [
+            "PrometheusProto", "OpenMetricsText0.0.1", "OpenMetricsText1.0.0", "PrometheusText0.0.4",
+            "PrometheusText1.0.0"
+        ]
+    })
+}
+
+/// A rule of CEL: at most one of these fields is there.
+pub(crate) fn at_most_one(fields: &[&str]) -> serde_json::Value {
+    let there: Vec<String> = fields.iter().map(|field| format!("has(self.{field})")).collect();
+    let rule = format!("[{}].filter(there, there).size() <= 1", there.join(", "));
+    let message = format!("write at most one of {}", fields.join(", "));
+    serde_json::json!([{ "rule": rule, "message": message }])
+}
+
 /// Conditions as the Kubernetes API conventions define them.
 pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::pickup::Pickup;
 use crate::status::ObservabilityStackStatus;
+use crate::tenancy::{MatcherStrategy, Tenancy};
 use crate::workload::{SecretKey, Storage, Workload};
+
+pub use crate::collection::Collection;
+pub use crate::metrics::Metrics;
 
 /// A metrics stack: what it must hold, what matters to the team, and the knobs of its workloads.
 /// An empty spec is a valid, useful stack.
@@ -64,6 +68,9 @@ pub struct ObservabilityStackSpec {
     /// How targets are found.
     #[serde(skip_serializing_if = "is_default")]
     pub collection: Collection,
+    /// What objects of others may not do, whatever they say.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tenancy: Tenancy,
     /// Alert and recording rules.
     #[serde(skip_serializing_if = "is_default")]
     pub rules: Rules,
@@ -290,57 +297,6 @@ pub struct Override {
     pub because: String,
 }
 
-/// The metrics store.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Metrics {
-    /// Identical servers, each with all data. Left out: 1, or 2 where availability is `Replicated`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 8))]
-    pub replicas: Option<i32>,
-    /// The volume of each replica.
-    #[serde(skip_serializing_if = "is_default")]
-    pub storage: Storage,
-    /// Labels that leave the stack with each alert and sample.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "crate::schema::string_map")]
-    pub external_labels: BTreeMap<String, String>,
-    /// Time between two evaluations of a rule, a Prometheus duration. Left out: the scrape interval.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h|d|w|y))+$"))]
-    pub evaluation_interval: Option<String>,
-    /// How long after a firing alert was sent it is sent again, a Prometheus duration. Left out: `1m`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 2, max = 32), regex(pattern = r"^([0-9]+(ms|s|m|h|d|w|y))+$"))]
-    pub alert_resend_delay: Option<String>,
-    /// The usual knobs.
-    #[serde(flatten)]
-    pub workload: Workload,
-}
-
-/// How targets are found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Collection {
-    /// Namespaces in which Services and Pods annotated with `prometheus.io/scrape: "true"` are scraped;
-    /// `*` means all of them. Left out: the stack's own.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(
-        length(max = 64),
-        inner(length(min = 1, max = 63), regex(pattern = r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$"))
-    )]
-    pub namespaces: Vec<String>,
-    /// Whether annotated Services are scraped, endpoint by endpoint. Left out: true.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub services: Option<bool>,
-    /// Whether annotated Pods are scraped. Left out: true.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pods: Option<bool>,
-    /// Which ServiceMonitors, PodMonitors, Probes and ScrapeConfigs are picked up.
-    #[serde(skip_serializing_if = "is_default")]
-    pub objects: Pickup,
-}
-
 /// Alert and recording rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -430,6 +386,9 @@ pub struct Alerting {
     /// Which AlertmanagerConfigs are picked up.
     #[serde(skip_serializing_if = "is_default")]
     pub objects: Pickup,
+    /// Which alerts each of them gets.
+    #[serde(skip_serializing_if = "is_default")]
+    pub alertmanager_config_matcher_strategy: MatcherStrategy,
     /// The usual knobs.
     #[serde(flatten)]
     pub workload: Workload,

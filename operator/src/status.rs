@@ -123,6 +123,8 @@ fn rejected(end: &End<'_>) -> Vec<Rejected> {
     let mut rejected: Vec<Rejected> = end.valid.rejected.iter().chain(end.rejected).cloned().collect();
     rejected.sort();
     rejected.dedup();
+    // What is wrong with the stack itself is for its author, and first.
+    rejected.sort_by_key(|part| !part.object.starts_with("spec."));
     let more = rejected.len().saturating_sub(MAX_REJECTED);
     if more > 0 {
         rejected.truncate(MAX_REJECTED - 1);

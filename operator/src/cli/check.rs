@@ -1,11 +1,12 @@
 //! `obstack check`: every fault of every file at once, each with its line; of objects of others the first fault of
 //! each. No cluster is asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
 
 use obstack_crds::ObservabilityStackSpec;
+use obstack_crds::collection::ScrapeClass;
 
 use super::catalog::CatalogArgs;
 use super::input::{Document, Finding, Input, InputArgs};
@@ -15,9 +16,10 @@ use crate::check::{self, RECORD, STACK};
 use crate::decide::Catalog;
 use crate::names::StackId;
 use crate::reconcile::object_settings;
-use crate::scrape::contents::Known;
-use crate::scrape::sources::{ObjectSettings, Source, judge_object};
-use crate::validate::{Fault, validate};
+use crate::scrape::contents::{Known, Lookup};
+use crate::scrape::judge::Rejection;
+use crate::scrape::sources::{Namespaces, ObjectSettings, Source, Verdict, judge, judge_object};
+use crate::validate::{Fault, Valid, validate};
 
 /// Arguments of `obstack check`.
 #[derive(Debug, Args)]
@@ -71,24 +73,64 @@ fn line(finding: &Finding, output: &Output) -> String {
     format!("{place} {path}: found {}; write {}\n", finding.found, finding.write)
 }
 
-/// Judges objects of others as a stack that says nothing of them would.
+/// Judges objects of others as the stacks among the files would that take them; an object that none of them takes,
+/// as a stack would that says nothing of objects.
 struct Judge {
-    settings: Option<ObjectSettings>,
+    stacks: Vec<(Valid, ObjectSettings)>,
+    none: Option<ObjectSettings>,
+    namespaces: Namespaces,
     known: Known,
 }
 
 impl Judge {
     fn of(input: &Input) -> Self {
+        let catalog = input.catalog.as_ref();
+        let valid = |document: &Document| {
+            let checked = check::check_stack(&document.node, &document.id(), catalog);
+            let stack = Some(checked).filter(|checked| checked.shape.is_empty());
+            validate(document.id(), &check::to_stack(&stack?).ok()?.spec, None).ok()
+        };
+        let stacks = input.documents.iter().filter(|document| document.is_stack()).filter_map(valid);
+        let with_settings = |valid: Valid| Some((object_settings(&valid).ok()?, valid));
         let id = StackId { namespace: "default".to_owned(), name: "main".to_owned() };
-        let valid = validate(id, &ObservabilityStackSpec::default(), None).ok();
-        let settings = valid.and_then(|valid| object_settings(&valid).ok());
-        Self { settings, known: objects::contents(input, Secrets::Used) }
+        // A class can be defined by a stack that is not among the files.
+        let classes: BTreeSet<String> = input.documents.iter().filter_map(class_of).collect();
+        let mut spec = ObservabilityStackSpec::default();
+        let class = |name| ScrapeClass { name, ..ScrapeClass::default() };
+        spec.collection.scrape_classes = classes.into_iter().map(class).collect();
+        let none = validate(id, &spec, None).ok();
+        Self {
+            stacks: stacks.filter_map(with_settings).map(|(settings, valid)| (valid, settings)).collect(),
+            none: none.and_then(|valid| object_settings(&valid).ok()),
+            namespaces: objects::namespaces(input),
+            known: objects::contents(input, Secrets::Used),
+        }
     }
 
     fn fault(&self, document: &Document, source: &Source) -> Option<Finding> {
-        let fault = judge_object(self.settings.as_ref()?, source, &self.known).err()?;
+        let takes =
+            |(valid, _): &&(Valid, ObjectSettings)| judge(valid, source, &self.namespaces) == Verdict::Taken;
+        let mut takers = self.stacks.iter().filter(takes).map(|(_, settings)| settings).peekable();
+        let none = if takers.peek().is_none() { self.none.as_ref() } else { None };
+        let fault =
+            takers.chain(none).find_map(|settings| judge_object(settings, source, &self.known).err())?;
         Some(document.finding(&fault.path, fault.found, fault.write))
     }
+
+    /// What a stack refers to and the files show to be wrong. A Secret that is not among them can be in the cluster.
+    fn references(&self, document: &Document) -> Vec<Finding> {
+        let Some((_, settings)) = self.stacks.iter().find(|(valid, _)| valid.id == document.id()) else {
+            return Vec::new();
+        };
+        let additions = settings.additions(&Lookup::new(&self.known));
+        let finding = |fault: Rejection| document.finding(&fault.path, fault.found, fault.write);
+        additions.faults.into_iter().map(finding).collect()
+    }
+}
+
+/// The scrape class that an object chooses.
+fn class_of(document: &Document) -> Option<String> {
+    document.text(&["spec", "scrapeClass"]).filter(|name| !name.is_empty())
 }
 
 /// What a check comes to.
@@ -112,6 +154,9 @@ impl Report {
                 continue;
             }
             report.document(document, input.catalog.as_ref());
+            if document.is_stack() {
+                report.findings.extend(judge.references(document));
+            }
             if document.is_stack()
                 && let Some(first) = stacks.insert(document.id(), document)
             {
@@ -232,6 +277,57 @@ spec:
             found[0].starts_with("a.yaml:8: spec.endpoints[0].interval: found \"soon\"; write "),
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn what_a_stack_says_of_objects_is_told_by_its_line_and_holds_for_them() {
+        let stack = |classes: &str| {
+            format!(
+                "{HEAD}spec:
+  collection:
+    scrapeClasses:
+{classes}
+  metrics:
+    remoteWrite:
+      - url: https://a.example
+        basicAuth:
+          username: {{ name: login, key: user }}
+          password: {{ name: login, key: word }}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{ name: login }}
+stringData: {{ user: me }}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: ServiceMonitor
+metadata: {{ name: web }}
+spec: {{ selector: {{}}, endpoints: [{{ port: http }}], scrapeClass: gold }}
+"
+            )
+        };
+        let found = lines(&[("a.yaml", &stack("      - name: gold"))]);
+        let key = "a.yaml:13: spec.metrics.remoteWrite[0].basicAuth.password: found key \"word\", which Secret \
+                   default/login does not have; write a key that it has";
+        assert_eq!(found, [key], "the class of the stack is known to the object");
+
+        let found = lines(&[("a.yaml", &stack("      - name: silver"))]);
+        let class = "a.yaml:23: spec.scrapeClass: found \"gold\", which is not defined; write one of silver";
+        assert_eq!(found, [key, class]);
+        let alone = stack("").split("---").last().unwrap().to_owned();
+        assert_eq!(lines(&[("a.yaml", &alone)]), [""; 0], "a stack that is not in the files may define it");
+
+        let two = "      - { name: gold, default: true }
+      - name: other
+        default: true
+        relabelings: [{ regex: '(', targetLabel: a }]";
+        let found = lines(&[("a.yaml", &stack(two))]);
+        assert!(
+            found[0].starts_with("a.yaml:6: spec.collection.scrapeClasses: found 2 defaults"),
+            "{found:#?}"
+        );
+        let regex = "a.yaml:10: spec.collection.scrapeClasses[1].relabelings[0].regex: found \"(\": ";
+        assert!(found[1].starts_with(regex), "{found:#?}");
     }
 
     #[test]

@@ -134,6 +134,45 @@ mod tests {
     }
 
     #[test]
+    fn what_an_author_adds_is_shown_without_what_is_secret() {
+        let mut input = Input::default();
+        input.add(
+            "stack.yaml",
+            "apiVersion: obstack.io/v1alpha1
+kind: ObservabilityStack
+metadata: { name: main, namespace: monitoring }
+spec:
+  collection: { additionalScrapeConfigs: { name: s, key: jobs } }
+  metrics:
+    remoteWrite:
+      - { url: 'https://a.example', authorization: { credentials: { name: s, key: token } } }
+      - { url: 'https://b.example', authorization: { credentials: { name: elsewhere, key: token } } }
+---
+apiVersion: v1
+kind: Secret
+metadata: { name: s, namespace: monitoring }
+stringData:
+  token: T0KEN
+  jobs: '[{ job_name: more, basic_auth: { username: u, password: T0KEN },
+    proxy_connect_header: { a: [T0KEN] } }]'
+",
+        );
+        let loaded = &input.stacks(&Output::stdio(clap::ColorChoice::Never)).unwrap()[0];
+        let catalog = crate::decide::Catalog::embedded().unwrap();
+        let build = |shown| Built::of(loaded, &input, &OperatorArgs::default(), &catalog, shown).unwrap();
+        let built = build(Secrets::Hidden);
+        let text = configuration("monitoring/main", &built).unwrap();
+        assert!(!text.contains("T0KEN"), "{text}");
+        let main: Value = serde_saphyr::from_multiple::<Value>(&text).unwrap().remove(0);
+        assert_eq!(main["remote_write"][0]["authorization"]["credentials"], "<secret>");
+        let job =
+            main["scrape_configs"].as_array().unwrap().iter().find(|job| job["job_name"] == "more").unwrap();
+        assert_eq!(job["basic_auth"], serde_json::json!({ "username": "u", "password": "<secret>" }));
+        let note = |built: &Built| built.notes.iter().filter(|note| note.contains("elsewhere")).count();
+        assert_eq!((note(&built), note(&build(Secrets::Used))), (1, 1), "{:?}", built.notes);
+    }
+
+    #[test]
     fn the_parts_are_joined_and_secrets_left_out() {
         let mut input = Input::default();
         input.add(

@@ -7,7 +7,10 @@ use serde_json::Value;
 use super::input::{Document, Input};
 use crate::scrape::assets::data_of;
 use crate::scrape::contents::{Content, Holder, Known, Place};
-use crate::scrape::sources::{Cache, GROUP, Namespaces, Objects, Source, SourceKind, is_searched, pick};
+use crate::scrape::references::UNSEEN;
+use crate::scrape::sources::{
+    Cache, GROUP, Namespaces, Objects, Source, SourceKind, is_searched, pick, references_of,
+};
 use crate::validate::Valid;
 
 /// Whether contents of Secrets are used, or only stand in.
@@ -62,6 +65,9 @@ pub fn build(input: &Input, valid: &Valid, secrets: Secrets) -> Result<Objects, 
     let searched = sources.iter().filter(|source| is_searched(valid, source.key.kind));
     let picked = pick(valid, searched, &namespaces(input));
     let mut known = contents(input, secrets);
+    if secrets == Secrets::Hidden {
+        show_written(input, valid, &mut known);
+    }
     let mut cache = Cache::default();
     loop {
         let objects = cache.build(&settings, &picked, &known);
@@ -70,6 +76,101 @@ pub fn build(input: &Input, valid: &Valid, secrets: Secrets) -> Result<Objects, 
         }
         known.extend(objects.unknown.into_iter().map(|place| (place, Arc::new(Content::Unseen))));
     }
+}
+
+/// Keys of a configuration whose values are secret.
+const SECRET_KEYS: [&str; 11] = [
+    "password",
+    "credentials",
+    "bearer_token",
+    "client_secret",
+    "access_key",
+    "secret_key",
+    "token",
+    "key",
+    "application_secret",
+    "consumer_key",
+    "application_credential_secret",
+];
+
+/// Maps of headers, whose values can be secret.
+const HEADERS: [&str; 2] = ["proxy_connect_header", "http_headers"];
+
+/// A text of a Secret that is taken over, without what is secret in it. One that is no YAML stays as it is, and is
+/// refused.
+pub(super) fn masked(text: &str) -> String {
+    fn hide(value: &mut Value) {
+        match value {
+            Value::Object(fields) => fields.values_mut().for_each(hide),
+            Value::Array(items) => items.iter_mut().for_each(hide),
+            Value::String(text) => UNSEEN.clone_into(text),
+            _ => {}
+        }
+    }
+    fn mask(value: &mut Value) {
+        match value {
+            Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| match value {
+                Value::String(_) if SECRET_KEYS.contains(&key.as_str()) => *value = UNSEEN.into(),
+                value if HEADERS.contains(&key.as_str()) => hide(value),
+                value => mask(value),
+            }),
+            Value::Array(items) => items.iter_mut().for_each(mask),
+            _ => {}
+        }
+    }
+    match serde_saphyr::from_str::<Value>(text) {
+        Ok(mut value) => {
+            mask(&mut value);
+            value.to_string()
+        }
+        Err(_) => text.to_owned(),
+    }
+}
+
+/// Contents in which nothing is secret that the stack takes over as it was written.
+fn show_written(input: &Input, valid: &Valid, known: &mut Known) {
+    let written = [
+        &valid.spec.collection.additional_scrape_configs,
+        &valid.spec.metrics.additional_alert_relabel_configs,
+    ];
+    let of_stack = |name: &str| Place {
+        holder: Holder::Secret,
+        namespace: valid.id.namespace.clone(),
+        name: name.to_owned(),
+    };
+    for (document, object) in input.of_kind("v1", "Secret") {
+        let place = of_stack(&document.id().name);
+        let shown: Vec<&str> = written
+            .iter()
+            .filter_map(|key| key.as_ref())
+            .filter(|key| key.name == place.name)
+            .map(|key| key.key.as_str())
+            .collect();
+        if document.id().namespace != place.namespace || shown.is_empty() {
+            continue;
+        }
+        let show = |(key, bytes): (String, Vec<u8>)| {
+            let text = match std::str::from_utf8(&bytes) {
+                Ok(text) if shown.contains(&key.as_str()) => masked(text),
+                _ => UNSEEN.to_owned(),
+            };
+            (key, text.into_bytes())
+        };
+        let keys = data_of(&object).into_iter().map(show).collect();
+        known.insert(place, Arc::new(Content::Keys(keys)));
+    }
+}
+
+/// Secrets and ConfigMaps that the stack itself refers to beside those of its receivers and that are not among the
+/// files: `Secret login`.
+///
+/// # Errors
+/// What in the stack would spoil every object.
+pub fn missing(input: &Input, valid: &Valid) -> Result<Vec<String>, String> {
+    let settings = crate::reconcile::object_settings(valid)?;
+    let known = contents(input, Secrets::Hidden);
+    let missing = references_of(&settings).into_iter().filter(|place| !known.contains_key(place));
+    Ok(missing.map(|place| format!("{} {}", place.holder.as_str(), place.name)).collect())
 }
 
 /// Contents of the Secrets and ConfigMaps in the files.

@@ -29,7 +29,7 @@ Examples:
   obstack render -f stacks/ | kubectl diff -f -
   obstack render -f stack.yaml --effective
 
-Secrets that receivers refer to are taken from the files; for one that is not among them a stand-in is used.")]
+Secrets that a stack refers to are taken from the files; for one that is not among them a stand-in is used.")]
 pub struct RenderArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -119,6 +119,12 @@ impl Built {
         let namespace = Some(operator.operator_namespace.as_str());
         let records = records::first(&plan, &loaded.valid);
         let objects = objects::build(input, &loaded.valid, shown).map_err(|e| fault(&e))?;
+        let missing = objects::missing(input, &loaded.valid).map_err(|e| fault(&e))?;
+        notes.extend(
+            missing.into_iter().map(|what| {
+                format!("note: {id}: {what} is not among the files; its content is stood in for")
+            }),
+        );
         let given =
             Given { records: &records, secrets: &secrets, operator_namespace: namespace, objects: &objects };
         let configs = configs(&loaded.valid, &plan, &given, &Packing::default()).map_err(|e| fault(&e))?;

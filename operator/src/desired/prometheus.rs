@@ -65,8 +65,7 @@ fn flags(
     let retention_size = base2(retention_size(volume(plan, context, ROLE)?));
     Ok(BTreeMap::from([
         ("config.file", format!("{CURRENT}/{}", Engine::Prometheus.main_file())),
-        // Permanently on since 3.0; older versions leave `${POD_NAME}` in the external labels without it.
-        ("enable-feature", "expand-external-labels".to_owned()),
+        ("enable-feature", features(valid)),
         ("rules.alert.resend-delay", valid.alert_resend_delay().to_string()),
         ("storage.tsdb.path", DATA_PATH.to_owned()),
         ("storage.tsdb.retention.size", retention_size),
@@ -75,6 +74,16 @@ fn flags(
         ("web.listen-address", format!(":{}", endpoint.port)),
         ("web.route-prefix", endpoint.prefix.to_owned()),
     ]))
+}
+
+fn features(valid: &Valid) -> String {
+    // Permanently on since 3.0; older versions leave `${POD_NAME}` in the external labels without it.
+    let mut features = vec!["expand-external-labels"];
+    // Without it their number is read and nothing is kept.
+    if valid.spec.metrics.exemplars.max_size.is_some_and(|most| most > 0) {
+        features.push("exemplar-storage");
+    }
+    features.join(",")
 }
 
 fn args(valid: &Valid, plan: &Plan, context: &Context) -> Result<Vec<String>, DesiredError> {

@@ -18,6 +18,7 @@ use crate::running::delivery::{self, Held, Replica, Write};
 use crate::running::{
     Engine, Generation, KeptOut, MAX_KEPT_OUT, Packing, Which, carrier_names, digest, part_secret,
 };
+use crate::scrape::home_of;
 use crate::scrape::sources::Objects;
 
 /// The generations of a stack.
@@ -133,7 +134,10 @@ fn culprit(generation: &Generation, refusal: &Refusal) -> Option<KeptOut> {
 /// What was left out, as the status names it.
 pub(super) fn rejected(generations: &Generations, objects: &Objects) -> Vec<Rejected> {
     let one = |out: &KeptOut| Rejected {
-        object: objects.source_of(&out.key).map_or_else(|| out.key.clone(), |source| source.key.to_string()),
+        object: objects.source_of(&out.key).map_or_else(
+            || home_of(&out.key).unwrap_or(&out.key).to_owned(),
+            |source| source.key.to_string(),
+        ),
         reason: format!("its engine refuses it, so it is left out until it changes: {}", out.reason),
     };
     generations.values().flat_map(|generation| &generation.kept_out).map(one).collect()

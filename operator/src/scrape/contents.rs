@@ -92,7 +92,9 @@ impl<'a> Lookup<'a> {
         let place = Place { holder, namespace: namespace.to_owned(), name: name.to_owned() };
         let held = self.known.get(&place);
         self.asked.borrow_mut().insert(place);
-        match held.map_or(&Content::Missing, AsRef::as_ref) {
+        // What is built with what is not known is built again: taken to be there, all that it refers to is named at
+        // once.
+        match held.map_or(&Content::Unseen, AsRef::as_ref) {
             Content::Missing => Err(AssetError::NoObject),
             Content::Keys(keys) => keys.get(key).map(Vec::as_slice).ok_or(AssetError::NoKey),
             Content::Unseen => Ok(UNSEEN.as_bytes()),
@@ -129,7 +131,7 @@ mod tests {
         assert_eq!(lookup.secret("shop", "there", "key"), Ok(b"x".as_slice()));
         assert_eq!(lookup.secret("shop", "there", "other"), Err(AssetError::NoKey));
         assert_eq!(lookup.secret("shop", "gone", "key"), Err(AssetError::NoObject));
-        assert_eq!(lookup.config_map("shop", "there", "key"), Err(AssetError::NoObject));
+        assert_eq!(lookup.config_map("shop", "there", "key"), Ok(UNSEEN.as_bytes()), "it is not read yet");
         let used: Vec<Place> = lookup.used().into_keys().collect();
         assert_eq!(used, [place("gone"), place("there")]);
         let unread = Place { holder: Holder::ConfigMap, ..place("there") };

@@ -1,7 +1,11 @@
 //! Pure: a valid stack becomes the configuration of its engines, as fragments.
 
+mod additions;
+#[cfg(test)]
+mod additions_tests;
 mod alertmanager;
 pub mod assets;
+pub(crate) mod authored;
 pub mod collect;
 pub mod contents;
 mod discovery;
@@ -35,6 +39,7 @@ use crate::yaml::{EmitError, emit};
 
 use sources::Objects;
 
+pub use additions::{Additions, home_of};
 pub use discovery::{DISCOVERED_EVERYWHERE, discovered_namespaces};
 
 /// The configuration of every engine of a stack.
@@ -92,11 +97,12 @@ pub fn configs(
     let roles = deployed_roles(plan);
     let mut done = Configs { reach: objects.reach.clone(), ..Configs::default() };
     if roles.contains(&Role::Metrics) {
-        let mut fragments = prometheus::fragments(valid, &roles, operator_namespace)?;
+        let mut fragments = prometheus::fragments(valid, &roles, operator_namespace, &objects.additions)?;
         fragments.extend(crate::rules::fragments(valid, &roles)?);
         fragments.extend(tripwires::fragments(valid, plan, &roles, records)?);
         fragments.extend(objects.fragments.iter().cloned());
         done.rejected.extend(crate::rules::unknown(valid)?);
+        done.rejected.extend(objects.additions.rejected());
         done.generations.insert(Role::Metrics, packing.build(Engine::Prometheus, fragments)?);
     }
     if roles.contains(&Role::Alerting) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::additions::Additions;
 use super::discovery::{OPERATOR_LABEL, OPERATOR_NAME, discovered_namespaces, service_discovery};
 use super::file;
 use crate::endpoint::Endpoint;
@@ -21,28 +22,45 @@ pub(super) fn fragments(
     valid: &Valid,
     roles: &BTreeSet<Role>,
     operator_namespace: Option<&str>,
+    additions: &Additions,
 ) -> Result<Vec<Fragment>, EmitError> {
-    let mut fragments = vec![file("main", "prometheus.yaml", &main_file(valid, roles))?];
+    let mut main = main_file(valid, roles);
+    additions.add_to(&mut main);
+    let mut fragments = vec![file("main", "prometheus.yaml", &main)?];
     let mut job = |name: &str, content: Value| -> Result<(), EmitError> {
         let content = json!({ "scrape_configs": [content] });
         fragments.push(file(&format!("scrape/{name}"), &format!("scrape/{name}.yaml"), &content)?);
         Ok(())
     };
     for role in roles {
-        job(role.as_str(), build_part_job(&valid.id, *role))?;
+        job(role.as_str(), additions.free(build_part_job(&valid.id, *role)))?;
     }
-    job("reloader", build_reloader_job(&valid.id, roles))?;
+    job("reloader", additions.free(build_reloader_job(&valid.id, roles)))?;
     if let Some(namespace) = operator_namespace {
-        job("operator", build_operator_job(namespace))?;
+        job("operator", additions.free(build_operator_job(namespace)))?;
     }
     let pods = valid.spec.collection.pods != Some(false);
     if valid.spec.collection.services != Some(false) {
-        job("annotated-services", build_services_job(valid, pods))?;
+        job("annotated-services", held(build_services_job(valid, pods), additions))?;
     }
     if pods {
-        job("annotated-pods", build_pods_job(valid, operator_namespace))?;
+        job("annotated-pods", held(build_pods_job(valid, operator_namespace), additions))?;
     }
     Ok(fragments)
+}
+
+/// A job whose targets others annotate: each gets its namespace under the enforced label, before which a label of
+/// the same name that samples bring is renamed.
+fn held(mut job: Value, additions: &Additions) -> Value {
+    if let Some(label) = &additions.namespace_label
+        && let Some(steps) = job["relabel_configs"].as_array_mut()
+    {
+        let step = copy("__meta_kubernetes_namespace", label);
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
+    job
 }
 
 fn main_file(valid: &Valid, roles: &BTreeSet<Role>) -> Value {

@@ -108,7 +108,22 @@ impl Settings {
             })?,
             _ => Version::DEFAULT,
         };
-        let settings = Self {
+        let settings = Self::unjudged(namespace, name, role, spec, version);
+        match settings.class_faults().into_iter().next() {
+            Some(fault) => Err(fault),
+            None => Ok(settings),
+        }
+    }
+
+    /// Settings of which nothing was judged: see [`Settings::class_faults`].
+    pub(crate) fn unjudged(
+        namespace: String,
+        name: String,
+        role: Role,
+        spec: PrometheusSpec,
+        version: Version,
+    ) -> Self {
+        Self {
             namespace,
             name,
             role,
@@ -117,9 +132,7 @@ impl Settings {
             endpoint_slices: true,
             inline_tls: false,
             spec,
-        };
-        settings.judge_classes().under("spec")?;
-        Ok(settings)
+        }
     }
 
     /// The settings with what an API server fills in: objects that come from files alone lack it.
@@ -138,32 +151,49 @@ impl Settings {
         self.spec.shards.filter(|shards| *shards > 1).unwrap_or(1)
     }
 
-    fn judge_classes(&self) -> Result<(), Rejection> {
-        let mut defaults = 0;
-        for (index, class) in self.spec.scrape_classes.iter().enumerate() {
-            let judge = || -> Result<(), Rejection> {
-                judge_list("relabelings", self.rules(), &class.relabelings)?;
-                judge_list("metricRelabelings", self.rules(), &class.metric_relabelings)?;
-                if let Some(tls) = &class.tls_config {
-                    http::judge_tls_shape(tls).under("tlsConfig")?;
-                }
-                if let Some(authorization) = &class.authorization {
-                    http::judge_authorization_shape(authorization).under("authorization")?;
-                }
-                names::word(
-                    "fallbackScrapeProtocol",
-                    class.fallback_scrape_protocol.as_deref(),
-                    &super::judge::object::PROTOCOLS,
-                    false,
-                )
-            };
-            judge().at("scrapeClasses", index)?;
-            defaults += usize::from(class.default == Some(true));
+    /// What is wrong with each scrape class by itself, contents left aside, and with all of them together.
+    pub(crate) fn class_faults(&self) -> Vec<Rejection> {
+        let classes = &self.spec.scrape_classes;
+        let judge = |(index, class)| self.judge_class(class).at("spec.scrapeClasses", index).err();
+        let mut faults: Vec<Rejection> = classes.iter().enumerate().filter_map(judge).collect();
+        let defaults = classes.iter().filter(|class| class.default == Some(true)).count();
+        if defaults > 1 {
+            let found = format!("{defaults} defaults");
+            faults.push(fault("spec.scrapeClasses", found, "default: true in one at most"));
         }
-        match defaults {
-            0 | 1 => Ok(()),
-            _ => Err(fault("scrapeClasses", format!("{defaults} defaults"), "default: true in one at most")),
+        faults
+    }
+
+    /// Leaves out the scrape classes that are at fault, and says what they are.
+    pub(crate) fn leave_out_unsound_classes(&mut self) -> Vec<Rejection> {
+        let faults = self.class_faults();
+        let classes = std::mem::take(&mut self.spec.scrape_classes);
+        let sound = classes.into_iter().filter(|class| self.judge_class(class).is_ok());
+        self.spec.scrape_classes = sound.collect();
+        faults
+    }
+
+    fn judge_class(&self, class: &ScrapeClass) -> Result<(), Rejection> {
+        judge_list("relabelings", self.rules(), &class.relabelings)?;
+        judge_list("metricRelabelings", self.rules(), &class.metric_relabelings)?;
+        if let Some(tls) = &class.tls_config {
+            http::judge_tls_shape(tls).under("tlsConfig")?;
         }
+        if let Some(authorization) = &class.authorization {
+            http::judge_authorization_shape(authorization).under("authorization")?;
+        }
+        names::word(
+            "fallbackScrapeProtocol",
+            class.fallback_scrape_protocol.as_deref(),
+            &super::judge::object::PROTOCOLS,
+            false,
+        )
+    }
+
+    /// Whether ServiceMonitors of a namespace may not name files of the engine's pod.
+    pub(crate) fn denies_files(&self, namespace: &str) -> bool {
+        let access = &self.spec.arbitrary_fs_access;
+        access.deny && !(access.own_namespace_may && namespace == self.namespace)
     }
 
     /// The class that an object chose, the default one, or none.

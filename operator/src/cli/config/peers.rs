@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::cli::CliError;
 use crate::cli::input::Input;
+use crate::cli::objects::masked;
 use crate::scrape::assets::{AssetError, Assets, HeldAssets};
 use crate::scrape::collect::build_all;
 use crate::scrape::engine::{Additional, build_engine, judge_engine};
@@ -63,43 +64,6 @@ pub(super) fn engines(input: &Input, version: Option<Version>) -> Result<(String
         }));
     }
     Ok((text, notes))
-}
-
-/// Keys of a configuration whose values are secret.
-const SECRET_KEYS: [&str; 11] = [
-    "password",
-    "credentials",
-    "bearer_token",
-    "client_secret",
-    "access_key",
-    "secret_key",
-    "token",
-    "key",
-    "application_secret",
-    "consumer_key",
-    "application_credential_secret",
-];
-
-/// A text of a Secret that is taken over, without what is secret in it. One that is no YAML stays as it is, and is
-/// refused.
-fn masked(text: &str) -> String {
-    fn mask(value: &mut Value) {
-        match value {
-            Value::Object(fields) => fields.iter_mut().for_each(|(key, value)| match value {
-                Value::String(_) if SECRET_KEYS.contains(&key.as_str()) => *value = UNSEEN.into(),
-                value => mask(value),
-            }),
-            Value::Array(items) => items.iter_mut().for_each(mask),
-            _ => {}
-        }
-    }
-    match serde_saphyr::from_str::<Value>(text) {
-        Ok(mut value) => {
-            mask(&mut value);
-            value.to_string()
-        }
-        Err(_) => text.to_owned(),
-    }
 }
 
 /// An object with its namespace, which is `default` where none is written.

@@ -6,6 +6,7 @@ use super::read_list;
 use crate::scrape::assets::Assets;
 use crate::scrape::jobs::engine_scope;
 use crate::scrape::judge::{Rejection, Under, fault};
+use crate::scrape::objects::KeyRef;
 use crate::scrape::references::UNSEEN;
 use crate::scrape::settings::{Role, Settings};
 
@@ -28,25 +29,41 @@ impl Additional {
     /// # Errors
     /// References that lead nowhere.
     pub fn read(settings: &Settings, assets: &dyn Assets) -> Result<Self, Rejection> {
-        let scope = engine_scope(settings, "default", assets);
-        let read = |path: &str, key: &Option<crate::scrape::objects::KeyRef>| {
-            let Some(key) = key else { return Ok(None) };
-            let text = scope.secret(path, key).under("spec")?;
-            Ok((text != UNSEEN).then(|| text.to_owned()))
-        };
-        let spec = &settings.spec;
         Ok(Self {
-            scrape_configs: read("additionalScrapeConfigs", &spec.additional_scrape_configs)?,
-            alert_relabel_configs: read(
-                "additionalAlertRelabelConfigs",
-                &spec.additional_alert_relabel_configs,
-            )?,
+            scrape_configs: Self::read_scrape_configs(settings, assets)?,
+            alert_relabel_configs: Self::read_alert_relabel_configs(settings, assets)?,
             alertmanager_configs: read(
+                settings,
+                assets,
                 "additionalAlertManagerConfigs",
-                &spec.additional_alert_manager_configs,
+                settings.spec.additional_alert_manager_configs.as_ref(),
             )?,
             rule_files: Vec::new(),
         })
+    }
+
+    /// The text of the jobs; none where none is referred to or nobody has seen it.
+    ///
+    /// # Errors
+    /// A reference that leads nowhere.
+    pub(crate) fn read_scrape_configs(
+        settings: &Settings,
+        assets: &dyn Assets,
+    ) -> Result<Option<String>, Rejection> {
+        let key = settings.spec.additional_scrape_configs.as_ref();
+        read(settings, assets, "additionalScrapeConfigs", key)
+    }
+
+    /// The text of the steps of relabelling of alerts; none where none is referred to or nobody has seen it.
+    ///
+    /// # Errors
+    /// A reference that leads nowhere.
+    pub(crate) fn read_alert_relabel_configs(
+        settings: &Settings,
+        assets: &dyn Assets,
+    ) -> Result<Option<String>, Rejection> {
+        let key = settings.spec.additional_alert_relabel_configs.as_ref();
+        read(settings, assets, "additionalAlertRelabelConfigs", key)
     }
 
     /// The jobs, shared among shards unless one shares its targets by itself.
@@ -71,6 +88,17 @@ impl Additional {
         }
         Ok(jobs)
     }
+}
+
+fn read(
+    settings: &Settings,
+    assets: &dyn Assets,
+    path: &str,
+    key: Option<&KeyRef>,
+) -> Result<Option<String>, Rejection> {
+    let Some(key) = key else { return Ok(None) };
+    let text = engine_scope(settings, "default", assets).secret(path, key).under("spec")?;
+    Ok((text != UNSEEN).then(|| text.to_owned()))
 }
 
 /// Steps that share targets among shards.

@@ -58,7 +58,11 @@ fn literal(text: &str) -> String {
     literal
 }
 
-fn alertmanager(y: &mut Yaml, client: &Client<'_>, one: &AlertmanagerEndpoints) -> Result<(), Rejection> {
+pub(super) fn alertmanager(
+    y: &mut Yaml,
+    client: &Client<'_>,
+    one: &AlertmanagerEndpoints,
+) -> Result<(), Rejection> {
     let settings = client.settings;
     y.text_if("scheme", one.scheme.as_deref().map(str::to_ascii_lowercase).as_deref());
     y.text_if("path_prefix", one.path_prefix.as_deref());
@@ -124,35 +128,37 @@ fn api_version(y: &mut Yaml, client: &Client<'_>, version: Option<&str>) {
 pub(super) fn judge(settings: &Settings, scope: &Scope<'_>) -> Result<(), Rejection> {
     let Some(alerting) = &settings.spec.alerting else { return Ok(()) };
     for (index, one) in alerting.alertmanagers.iter().enumerate() {
-        let judge = || -> Result<(), Rejection> {
-            word("scheme", one.scheme.as_deref(), &["http", "https"], true)?;
-            word("apiVersion", one.api_version.as_deref(), &["v1", "v2"], true)?;
-            if let Some(timeout) = &one.timeout {
-                duration("timeout", timeout)?;
-            }
-            at_most_one(&[
-                ("basicAuth", one.basic_auth.is_some()),
-                ("authorization", one.authorization.is_some()),
-                ("bearerTokenFile", !one.bearer_token_file.is_empty()),
-                ("sigv4", one.sigv4.is_some()),
-            ])?;
-            let auth = Auth {
-                basic: one.basic_auth.as_ref(),
-                authorization: one.authorization.as_ref(),
-                ..Auth::default()
-            };
-            judge_auth(scope, auth)?;
-            judge_proxy(scope, &one.proxy)?;
-            if let Some(tls) = &one.tls_config {
-                judge_tls(scope, tls).under("tlsConfig")?;
-            }
-            if let Some(sigv4) = &one.sigv4 {
-                judge_sigv4(scope, sigv4).under("sigv4")?;
-            }
-            judge_list("relabelings", settings.rules(), &one.relabelings)?;
-            judge_list("alertRelabelings", settings.rules(), &one.alert_relabelings)
-        };
-        judge().at("alerting.alertmanagers", index)?;
+        judge_one(settings, scope, one).at("alerting.alertmanagers", index)?;
     }
     Ok(())
+}
+
+pub(super) fn judge_one(
+    settings: &Settings,
+    scope: &Scope<'_>,
+    one: &AlertmanagerEndpoints,
+) -> Result<(), Rejection> {
+    word("scheme", one.scheme.as_deref(), &["http", "https"], true)?;
+    word("apiVersion", one.api_version.as_deref(), &["v1", "v2"], true)?;
+    if let Some(timeout) = &one.timeout {
+        duration("timeout", timeout)?;
+    }
+    at_most_one(&[
+        ("basicAuth", one.basic_auth.is_some()),
+        ("authorization", one.authorization.is_some()),
+        ("bearerTokenFile", !one.bearer_token_file.is_empty()),
+        ("sigv4", one.sigv4.is_some()),
+    ])?;
+    let auth =
+        Auth { basic: one.basic_auth.as_ref(), authorization: one.authorization.as_ref(), ..Auth::default() };
+    judge_auth(scope, auth)?;
+    judge_proxy(scope, &one.proxy)?;
+    if let Some(tls) = &one.tls_config {
+        judge_tls(scope, tls).under("tlsConfig")?;
+    }
+    if let Some(sigv4) = &one.sigv4 {
+        judge_sigv4(scope, sigv4).under("sigv4")?;
+    }
+    judge_list("relabelings", settings.rules(), &one.relabelings)?;
+    judge_list("alertRelabelings", settings.rules(), &one.alert_relabelings)
 }

@@ -75,7 +75,7 @@ fn external_labels(settings: &Settings) -> BTreeMap<&str, String> {
 }
 
 /// From 2.45 on a limit here holds for jobs without their own.
-fn limits(y: &mut Yaml, settings: &Settings) {
+pub(super) fn limits(y: &mut Yaml, settings: &Settings) {
     let spec = &settings.spec;
     if !settings.version.at_least(2, 45, 0) {
         return;

@@ -3,6 +3,7 @@
 mod additional;
 mod alerting;
 mod global;
+pub(crate) mod parts;
 mod remote;
 mod telemetry;
 
@@ -135,7 +136,7 @@ fn port_text(port: Option<&IntOrString>) -> Option<Result<&str, i64>> {
 }
 
 /// A list of mappings as text of YAML.
-fn read_list(what: &str, text: Option<&str>) -> Result<Vec<serde_json::Value>, Rejection> {
+pub(crate) fn read_list(what: &str, text: Option<&str>) -> Result<Vec<serde_json::Value>, Rejection> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return Ok(Vec::new()) };
     let read: Result<Option<Vec<serde_json::Value>>, _> = serde_saphyr::from_str(text);
     let list = read.map_err(|e| {

@@ -33,7 +33,7 @@ pub(super) fn write(y: &mut Yaml, client: &Client<'_>) -> Result<(), Rejection> 
     })
 }
 
-fn remote_write(y: &mut Yaml, client: &Client<'_>, one: &RemoteWrite) -> Result<(), Rejection> {
+pub(super) fn remote_write(y: &mut Yaml, client: &Client<'_>, one: &RemoteWrite) -> Result<(), Rejection> {
     y.text("url", &one.url);
     y.text_if("remote_timeout", one.remote_timeout.as_deref());
     if client.at_least(2, 15) {
@@ -164,7 +164,7 @@ fn metadata_fields(y: &mut Yaml, client: &Client<'_>, metadata: &MetadataConfig)
     }
 }
 
-fn remote_read(y: &mut Yaml, client: &Client<'_>, one: &RemoteRead) -> Result<(), Rejection> {
+pub(super) fn remote_read(y: &mut Yaml, client: &Client<'_>, one: &RemoteRead) -> Result<(), Rejection> {
     y.text("url", &one.url);
     y.text_if("remote_timeout", one.remote_timeout.as_deref());
     if !one.headers.is_empty() && client.at_least(2, 26) {
@@ -206,7 +206,11 @@ pub(super) fn judge(settings: &Settings, scope: &Scope<'_>) -> Result<(), Reject
     Ok(())
 }
 
-fn judge_write(settings: &Settings, scope: &Scope<'_>, one: &RemoteWrite) -> Result<(), Rejection> {
+pub(super) fn judge_write(
+    settings: &Settings,
+    scope: &Scope<'_>,
+    one: &RemoteWrite,
+) -> Result<(), Rejection> {
     url("url", &one.url, &["http", "https"])?;
     at_most_one(&[
         ("basicAuth", one.basic_auth.is_some()),
@@ -311,7 +315,7 @@ fn judge_azure(version: Version, scope: &Scope<'_>, azure: &AzureAd) -> Result<(
     Ok(())
 }
 
-fn judge_read(scope: &Scope<'_>, one: &RemoteRead) -> Result<(), Rejection> {
+pub(super) fn judge_read(scope: &Scope<'_>, one: &RemoteRead) -> Result<(), Rejection> {
     url("url", &one.url, &["http", "https"])?;
     at_most_one(&[
         ("basicAuth", one.basic_auth.is_some()),

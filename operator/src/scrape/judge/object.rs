@@ -94,7 +94,7 @@ impl Judge<'_> {
     }
 
     fn endpoint(&self, endpoint: &Endpoint) -> Result<(), Rejection> {
-        if self.settings.spec.arbitrary_fs_access.deny {
+        if self.settings.denies_files(self.scope.namespace) {
             self.no_files(endpoint)?;
         }
         bounded("bearerTokenFile", &endpoint.bearer_token_file)?;
@@ -119,7 +119,7 @@ impl Judge<'_> {
 
     /// Files of the engine's pod may belong to whoever runs the engine.
     fn no_files(&self, endpoint: &Endpoint) -> Result<(), Rejection> {
-        let write = "a reference to a Secret: this stack denies files of the engine's pod";
+        let write = "a reference to a Secret: this stack denies files of the engine's pod to this namespace";
         if !endpoint.bearer_token_file.is_empty() {
             return Err(fault("bearerTokenFile", "a file", write));
         }

@@ -165,8 +165,9 @@ impl Monitor {
         }
     }
 
-    /// Where its targets are looked for. A ScrapeConfig says that by itself, in whichever way, and is not asked.
-    pub(crate) fn reach(&self) -> Reach {
+    /// Where its targets are looked for; with `ignore_selectors` in its own namespace, whatever it says. A
+    /// ScrapeConfig says that by itself, in whichever way, and is not asked.
+    pub(crate) fn reach(&self, ignore_selectors: bool) -> Reach {
         let selector = match &self.spec {
             Spec::Service(spec) => Some(&spec.namespace_selector),
             Spec::Pod(spec) => Some(&spec.namespace_selector),
@@ -175,6 +176,9 @@ impl Monitor {
         };
         let Some(selector) = selector else { return Reach::default() };
         let own = || BTreeSet::from([self.namespace.clone()]);
+        if ignore_selectors {
+            return Reach { everywhere: false, namespaces: own() };
+        }
         let named: BTreeSet<String> = selector.match_names.iter().cloned().collect();
         Reach { everywhere: selector.any, namespaces: if named.is_empty() { own() } else { named } }
     }

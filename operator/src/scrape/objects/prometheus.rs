@@ -96,6 +96,9 @@ pub(crate) struct PrometheusSpec {
 pub(crate) struct ArbitraryFsAccess {
     #[serde(deserialize_with = "lenient")]
     pub(crate) deny: bool,
+    /// Whether what is denied is allowed to objects of the engine's own namespace: a stack's own default.
+    #[serde(skip)]
+    pub(crate) own_namespace_may: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

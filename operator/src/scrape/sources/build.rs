@@ -5,18 +5,21 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use obstack_crds::status::{PickedUp, Rejected};
+use obstack_crds::tenancy::MatcherStrategyType;
 
 use super::{Source, SourceKey, SourceKind};
 use crate::rules::objects::{RuleSettings, build_rules};
 use crate::running::{CURRENT, Fragment};
+use crate::scrape::additions::{Additions, build_additions};
 use crate::scrape::assets::Assets;
+use crate::scrape::authored;
 use crate::scrape::contents::{Content, Holder, Known, Lookup, Place};
 use crate::scrape::jobs;
 use crate::scrape::judge::{Rejection, fault};
-use crate::scrape::objects::{Kind, Monitor, PrometheusSpec, Reach};
+use crate::scrape::objects::{Kind, Monitor, Reach};
 use crate::scrape::references;
 use crate::scrape::routing::{self, FilesFrom, Strategy, build_routing};
-use crate::scrape::settings::{Role, Settings};
+use crate::scrape::settings::Settings;
 use crate::scrape::version::{Version, VersionError};
 use crate::validate::Valid;
 
@@ -35,6 +38,10 @@ pub struct ObjectSettings {
     jobs: Settings,
     rules: RuleSettings,
     routing: routing::Settings,
+    /// What the engine itself is told, beside jobs.
+    engine: Settings,
+    /// Scrape classes that are left out.
+    unsound: Vec<Rejection>,
 }
 
 impl ObjectSettings {
@@ -44,32 +51,45 @@ impl ObjectSettings {
     /// What in the stack would spoil every object, and a version that is none.
     pub fn of(valid: &Valid, metrics: &str, alerting: &str) -> Result<Self, String> {
         let version: Version = metrics.parse().map_err(|fault: VersionError| fault.to_string())?;
-        let spec = PrometheusSpec {
-            service_discovery_role: Some("EndpointSlice".to_owned()),
-            ..PrometheusSpec::default()
-        };
-        let (namespace, name) = (valid.id.namespace.clone(), valid.id.name.clone());
-        let jobs = Settings::new(namespace.clone(), name, Role::Server, spec, Some(version));
-        let mut jobs = jobs.map_err(|fault| fault.to_string())?;
-        jobs.places.certificates = format!("{CURRENT}/{ASSETS}");
+        let settings = authored::settings(&valid.id, &valid.spec, version);
+        let mut engine = settings.map_err(|fault| authored::at_home(fault).to_string())?;
+        // A timeout that an object writes is held against the interval that is its own or else this.
+        engine.spec.scrape_interval = valid.requirements.scrape_interval.to_string();
+        engine.places.certificates = format!("{CURRENT}/{ASSETS}");
         // There is one shard, and nothing that would put its number in the place of a word.
-        jobs.places.shard = "0".to_owned();
-        let rules = RuleSettings::of(version);
+        engine.places.shard = "0".to_owned();
+        let unsound = engine.leave_out_unsound_classes();
+        let rules = RuleSettings {
+            enforced_namespace_label: valid.spec.tenancy.enforced_namespace_label.clone(),
+            excluded: authored::excluded_rules(&valid.spec),
+            ..RuleSettings::of(version)
+        };
         let routing = routing::Settings {
             version: alerting.parse()?,
-            strategy: Strategy::default(),
-            alertmanager_namespace: namespace,
+            strategy: strategy(valid.spec.alerting.alertmanager_config_matcher_strategy.kind),
+            alertmanager_namespace: valid.id.namespace.clone(),
             tls_dir: format!("{CURRENT}/{ASSETS}"),
             files: FilesFrom::Assets,
             hide_secrets: false,
             defaults: routing::Defaults::default(),
         };
-        Ok(Self { jobs, rules, routing })
+        let jobs = authored::without_engine(engine.clone());
+        Ok(Self { jobs, rules, routing, engine, unsound })
     }
 
     /// The version of Alertmanager that routes are written for.
     pub fn alertmanager(&self) -> routing::Version {
         self.routing.version
+    }
+
+    /// Whether objects become the same with these settings as with others.
+    pub(super) fn builds_as(&self, other: &Self) -> bool {
+        (&self.jobs, &self.rules, &self.routing) == (&other.jobs, &other.rules, &other.routing)
+    }
+
+    /// What the stack's author adds beside objects.
+    pub fn additions(&self, assets: &dyn Assets) -> Additions {
+        build_additions(&self.engine, &self.unsound, assets)
     }
 
     /// Whether contents of Secrets are left out: for showing a configuration, never for running it.
@@ -78,6 +98,16 @@ impl ObjectSettings {
         self.routing.hide_secrets = true;
         self.routing.files = FilesFrom::Others;
         self
+    }
+}
+
+fn strategy(written: Option<MatcherStrategyType>) -> Strategy {
+    match written.unwrap_or_default() {
+        MatcherStrategyType::OnNamespace => Strategy::OnNamespace,
+        MatcherStrategyType::OnNamespaceExceptForAlertmanagerNamespace => {
+            Strategy::OnNamespaceExceptForAlertmanagerNamespace
+        }
+        MatcherStrategyType::None => Strategy::None,
     }
 }
 
@@ -103,6 +133,8 @@ pub struct Objects {
     pub counts: Vec<PickedUp>,
     /// Where targets of the objects are looked for.
     pub reach: Reach,
+    /// What the stack's author added.
+    pub additions: Arc<Additions>,
     /// Contents that are not known yet: what refers to them is not here, and is built once they are read.
     pub unknown: BTreeSet<Place>,
     /// The objects that were taken.
@@ -152,6 +184,15 @@ pub fn unknown_of(settings: &ObjectSettings, source: &Source, known: &Known) -> 
     lookup.unknown()
 }
 
+/// Contents that a stack's author refers to, beside what objects refer to.
+pub fn references_of(settings: &ObjectSettings) -> BTreeSet<Place> {
+    let known = Known::new();
+    let lookup = Lookup::new(&known);
+    // What comes of it does not matter here.
+    let _ = settings.additions(&lookup);
+    lookup.unknown()
+}
+
 /// Whether a file is that of one object alone, and not one that several share.
 pub(super) fn is_own(file: &Fragment) -> bool {
     OBJECT_KEYS.iter().any(|prefix| file.key.starts_with(prefix))
@@ -192,12 +233,16 @@ pub(super) fn build_one(
     for file in built.files {
         files.push(asset(&file, assets)?);
     }
-    let reach = if files.is_empty() { Reach::default() } else { monitor.reach() };
+    let reach = if files.is_empty() {
+        Reach::default()
+    } else {
+        monitor.reach(settings.jobs.spec.ignore_namespace_selectors)
+    };
     Ok(Became::Files(files, reach))
 }
 
 /// A certificate or a key as a file. It is shared by all objects that refer to it.
-fn asset(file: &references::AssetFile, assets: &Lookup<'_>) -> Result<Fragment, Rejection> {
+pub(crate) fn asset(file: &references::AssetFile, assets: &dyn Assets) -> Result<Fragment, Rejection> {
     let references::AssetRef { source, namespace, name, key } = &file.from;
     let content = match source {
         Holder::Secret => assets.secret(namespace, name, key),

@@ -11,6 +11,7 @@ use obstack_crds::status::{PickedUp, Rejected};
 use super::build::{Became, ObjectSettings, build_one, is_own, rejected};
 use super::{Objects, Source, SourceKey, SourceKind};
 use crate::running::Fragment;
+use crate::scrape::additions::Additions;
 use crate::scrape::contents::{Known, Lookup, Place, Used, is_current};
 
 /// Most changed files that are put into the list one by one: each moves what stands after it.
@@ -32,10 +33,17 @@ impl Entry {
     }
 }
 
+/// What a stack's author added, as it was built last.
+struct Added {
+    used: Used,
+    additions: Arc<Additions>,
+}
+
 /// What objects became, kept from one time to the next.
 #[derive(Default)]
 pub struct Cache {
     settings: Option<ObjectSettings>,
+    added: Option<Added>,
     /// In the order of their keys.
     entries: Vec<Entry>,
     /// What they came to, without what was not known.
@@ -50,20 +58,27 @@ struct Change {
     gone: Vec<Entry>,
     /// Places of those that are new, in the list of entries.
     new: Vec<usize>,
+    /// Whether what the author added became something else.
+    added: bool,
     unknown: BTreeSet<Place>,
 }
 
 impl Cache {
     /// Builds what changed, and puts it together with what did not.
     pub fn build(&mut self, settings: &ObjectSettings, picked: &[Arc<Source>], known: &Known) -> Objects {
+        let mut change = Change::default();
         if self.settings.as_ref() != Some(settings) {
-            self.entries.clear();
-            self.last = Objects::default();
+            if !self.settings.as_ref().is_some_and(|before| before.builds_as(settings)) {
+                self.entries.clear();
+                self.last = Objects::default();
+            }
+            change.added = self.added.take().is_some();
             self.settings = Some(settings.clone());
         }
-        let change = self.round(settings, &sorted(picked), known);
+        self.add(&mut change, settings, known);
+        self.round(&mut change, settings, &sorted(picked), known);
         self.built = change.new.len();
-        if !change.gone.is_empty() || !change.new.is_empty() {
+        if !change.gone.is_empty() || !change.new.is_empty() || change.added {
             self.put_together(&change);
         }
         Objects { unknown: change.unknown, picked: picked.to_vec(), ..self.last.clone() }
@@ -74,9 +89,28 @@ impl Cache {
         self.built
     }
 
+    /// Builds what the stack's author added, unless nothing of it changed.
+    fn add(&mut self, change: &mut Change, settings: &ObjectSettings, known: &Known) {
+        if self.added.as_ref().is_some_and(|added| is_current(&added.used, known)) {
+            return;
+        }
+        let lookup = Lookup::new(known);
+        let additions = Arc::new(settings.additions(&lookup));
+        let unknown = lookup.unknown();
+        let added = Added { used: lookup.used(), additions };
+        let before = std::mem::replace(&mut self.added, Some(added).filter(|_| unknown.is_empty()));
+        change.added |= before.is_some() || self.added.is_some();
+        change.unknown.extend(unknown);
+    }
+
     /// Walks along what was built before and what is picked now, both in order.
-    fn round(&mut self, settings: &ObjectSettings, picked: &[Arc<Source>], known: &Known) -> Change {
-        let mut change = Change::default();
+    fn round(
+        &mut self,
+        change: &mut Change,
+        settings: &ObjectSettings,
+        picked: &[Arc<Source>],
+        known: &Known,
+    ) {
         let mut before = std::mem::take(&mut self.entries).into_iter().peekable();
         self.entries.reserve(picked.len());
         for source in picked {
@@ -116,7 +150,6 @@ impl Cache {
             self.entries.push(Entry { source: source.clone(), used: lookup.used(), outcome });
         }
         change.gone.extend(before);
-        change
     }
 
     fn put_together(&mut self, change: &Change) {
@@ -131,17 +164,20 @@ impl Cache {
                 new().flat_map(Entry::files),
             );
         let shared = |entry: &Entry| entry.files().iter().any(|file| !is_own(file));
+        let additions = self.added.as_ref().map(|added| added.additions.clone()).unwrap_or_default();
         if !done {
-            fragments = Arc::new(all_files(&self.entries));
-        } else if changed().any(shared) {
+            fragments = Arc::new(all_files(&self.entries, &additions));
+        } else if change.added || changed().any(shared) {
             let list = Arc::make_mut(&mut fragments);
             list.retain(is_own);
-            let mut shared = shared_files(&self.entries);
+            let mut shared = shared_files(&self.entries, &additions);
             shared.append(list);
             *list = shared;
             list.sort_by(|a, b| a.key.cmp(&b.key));
         }
-        self.last = Objects { fragments, ..summary(&self.entries) };
+        let mut objects = summary(&self.entries);
+        objects.reach.add(&additions.reach);
+        self.last = Objects { fragments, additions, ..objects };
     }
 }
 
@@ -179,8 +215,9 @@ fn replace_own<'a>(
 }
 
 /// All files in the order of their keys, those that several objects share once.
-fn all_files(entries: &[Entry]) -> Vec<Fragment> {
-    let mut files: Vec<Fragment> = entries.iter().flat_map(Entry::files).cloned().collect();
+fn all_files(entries: &[Entry], additions: &Additions) -> Vec<Fragment> {
+    let files = entries.iter().flat_map(Entry::files).chain(&additions.fragments);
+    let mut files: Vec<Fragment> = files.cloned().collect();
     files.sort_by(|a, b| a.key.cmp(&b.key));
     files.dedup_by(|later, kept| {
         let same = later.key == kept.key;
@@ -192,8 +229,9 @@ fn all_files(entries: &[Entry]) -> Vec<Fragment> {
     files
 }
 
-fn shared_files(entries: &[Entry]) -> Vec<Fragment> {
-    let files = entries.iter().flat_map(Entry::files).filter(|file| !is_own(file));
+fn shared_files(entries: &[Entry], additions: &Additions) -> Vec<Fragment> {
+    let files = entries.iter().flat_map(Entry::files).chain(&additions.fragments);
+    let files = files.filter(|file| !is_own(file));
     let by_key: BTreeMap<&str, &Fragment> = files.map(|file| (file.key.as_str(), file)).collect();
     by_key.into_values().cloned().collect()
 }

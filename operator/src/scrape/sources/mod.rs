@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-pub use build::{ObjectSettings, Objects, judge_object, unknown_of};
+pub(crate) use build::asset;
+pub use build::{ObjectSettings, Objects, judge_object, references_of, unknown_of};
 pub use cache::Cache;
 pub use pick::{Namespaces, Verdict, is_searched, judge, pick};
 

@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use clap::ColorChoice;
 use obstack::cli::config::configuration;
 use obstack::cli::input::Input;
+use obstack::cli::objects::Secrets;
 use obstack::cli::render::{Built, OperatorArgs};
 use obstack::cli::{Output, input::Loaded};
 use obstack::decide::{Catalog, madr, records};
@@ -43,6 +44,7 @@ fn cases() -> BTreeMap<String, String> {
 
 /// A case as it was built.
 struct Case {
+    input: Input,
     loaded: Loaded,
     built: Built,
 }
@@ -55,19 +57,14 @@ impl Case {
         let mut stacks = input.stacks(&output).unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(stacks.len(), 1, "a case is one stack");
         let loaded = stacks.remove(0);
-        let built = Built::of(
-            &loaded,
-            &input,
-            &OperatorArgs::default(),
-            catalog(),
-            obstack::cli::objects::Secrets::Used,
-        )
-        .unwrap_or_else(|e| panic!("{e:?}"));
-        Self { loaded, built }
+        let built = build(&loaded, &input, Secrets::Used);
+        Self { input, loaded, built }
     }
 
+    /// As `obstack config` prints it: without what Secrets hold.
     fn config(&self) -> String {
-        configuration(&self.loaded.id.to_string(), &self.built).unwrap()
+        let shown = build(&self.loaded, &self.input, Secrets::Hidden);
+        configuration(&self.loaded.id.to_string(), &shown).unwrap()
     }
 
     fn decisions(&self) -> String {
@@ -95,6 +92,11 @@ impl Case {
             ("decisions.md", self.decisions()),
         ])
     }
+}
+
+fn build(loaded: &Loaded, input: &Input, secrets: Secrets) -> Built {
+    let built = Built::of(loaded, input, &OperatorArgs::default(), catalog(), secrets);
+    built.unwrap_or_else(|e| panic!("{e:?}"))
 }
 
 /// The catalog, read once per process.

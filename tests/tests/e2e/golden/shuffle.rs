@@ -3,7 +3,18 @@
 use serde_json::Value;
 
 /// Lists that keep their order, by the end of their path; `golden/README.md` says why.
-const ORDERED: [&str; 5] = [".routes", ".rules", ".slack", ".webhook", ".pullSecrets"];
+const ORDERED: [&str; 10] = [
+    ".routes",
+    ".rules",
+    ".slack",
+    ".webhook",
+    ".pullSecrets",
+    ".relabelings",
+    ".metricRelabelings",
+    ".writeRelabelConfigs",
+    ".sourceLabels",
+    ".endpoints",
+];
 /// What is taken as it is, lists included.
 const OPAQUE: [&str; 3] = [".podTemplate", ".affinity", ".resources"];
 

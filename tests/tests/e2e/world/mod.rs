@@ -14,5 +14,6 @@ mod quickstart;
 mod refusal;
 mod refusals;
 mod rights;
+mod settings;
 mod upgrade;
 mod volumes;
