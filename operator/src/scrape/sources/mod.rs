@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use build::{Cache, ObjectSettings, Objects, judge_object, unknown_of};
+pub(crate) use pick::NAME_LABEL;
 pub use pick::{Namespaces, Verdict, is_searched, judge, pick};
 
 /// Group of the objects. It is never forked: the objects are read as they were installed by others.
