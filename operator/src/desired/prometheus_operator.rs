@@ -31,6 +31,9 @@ const API_VERSION: &str = "monitoring.coreos.com/v1";
 const SCRAPE_KEY: &str = "scrape.yaml";
 /// Key that prometheus-operator reads of the Secret with Alertmanager's configuration.
 const ALERTMANAGER_KEY: &str = "alertmanager.yaml";
+/// Longest name of a stack whose Alertmanager can have pods: prometheus-operator puts a word before the name of its
+/// StatefulSet, and Kubernetes takes 52 characters of that before it refuses its pods.
+const LONGEST_NAME: usize = 30;
 /// Folder that prometheus-operator mounts Secrets below, one folder each.
 const SECRETS: &str = "/etc/alertmanager/secrets";
 /// What of Prometheus' main file has a field of its own, or is prometheus-operator's business.
@@ -90,6 +93,16 @@ pub(super) fn rejected(
                 ),
             );
         }
+    }
+    if valid.id.name.len() > LONGEST_NAME {
+        reject(
+            "metadata.name".to_owned(),
+            format!(
+                "it has {} characters, and prometheus-operator can make no pods of such names; make the stack anew \
+                 with a name of at most {LONGEST_NAME}, or choose Native in spec.decisions.delivery",
+                valid.id.name.len()
+            ),
+        );
     }
     let Some(files) = configs.handed_over.get(&Role::Metrics) else { return rejected };
     let taken = &valid.spec.rules.objects;

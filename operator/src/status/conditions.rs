@@ -9,11 +9,10 @@ use obstack_crds::status::{
 };
 
 use super::engines::{Live, live, refusal};
-use super::{End, Happened, MAX_MESSAGE, Reached, shorten};
+use super::{End, Happened, MAX_MESSAGE, Reached, WantedEngine, shorten};
 use crate::apply::Failure;
 use crate::decide::{Decision, numbers, records};
 use crate::error::Class;
-use crate::scrape::is_handed_over;
 use crate::validate::Fault;
 
 /// Reason of ConfigurationLive where prometheus-operator configures the engines.
@@ -166,7 +165,7 @@ fn ready(status: &ObservabilityStackStatus) -> Say {
 }
 
 fn configuration_live(end: &End<'_>, previous: &ObservabilityStackStatus) -> Say {
-    if is_handed_over(end.plan) && !end.engines.is_empty() {
+    if end.engines.iter().any(WantedEngine::is_handed_over) {
         return say("Unknown", RUN_BY_OTHERS, RUN_BY_OTHERS_MEANS);
     }
     let configured = end.engines.iter().filter(|engine| engine.generation.is_some());
