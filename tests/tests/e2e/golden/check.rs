@@ -112,7 +112,7 @@ fn the_tools_take_what_prometheus_operator_would_make_of_a_stack() {
         for own in ["obstack/metrics", "obstack/alerting", "obstack/dashboards", "annotated-pods"] {
             assert!(names.contains(&own), "{name}: {names:?}");
         }
-        assert_eq!(main["alerting"]["alertmanagers"][0]["path_prefix"], "/alertmanager/");
+        assert_eq!(main["alerting"]["alertmanagers"][0]["path_prefix"], "/alertmanager");
         let of_kind = |field: &str| documents.iter().filter(|document| document.get(field).is_some()).count();
         assert!(of_kind("groups") >= 4, "{name}: {}", of_kind("groups"));
         assert_eq!(of_kind("receivers"), 1, "{name}");

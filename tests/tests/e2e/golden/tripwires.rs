@@ -156,7 +156,7 @@ fn as_test(component: Component, scenario: &Scenario, rules: &str) -> Value {
 fn file(case: &Case, path: &str) -> Option<String> {
     let configs = &case.built.configs;
     if let Some(generation) = configs.generations.get(&Role::Metrics) {
-        return generation.file(path).map(|text| text.to_string());
+        return generation.file(path);
     }
     let found = configs.handed_over[&Role::Metrics].iter().find(|file| file.path == path)?;
     Some(String::from_utf8(found.bytes.to_vec()).unwrap())
