@@ -194,16 +194,19 @@ fn build_prometheus(
     let objects = &valid.spec.collection.objects;
     // Without any selector prometheus-operator would leave the configuration to somebody else, so one that finds
     // nothing stands for none.
-    let selector =
-        if is_enabled(objects) { json!(objects.selector) } else { json!({ "matchLabels": stack.labels() }) };
+    let taken = if is_enabled(objects) {
+        selector(&objects.selector)
+    } else {
+        json!({ "matchLabels": stack.labels() })
+    };
     for kind in ["serviceMonitor", "podMonitor", "probe", "scrapeConfig"] {
-        set(&format!("{kind}Selector"), selector.clone());
+        set(&format!("{kind}Selector"), taken.clone());
         set(&format!("{kind}NamespaceSelector"), namespaces(objects));
     }
     let rules = &valid.spec.rules.objects;
-    let selector =
-        if is_enabled(rules) { json!(rules.selector) } else { json!({ "matchLabels": stack.labels() }) };
-    set("ruleSelector", selector);
+    let taken =
+        if is_enabled(rules) { selector(&rules.selector) } else { json!({ "matchLabels": stack.labels() }) };
+    set("ruleSelector", taken);
     set("ruleNamespaceSelector", namespaces(rules));
     Ok(resource(stack, role, "Prometheus", spec))
 }
@@ -224,7 +227,7 @@ fn build_alertmanager(
     }
     let objects = &valid.spec.alerting.objects;
     if is_enabled(objects) {
-        set("alertmanagerConfigSelector", json!(objects.selector));
+        set("alertmanagerConfigSelector", selector(&objects.selector));
         set("alertmanagerConfigNamespaceSelector", namespaces(objects));
     }
     Ok(resource(&valid.id, role, "Alertmanager", spec))
@@ -334,7 +337,7 @@ fn rule_labels(valid: &Valid) -> BTreeMap<String, String> {
     let mut labels = match_labels.clone();
     for wish in match_expressions {
         let value = match wish.operator {
-            Operator::In => wish.values.first().cloned(),
+            Operator::In => wish.values.iter().min().cloned(),
             Operator::Exists => Some("obstack".to_owned()),
             Operator::NotIn | Operator::DoesNotExist => None,
         };
@@ -346,13 +349,21 @@ fn rule_labels(valid: &Valid) -> BTreeMap<String, String> {
     labels
 }
 
+/// A selector, without a trace of the order of its lists, which means nothing.
+fn selector(written: &Selector) -> Value {
+    let mut selector = written.clone();
+    selector.match_expressions.iter_mut().for_each(|wish| wish.values.sort());
+    selector.match_expressions.sort_by_cached_key(ToString::to_string);
+    json!(selector)
+}
+
 fn is_enabled(pickup: &Pickup) -> bool {
     pickup.enabled != Some(false)
 }
 
 /// Left out, a namespace selector means the resource's own namespace, there as here.
 fn namespaces(pickup: &Pickup) -> Value {
-    pickup.namespace_selector.as_ref().filter(|_| is_enabled(pickup)).map_or(Value::Null, |s| json!(s))
+    pickup.namespace_selector.as_ref().filter(|_| is_enabled(pickup)).map_or(Value::Null, selector)
 }
 
 fn namespace_labels(valid: &Valid, context: &Context) -> BTreeMap<String, String> {
