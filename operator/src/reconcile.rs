@@ -3,6 +3,7 @@
 //! Validation comes before observation here: it needs no facts, and it says which Secrets are to be read.
 
 mod delivery;
+mod handover;
 mod held;
 mod objects;
 mod outcome;
@@ -61,6 +62,14 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
     turn.show_sizing(&previous, measured.as_ref(), reading);
     let known = DecideFacts { measured, ..DecideFacts::of(&facts) };
     let plan = decide(&valid, &known, &previous, catalog);
+    let handed = &world.observer.stores.handed;
+    if handover::is_concerned(&plan, existing) {
+        handed.want();
+    }
+    let has_types = match handover::has_types(&plan, &facts, &handed.served()) {
+        Ok(has_types) => has_types,
+        Err(reason) => return turn.wait(&valid, Class::Transient, &reason).await,
+    };
     let watch = Watch::of(&owner.id, &plan, &facts, now);
     // A proposal is made with what is measured now, an epoch or not.
     let now_measured = reading.map(|reading| reading.measurements.clone()).or_else(|| known.measured.clone());
@@ -98,7 +107,7 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         Err(error) => return turn.wait(&valid, Class::Bug, &error.to_string()).await,
     };
     world.remember(&owner, &configs.generations);
-    let context = match world.settings.context(&facts) {
+    let context = match world.context(&owner, &plan, &facts) {
         Ok(context) => context,
         Err(reason) => return turn.wait(&valid, Class::Transient, &reason).await,
     };
@@ -121,8 +130,10 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
     if !stack.spec.paused {
         let mut doing = Done::default();
         world.applier.record(&owner, &actions, &mut doing).await;
+        let writable = handover::writable(&plan, &wanted, has_types, &held);
         // What an engine may read comes before the configuration that makes it read, and that before the engine.
-        let (workloads, first): (Vec<_>, Vec<_>) = wanted.iter().partition(|object| is_workload(object));
+        let (workloads, first): (Vec<_>, Vec<_>) =
+            writable.into_iter().partition(|object| is_workload(object));
         world.applier.apply(&owner, &first, &mut doing).await;
         if !doing.stopped {
             waits = world.deliver(&owner, &generations, &carried, &facts, &mut doing).await;
@@ -130,8 +141,12 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         if !doing.stopped {
             world.applier.apply(&owner, &workloads, &mut doing).await;
         }
+        if !has_types {
+            doing.failures.push(handover::missing(&owner));
+        }
         if doing.is_clean() {
-            let keep = held::kept(&plan, &held);
+            let mut keep = held::kept(&plan, &held);
+            keep.extend(handover::still_running(&owner, &plan, &facts));
             let mut kept = keys(&owner, &wanted);
             kept.extend(delivery::carriers(&owner, &configs.generations));
             world.applier.prune(&facts.owned, &kept, &keep, &mut doing).await;

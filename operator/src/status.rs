@@ -24,6 +24,8 @@ use crate::scrape::sources::Objects;
 use crate::validate::{Fault, Valid, effective};
 
 pub use alerts::build_alerts;
+pub use components::TYPES_MISSING;
+pub use conditions::RUN_BY_OTHERS;
 pub use happenings::{Happening, happenings};
 pub use wanted::{WantedEngine, wanted_engines};
 

@@ -5,14 +5,18 @@ use serde_json::{Value, json};
 
 const GROUP: &str = "monitoring.coreos.com";
 /// Kind, resource, and versions with the one that is stored first.
-const KINDS: [(&str, &str, &[&str]); 6] = [
+const KINDS: [(&str, &str, &[&str]); 8] = [
     ("ServiceMonitor", "servicemonitors", &["v1"]),
     ("PodMonitor", "podmonitors", &["v1"]),
     ("Probe", "probes", &["v1"]),
     ("PrometheusRule", "prometheusrules", &["v1"]),
     ("ScrapeConfig", "scrapeconfigs", &["v1alpha1"]),
     ("AlertmanagerConfig", "alertmanagerconfigs", &["v1alpha1"]),
+    ("Prometheus", "prometheuses", &["v1"]),
+    ("Alertmanager", "alertmanagers", &["v1"]),
 ];
+/// Kinds with a status of their own, which is no part of what is applied.
+const WITH_STATUS: [&str; 2] = ["Prometheus", "Alertmanager"];
 
 /// The definitions.
 pub fn definitions() -> Vec<Value> {
@@ -26,9 +30,13 @@ fn definition(kind: &str, plural: &str, versions: &[&str]) -> Value {
         .enumerate()
         .map(|(place, name)| {
             let schema = json!({ "type": "object", "properties": { "spec": any, "status": any } });
-            json!({
+            let mut version = json!({
                 "name": name, "served": true, "storage": place == 0, "schema": { "openAPIV3Schema": schema }
-            })
+            });
+            if WITH_STATUS.contains(&kind) {
+                version["subresources"] = json!({ "status": {} });
+            }
+            version
         })
         .collect();
     json!({

@@ -16,8 +16,8 @@ pub struct Failure {
     pub component: Component,
     /// What kind of obstacle it is.
     pub class: Class,
-    /// Reason for a condition: `NameTaken`, `ImmutableField`, `Missing`, `Forbidden`, `ApplyFailed`, `PruneFailed` or
-    /// `RecordFailed`.
+    /// Reason for a condition: `NameTaken`, `ImmutableField`, `Missing`, `TypesMissing`, `Forbidden`, `ApplyFailed`,
+    /// `PruneFailed` or `RecordFailed`.
     pub reason: &'static str,
     /// What happened, and what to do.
     pub message: String,

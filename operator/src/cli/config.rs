@@ -11,7 +11,9 @@ use super::render::{Built, OperatorArgs};
 use super::{CliError, Output};
 use crate::names::Role;
 use crate::running::Generation;
+use crate::scrape::sources::{Verdict, judge};
 use crate::scrape::version::Version;
+use crate::validate::Valid;
 use crate::yaml::emit;
 
 /// Oldest Prometheus whose configuration is written.
@@ -30,7 +32,8 @@ and Alertmanager's configuration. What Secrets hold is never printed.
 
 A Prometheus or PrometheusAgent of monitoring.coreos.com is built with every ServiceMonitor, PodMonitor, Probe and
 ScrapeConfig of the input, and an Alertmanager with every AlertmanagerConfig, whatever their selectors say. An object
-that cannot be taken is named with its reason, and the others go on.")]
+that cannot be taken is named with its reason, and the others go on. The same is printed of the resources of a stack
+that hands its engines over to prometheus-operator, with the objects that it takes.")]
 pub struct ConfigArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -61,9 +64,42 @@ pub fn run(args: ConfigArgs, output: &Output) -> Result<(), CliError> {
         for note in &built.notes {
             output.note(note);
         }
-        text.push_str(&configuration(&loaded.id.to_string(), &built)?);
+        if built.configs.handed_over.is_empty() {
+            text.push_str(&configuration(&loaded.id.to_string(), &built)?);
+        } else {
+            text.push_str(&handed_over(&built, taken(&input, &loaded.valid), args.engine_version, output)?);
+        }
     }
     output.print(&text)
+}
+
+/// What engines that are handed over run: the resources that are rendered, read as prometheus-operator reads them,
+/// with these objects of others.
+///
+/// # Errors
+/// [`CliError`] where the resources cannot be read, which no input causes.
+fn handed_over(
+    built: &Built,
+    mut objects: Input,
+    version: Option<Version>,
+    output: &Output,
+) -> Result<String, CliError> {
+    objects.add("rendered", &built.manifests()?);
+    let (mut text, rejected) = peers::engines(&objects, version)?;
+    rejected.iter().for_each(|rejection| output.note(rejection));
+    text.push_str(&super::config_rules::documents(&objects, version, output));
+    text.push_str(&super::config_routing::documents(&objects, output)?);
+    Ok(text)
+}
+
+/// The objects among the files that a stack takes, with what they refer to.
+fn taken(input: &Input, valid: &Valid) -> Input {
+    let namespaces = super::objects::namespaces(input);
+    let is_taken = |document: &&Document| match super::objects::source_of(document) {
+        Some(source) => judge(valid, &source, &namespaces) == Verdict::Taken,
+        None => document.is("v1", "Secret") || document.is("v1", "ConfigMap"),
+    };
+    Input { documents: input.documents.iter().filter(is_taken).cloned().collect(), ..Input::default() }
 }
 
 /// The configuration of a stack's engines as YAML documents, each with a comment that names it.
@@ -71,6 +107,9 @@ pub fn run(args: ConfigArgs, output: &Output) -> Result<(), CliError> {
 /// # Errors
 /// [`CliError::Outside`] where it cannot be written, which no input causes.
 pub fn configuration(stack: &str, built: &Built) -> Result<String, CliError> {
+    if !built.configs.handed_over.is_empty() {
+        return handed_over(built, Input::default(), None, &Output::stdio(clap::ColorChoice::Never));
+    }
     let mut text = String::new();
     for role in Role::ALL {
         let Some(generation) = built.configs.generations.get(&role) else { continue };

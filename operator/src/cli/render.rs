@@ -133,6 +133,7 @@ impl Built {
             operator_namespace: Some(operator.operator_namespace.clone()),
             pinned: BTreeMap::new(),
             configuration: true,
+            namespace_labels: BTreeMap::new(),
         };
         let wanted = desired(&loaded.valid, &plan, &context, &configs).map_err(|e| fault(&e))?;
         let rejected = loaded.valid.rejected.iter().chain(&configs.rejected).chain(&wanted.rejected);

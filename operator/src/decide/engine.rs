@@ -225,6 +225,7 @@ impl<'a> Context<'a> {
             Ask::Receivers => !receivers.is_empty(),
             Ask::SlackReceiver => receivers.iter().any(|r| !r.slack.is_empty()),
             Ask::WebhookReceiver => receivers.iter().any(|r| !r.webhook.is_empty()),
+            Ask::Delivery => self.valid.overrides.contains_key(&Component::Delivery),
         }
     }
 

@@ -179,8 +179,8 @@ fn the_winner_varies_with_the_inputs() {
     }
     let stacks = undecided().count();
     for (component, counts) in &winners {
-        // Delivery turns on what the cluster serves, and no cluster is asked here. A second store is seldom worth
-        // it where the first one keeps all that is asked for.
+        // Delivery turns on a person's word alone. A second store is seldom worth it where the first one keeps all
+        // that is asked for.
         let least = match component {
             Component::MetricsStore => 5,
             Component::Delivery => 1,

@@ -168,15 +168,66 @@ fn what_is_not_known_changes_nothing() {
         exposure.relaxations
     );
 
-    let version = catalog().version;
-    let previous = Previous::default().with(Component::Delivery, "Native", &version);
+    // An option that the engine may choose by itself, and whose types the cluster may lack.
+    let catalog = without_persons_word();
+    let previous = Previous::default().with(Component::Delivery, "Native", &catalog.version);
     let mut weights = valid.clone();
     weights.priorities =
         Quality::ALL.into_iter().map(|q| (q, u8::from(q == Quality::Compatibility))).collect();
-    let plan = decide(&weights, &DecideFacts::offline(), &previous, &catalog());
+    let plan = decide(&weights, &DecideFacts::offline(), &previous, &catalog);
     let delivery = plan.get(Component::Delivery).unwrap();
     assert_eq!(delivery.chosen.as_deref(), Some("Native"));
     assert!(delivery.uncertain.is_some());
+    assert!(delivery.ranking.iter().any(|ranked| ranked.option == "PrometheusOperator"));
+}
+
+/// The catalog with a delivery that needs no person's word.
+fn without_persons_word() -> Catalog {
+    let mut files = FILES;
+    let delivery = files.iter_mut().find(|(name, _)| *name == "delivery.yaml").unwrap();
+    let text = delivery.1.replacen("    needs: [delivery]\n", "", 1);
+    assert_ne!(text, delivery.1);
+    delivery.1 = &text;
+    Catalog::parse(HEAD, &files).unwrap()
+}
+
+#[test]
+fn prometheus_operator_comes_in_by_a_persons_word_alone() {
+    let served = ClusterFacts { prometheus_operator: true, ..ClusterFacts::default() };
+    let served = DecideFacts { cluster: Fact::Known(served), measured: None };
+    for quality in Quality::ALL {
+        let mut valid = valid();
+        valid.priorities = Quality::ALL.into_iter().map(|q| (q, if q == quality { 5 } else { 0 })).collect();
+        let plan = decide(&valid, &served, &Previous::default(), &catalog());
+        let delivery = plan.get(Component::Delivery).unwrap();
+        assert_eq!(delivery.chosen.as_deref(), Some("Native"), "{quality:?}");
+        assert_eq!(delivery.flip_points.iter().find(|flip| flip.to.is_some()), None, "{quality:?}");
+        let out = delivery.eliminated.iter().find(|e| e.option == "PrometheusOperator").unwrap();
+        assert_eq!(out.requirement, "decisions.delivery");
+    }
+    let mut valid = valid();
+    let choose = Override { choose: "PrometheusOperator".into(), because: "it is there already".into() };
+    valid.overrides.insert(Component::Delivery, choose);
+    let delivery = |facts: &DecideFacts, previous: &Previous| {
+        decide(&valid, facts, previous, &catalog()).get(Component::Delivery).unwrap().clone()
+    };
+    let chosen = delivery(&served, &Previous::default());
+    assert_eq!(
+        (chosen.chosen_by, chosen.in_force.as_deref()),
+        (ChosenBy::Person, Some("PrometheusOperator"))
+    );
+    assert!(chosen.deployable && chosen.violates.is_empty(), "{:?}", chosen.violates);
+    assert_eq!(chosen.tripwires.len(), 1);
+    // A cluster without the types breaks no word: it is said.
+    let missing = DecideFacts { cluster: Fact::Known(ClusterFacts::default()), measured: None };
+    let chosen = delivery(&missing, &Previous::default());
+    assert_eq!(chosen.in_force.as_deref(), Some("PrometheusOperator"));
+    assert_eq!(chosen.violates[0].requirement, "cluster");
+    // The word taken back, plain objects come back by themselves: nothing that the option holds is lost.
+    let before = Previous::default().with(Component::Delivery, "PrometheusOperator", &catalog().version);
+    valid.overrides.clear();
+    let back = decide(&valid, &served, &before, &catalog());
+    assert_eq!(back.deployed(Component::Delivery), Some("Native"));
 }
 
 #[test]

@@ -37,8 +37,10 @@ pub fn engine_of(component: Component) -> Option<Role> {
     match component {
         // The metrics store scrapes, stores, and sends on to long-term storage.
         Component::MetricsStore | Component::LongTermStorage | Component::Collection => Some(Role::Metrics),
+        // What is delivered to it shows in the metrics store, whoever delivers.
+        Component::Delivery => Some(Role::Metrics),
         Component::Alerting | Component::Notification => Some(Role::Alerting),
-        Component::Dashboards | Component::Exposure | Component::Delivery => None,
+        Component::Dashboards | Component::Exposure => None,
     }
 }
 

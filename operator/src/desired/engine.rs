@@ -108,10 +108,6 @@ pub(super) fn build_stateful_set(
         containers: vec![build_engine(valid, plan, &parts, &image)?, reloader.build_sidecar()],
         volumes: build_volumes(stack, role),
     };
-    let when_deleted = match valid.volumes() {
-        VolumePolicy::Retain => "Retain",
-        VolumePolicy::Delete => "Delete",
-    };
     Ok(StatefulSet {
         metadata: metadata(stack, role, stack.child(role)),
         spec: StatefulSetSpec {
@@ -121,11 +117,8 @@ pub(super) fn build_stateful_set(
             // Replicas know nothing of each other's order, and start at once after the loss of a cluster.
             pod_management_policy: Some("Parallel".into()),
             template: build_template(valid, pod)?,
-            volume_claim_templates: Some(vec![build_claim(valid, plan, context, &parts)?]),
-            persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
-                when_deleted: Some(when_deleted.into()),
-                when_scaled: Some("Retain".into()),
-            }),
+            volume_claim_templates: Some(vec![build_claim(valid, plan, context, role, parts.storage)?]),
+            persistent_volume_claim_retention_policy: Some(build_claim_policy(valid)),
             ..Default::default()
         },
         ..Default::default()
@@ -180,26 +173,39 @@ pub(super) fn probe(endpoint: &Endpoint, path: &str, period_seconds: i32) -> Pro
     }
 }
 
+/// What becomes of claims: they stay where fewer replicas are wanted, and may go with the stack.
+pub(super) fn build_claim_policy(valid: &Valid) -> StatefulSetPersistentVolumeClaimRetentionPolicy {
+    let when_deleted = match valid.volumes() {
+        VolumePolicy::Retain => "Retain",
+        VolumePolicy::Delete => "Delete",
+    };
+    StatefulSetPersistentVolumeClaimRetentionPolicy {
+        when_deleted: Some(when_deleted.into()),
+        when_scaled: Some("Retain".into()),
+    }
+}
+
 /// The claim of each replica; one that exists stays to the letter, because no change of it is accepted.
-fn build_claim(
+pub(super) fn build_claim(
     valid: &Valid,
     plan: &Plan,
     context: &Context,
-    parts: &EngineParts<'_>,
+    role: Role,
+    storage: &Storage,
 ) -> Result<PersistentVolumeClaim, DesiredError> {
-    if let Some(claim) = context.pinned.get(&parts.role).and_then(|pinned| pinned.claim.clone()) {
+    if let Some(claim) = context.pinned.get(&role).and_then(|pinned| pinned.claim.clone()) {
         return Ok(claim);
     }
-    let size = volume(plan, context, parts.role)?.to_string();
+    let size = volume(plan, context, role)?.to_string();
     Ok(PersistentVolumeClaim {
         metadata: ObjectMeta {
             name: Some(DATA.into()),
-            labels: Some(valid.id.selector(parts.role)),
+            labels: Some(valid.id.selector(role)),
             ..Default::default()
         },
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".into()]),
-            storage_class_name: parts.storage.class_name.clone(),
+            storage_class_name: storage.class_name.clone(),
             resources: Some(VolumeResourceRequirements {
                 requests: Some(quantities(&[("storage", &size)])),
                 limits: None,

@@ -79,5 +79,6 @@ pub(crate) fn context() -> Context {
         operator_namespace: Some("obstack-system".into()),
         pinned: Default::default(),
         configuration: true,
+        namespace_labels: Default::default(),
     }
 }

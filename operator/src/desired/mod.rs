@@ -14,6 +14,9 @@ mod object;
 mod patch;
 mod pinned;
 mod prometheus;
+mod prometheus_operator;
+#[cfg(test)]
+mod prometheus_operator_tests;
 mod rbac;
 mod reloader;
 mod security;
@@ -33,7 +36,7 @@ use crate::decide::Plan;
 use crate::error::Class;
 use crate::names::Role;
 use crate::running::PackError;
-use crate::scrape::{Configs, deployed_roles};
+use crate::scrape::{Configs, deployed_roles, is_handed_over};
 use crate::units::Bytes;
 use crate::validate::Valid;
 
@@ -79,6 +82,8 @@ pub struct Context {
     /// Whether the objects that carry the configuration are built too, as for a cluster that has none yet. An
     /// operator that runs delivers them by itself, see [`crate::running::delivery`].
     pub configuration: bool,
+    /// Labels of the stack's own namespace, as far as they are known.
+    pub namespace_labels: BTreeMap<String, String>,
 }
 
 impl Context {
@@ -151,9 +156,13 @@ pub fn desired(
     configs: &Configs,
 ) -> Result<Wanted, DesiredError> {
     let roles = deployed_roles(plan);
+    let handed_over = is_handed_over(plan);
     let mut list = object::List::default();
     for role in &roles {
         match role {
+            Role::Metrics | Role::Alerting if handed_over => {
+                prometheus_operator::build(*role, valid, plan, context, configs, &mut list)?;
+            }
             Role::Metrics => prometheus::build(valid, plan, context, configs, &mut list)?,
             Role::Alerting => alertmanager::build(valid, plan, context, configs, &mut list)?,
             Role::Dashboards => grafana::build(valid, plan, &roles, &mut list)?,
@@ -162,6 +171,9 @@ pub fn desired(
     let mut wanted = list.into_wanted();
     wanted.rejected =
         roles.iter().filter_map(|role| sizing::volume_differs(valid, plan, context, *role)).collect();
+    if handed_over {
+        wanted.rejected.extend(prometheus_operator::rejected(valid, context, configs, &roles));
+    }
     Ok(wanted)
 }
 

@@ -10,7 +10,7 @@ use crate::names::Role;
 
 /// Every kind that the operator may own, as (apiVersion, kind), in the order in which they are applied: what
 /// is watched, listed and pruned.
-pub const OWNED_KINDS: [(&str, &str); 12] = [
+pub const OWNED_KINDS: [(&str, &str); 15] = [
     ("v1", "ServiceAccount"),
     ("rbac.authorization.k8s.io/v1", "ClusterRole"),
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
@@ -22,6 +22,9 @@ pub const OWNED_KINDS: [(&str, &str); 12] = [
     ("policy/v1", "PodDisruptionBudget"),
     ("apps/v1", "StatefulSet"),
     ("apps/v1", "Deployment"),
+    ("monitoring.coreos.com/v1", "PrometheusRule"),
+    ("monitoring.coreos.com/v1", "Alertmanager"),
+    ("monitoring.coreos.com/v1", "Prometheus"),
     ("obstack.io/v1alpha1", "DecisionRecord"),
 ];
 
@@ -48,19 +51,28 @@ impl List {
         self.push(role.component(), Policy::CreateOnce, object)
     }
 
+    /// Adds an object of a kind that has no type here.
+    pub(super) fn add_untyped(&mut self, role: Role, body: Value) {
+        self.push_body(role.component(), Policy::Apply, body);
+    }
+
     fn push<T: Serialize + Resource>(
         &mut self,
         component: Component,
         policy: Policy,
         object: &T,
     ) -> Result<(), DesiredError> {
-        let mut body = serde_json::to_value(object).map_err(|e| DesiredError::Encoding(e.to_string()))?;
+        let body = serde_json::to_value(object).map_err(|e| DesiredError::Encoding(e.to_string()))?;
+        self.push_body(component, policy, body);
+        Ok(())
+    }
+
+    fn push_body(&mut self, component: Component, policy: Policy, mut body: Value) {
         strip(&mut body);
         if let Some(fields) = body.as_object_mut() {
             fields.remove("status");
         }
         self.0.push(WantedObject { body, component, policy });
-        Ok(())
     }
 
     /// The objects in the order of [`OWNED_KINDS`]; within a kind, in the order in which they were added.

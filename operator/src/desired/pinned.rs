@@ -18,14 +18,21 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    /// What is pinned by an object that the stack owns, with its role; none for any object but a StatefulSet
-    /// of a role.
+    /// What is pinned by an object that the stack owns, with its role; none for any object but a workload with
+    /// volumes.
     pub fn of(object: &Value) -> Option<(Role, Self)> {
-        if object["kind"] != "StatefulSet" {
-            return None;
-        }
         let label = object["metadata"]["labels"][LABEL_ROLE].as_str()?;
         let role = Role::ALL.into_iter().find(|role| role.as_str() == label)?;
+        match object["kind"].as_str()? {
+            "StatefulSet" => {}
+            // A larger claim there would make all pods anew, and no volume larger.
+            "Prometheus" | "Alertmanager" => {
+                let claim = object["spec"]["storage"]["volumeClaimTemplate"].clone();
+                let claim = serde_json::from_value(claim).ok();
+                return Some((role, Self { operator_image: None, claim }));
+            }
+            _ => return None,
+        }
         let set: StatefulSet = serde_json::from_value(object.clone()).ok()?;
         let pod = set.spec.template.spec.unwrap_or_default();
         let install =

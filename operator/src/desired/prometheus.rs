@@ -40,7 +40,6 @@ pub(super) fn build(
     let ports = vec![port(reloader::PORT_NAME, reloader::PORT, "TCP")];
     list.add(ROLE, &build_headless(stack, ROLE, ports))?;
     list.add(ROLE, &build_disruption_budget(stack, ROLE))?;
-    let recovery = valid.requirements.recovery_time.as_secs_f64() as u64;
     let parts = EngineParts {
         role: ROLE,
         engine: Engine::Prometheus,
@@ -48,11 +47,17 @@ pub(super) fn build(
         more_ports: Vec::new(),
         data_path: DATA_PATH,
         storage: &valid.spec.metrics.storage,
-        startup_seconds: (2 * recovery).max(LEAST_STARTUP_SECONDS),
+        startup_seconds: startup_seconds(valid),
         // A clean end writes the head's chunks, which spares the next start the replay.
         grace_seconds: 300,
     };
     list.add(ROLE, &build_stateful_set(valid, plan, context, parts)?)
+}
+
+/// Seconds that a start may take.
+pub(super) fn startup_seconds(valid: &Valid) -> u64 {
+    let recovery = valid.requirements.recovery_time.as_secs_f64() as u64;
+    (2 * recovery).max(LEAST_STARTUP_SECONDS)
 }
 
 /// Flags by name, as they are given.
@@ -109,7 +114,7 @@ pub(super) fn wanted_flags(
 }
 
 /// Bytes that blocks may take on a volume, in whole MiB.
-fn retention_size(volume: Bytes) -> Bytes {
+pub(super) fn retention_size(volume: Bytes) -> Bytes {
     let bytes = volume.0 / 100 * RETENTION_PERCENT + volume.0 % 100 * RETENTION_PERCENT / 100;
     Bytes(((bytes >> 20) << 20).max(1 << 20))
 }

@@ -42,6 +42,16 @@ pub(super) fn knobs(valid: &Valid, role: Role) -> &Workload {
 
 /// The pod template of a role.
 pub(super) fn build_template(valid: &Valid, pod: Pod) -> Result<PodTemplateSpec, DesiredError> {
+    let role = pod.role;
+    let template = build_unpatched(valid, pod)?;
+    match &knobs(valid, role).pod_template {
+        Some(wished) => patched(valid, role, template, wished),
+        None => Ok(template),
+    }
+}
+
+/// The same without the stack's own patch.
+pub(super) fn build_unpatched(valid: &Valid, pod: Pod) -> Result<PodTemplateSpec, DesiredError> {
     let stack = &valid.id;
     let role = pod.role;
     let knobs = knobs(valid, role);
@@ -49,7 +59,7 @@ pub(super) fn build_template(valid: &Valid, pod: Pod) -> Result<PodTemplateSpec,
     labels.extend(stack.role_labels(role));
     let mut annotations = knobs.annotations.clone();
     annotations.extend(pod.annotations);
-    let template = PodTemplateSpec {
+    Ok(PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(labels),
             annotations: some_map(annotations),
@@ -79,11 +89,7 @@ pub(super) fn build_template(valid: &Valid, pod: Pod) -> Result<PodTemplateSpec,
             priority_class_name: knobs.priority_class.clone(),
             ..Default::default()
         }),
-    };
-    match &knobs.pod_template {
-        Some(wished) => patched(valid, role, template, wished),
-        None => Ok(template),
-    }
+    })
 }
 
 /// The template with the stack's own patch on it. What selects the pods is put back: a workload whose

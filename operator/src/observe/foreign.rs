@@ -346,7 +346,7 @@ async fn changed(served: &mut channel::Receiver<Fact<Served>>, kind: SourceKind,
 }
 
 /// Whether the API says that there is no such kind.
-fn is_gone(error: &watcher::Error) -> bool {
+pub(super) fn is_gone(error: &watcher::Error) -> bool {
     let code = match error {
         watcher::Error::InitialListFailed(Error::Api(status))
         | watcher::Error::WatchStartFailed(Error::Api(status)) => status.code,

@@ -2,6 +2,8 @@
 
 use kube::discovery::ApiResource;
 
+use crate::scrape::sources::GROUP;
+
 /// A kind that a stack owns objects of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -29,10 +31,13 @@ const fn kind(
 
 /// Every kind that a stack owns objects of, in the order in which they are pruned: what runs first, then what
 /// it needs. Claims are not among them, because they are never pruned.
-pub const OWNED: [Kind; 11] = [
+pub const OWNED: [Kind; 14] = [
     kind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets", false),
     kind("StatefulSet", "apps", "v1", "statefulsets", false),
     kind("Deployment", "apps", "v1", "deployments", false),
+    kind("Prometheus", GROUP, "v1", "prometheuses", false),
+    kind("Alertmanager", GROUP, "v1", "alertmanagers", false),
+    kind("PrometheusRule", GROUP, "v1", "prometheusrules", false),
     kind("Service", "", "v1", "services", false),
     kind("Secret", "", "v1", "secrets", false),
     kind("ConfigMap", "", "v1", "configmaps", false),
@@ -71,7 +76,12 @@ impl Kind {
 
     /// Whether its objects run pods.
     pub fn is_workload(&self) -> bool {
-        matches!(self.name, "StatefulSet" | "Deployment")
+        matches!(self.name, "StatefulSet" | "Deployment" | "Prometheus" | "Alertmanager")
+    }
+
+    /// Whether it is one of prometheus-operator's, which a cluster may lack.
+    pub fn is_handed_over(&self) -> bool {
+        self.group == GROUP
     }
 }
 

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod contents;
 pub mod engines;
 pub mod foreign;
+pub mod handed;
 pub mod kinds;
 pub mod measure;
 pub mod observer;

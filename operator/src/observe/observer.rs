@@ -15,7 +15,7 @@ use super::contents::Contents;
 use super::engines::Engines;
 use super::measure::Readings;
 use super::stores::{Scope, Stores};
-use super::{EngineFact, Fact, Facts, Refusal, ReloaderFact, WireReading, secrets};
+use super::{ClusterFacts, EngineFact, Fact, Facts, Refusal, ReloaderFact, WireReading, secrets};
 use crate::decide::calibration::Reading;
 use crate::endpoint::{Endpoint, RELOADER_PORT};
 use crate::names::own_job;
@@ -52,9 +52,21 @@ impl Observer {
             self.ask_for_wires(id, &pods),
             self.measure(id, &pods),
         );
+        let cluster = self.with_handed(cluster);
         let (owned, records) = (self.owned(uid), self.records(id));
         let refusals = refusals(&reloaders);
         Facts { cluster, owned, pods, secrets, records, engines, refusals, reloaders, wires, readings }
+    }
+
+    /// That the group is served says little of the types in it. Where a stack wants them, they are known.
+    fn with_handed(&self, cluster: Fact<ClusterFacts>) -> Fact<ClusterFacts> {
+        match (cluster, self.stores.handed.served()) {
+            (Fact::Known(mut facts), Fact::Known(served)) => {
+                facts.prometheus_operator = served;
+                Fact::Known(facts)
+            }
+            (cluster, _) => cluster,
+        }
     }
 
     fn owned(&self, uid: &str) -> BTreeMap<String, Fact<Vec<Arc<DynamicObject>>>> {

@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::Fact;
 use super::foreign::Foreign;
+use super::handed::{Follower, Handed};
 use super::kinds::{Kind, OWNED};
 use super::slim::Named;
 use crate::names::{LABEL_STACK, LABEL_STACK_NAMESPACE, SELECTOR_OWNED, StackId};
@@ -44,9 +45,9 @@ pub enum Trigger {
 
 /// What a store knows of its watch.
 #[derive(Clone, Debug, Default)]
-struct Health {
-    synced: bool,
-    error: Option<String>,
+pub(super) struct Health {
+    pub(super) synced: bool,
+    pub(super) error: Option<String>,
 }
 
 /// The objects of one kind, from one watch per namespace, or from one for the whole cluster.
@@ -57,6 +58,8 @@ where
 {
     kind: K::DynamicType,
     parts: Vec<Part<K>>,
+    /// Of a type that the cluster may lack.
+    handed: Option<Handed>,
 }
 
 #[derive(Clone)]
@@ -77,6 +80,7 @@ where
     pub fn read(&self) -> Fact<Vec<Arc<K>>> {
         match self.missing() {
             Some(reason) => Fact::Unavailable(reason),
+            None if self.is_without_type() => Fact::Known(Vec::new()),
             None => Fact::Known(self.parts.iter().flat_map(|part| part.store.state()).collect()),
         }
     }
@@ -88,16 +92,30 @@ where
         self.parts.iter().find_map(|part| part.store.get(&key))
     }
 
+    /// Whether there can be no object: nobody wants any, or the cluster does not serve their type.
+    fn is_without_type(&self) -> bool {
+        self.handed
+            .as_ref()
+            .is_some_and(|handed| !handed.is_wanted() || handed.served().known() == Some(&false))
+    }
+
     /// Whether a watch has neither synced nor failed yet.
     fn is_pending(&self) -> bool {
-        self.parts.iter().any(|part| {
-            let health = part.health.read().unwrap_or_else(PoisonError::into_inner);
-            !health.synced && health.error.is_none()
-        })
+        !self.is_without_type()
+            && self.parts.iter().any(|part| {
+                let health = part.health.read().unwrap_or_else(PoisonError::into_inner);
+                !health.synced && health.error.is_none()
+            })
     }
 
     /// Why the objects are not known; none where they are.
     pub fn missing(&self) -> Option<String> {
+        if self.is_without_type() {
+            return None;
+        }
+        if let Some(Fact::Unavailable(reason)) = self.handed.as_ref().map(Handed::served) {
+            return Some(format!("discovery: {reason}"));
+        }
         self.parts.iter().find_map(|part| {
             let health = part.health.read().unwrap_or_else(PoisonError::into_inner);
             let reason = || health.error.clone().unwrap_or_else(|| "not listed yet".to_owned());
@@ -149,6 +167,8 @@ pub struct Stores {
     pub namespaces: Option<Watched<PartialObjectMeta<Namespace>>>,
     /// Objects of others that become configuration.
     pub foreign: Foreign,
+    /// Whether prometheus-operator's types are wanted and there; the objects are among those owned.
+    pub handed: Handed,
     /// Whether the metadata of Secrets and ConfigMaps is watched; contents are read one by one, where a stack or
     /// an object that it picked up refers to them.
     contents: Vec<(Holder, Arc<RwLock<Health>>)>,
@@ -174,10 +194,18 @@ impl Stores {
         let records =
             start.watch(&DecisionRecord::api_resource(), &scope.targets(), of_stacks.clone(), labelled);
         let pods = start.watch(&(), &scope.targets(), of_stacks, labelled);
+        let handed = Handed::start(start.client, start.triggers, start.tasks);
+        let mut watch_owned = |kind: &'static Kind| {
+            if kind.is_handed_over() {
+                start.watch_handed(kind, &scope.targets(), &handed)
+            } else {
+                start.watch(&kind.resource(), &scope.targets(), own.clone(), owner)
+            }
+        };
         let owned = OWNED
             .iter()
             .filter(|kind| !kind.cluster || *scope == Scope::Cluster)
-            .map(|kind| (kind, start.watch(&kind.resource(), &scope.targets(), own.clone(), owner)))
+            .map(|kind| (kind, watch_owned(kind)))
             .collect();
         let all = (*scope == Scope::Cluster).then_some([None]);
         let relabelled = |_: &PartialObjectMeta<Namespace>, _| Some(Trigger::Sources);
@@ -188,7 +216,7 @@ impl Stores {
             contents.push((Holder::ConfigMap, start.watch_contents(Holder::ConfigMap, target)));
         }
         let foreign = Foreign::start(client, scope, triggers, tasks);
-        Self { scope: scope.clone(), stacks, records, pods, owned, namespaces, foreign, contents }
+        Self { scope: scope.clone(), stacks, records, pods, owned, namespaces, foreign, handed, contents }
     }
 
     /// Whether a store has neither synced nor failed yet.
@@ -289,7 +317,34 @@ impl Start<'_> {
                 part
             })
             .collect();
-        Watched { kind: kind.clone(), parts }
+        Watched { kind: kind.clone(), parts, handed: None }
+    }
+
+    /// Watches a kind of prometheus-operator, from when it is wanted and served.
+    fn watch_handed(
+        &mut self,
+        kind: &'static Kind,
+        targets: &[Option<&str>],
+        handed: &Handed,
+    ) -> Watched<DynamicObject> {
+        let part = |target: &Option<&str>| {
+            let writer = Writer::new(kind.resource());
+            let health = Arc::<RwLock<Health>>::default();
+            let part = Part { store: writer.as_reader(), health: health.clone() };
+            let follower = Follower {
+                kind,
+                target: target.map(str::to_owned),
+                client: self.client.clone(),
+                writer,
+                health,
+                handed: handed.clone(),
+                triggers: self.triggers.clone(),
+            };
+            self.tasks.spawn(follower.run());
+            part
+        };
+        let parts = targets.iter().map(part).collect();
+        Watched { kind: kind.resource(), parts, handed: Some(handed.clone()) }
     }
 
     /// Watches the metadata of all Secrets or ConfigMaps and keeps nothing of it.
@@ -440,7 +495,7 @@ fn labelled<K: ResourceExt>(object: &K, _gone: bool) -> Option<Trigger> {
 }
 
 /// The stack of an owned object: by its owner, or by its labels where it lives elsewhere.
-fn owner(object: &DynamicObject, _gone: bool) -> Option<Trigger> {
+pub(super) fn owner(object: &DynamicObject, _gone: bool) -> Option<Trigger> {
     let labels = object.labels();
     let owner = object.owner_references().iter().find(|owner| owner.kind == "ObservabilityStack");
     let name = owner.map(|owner| &owner.name).or_else(|| labels.get(LABEL_STACK))?.clone();

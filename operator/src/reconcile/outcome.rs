@@ -7,6 +7,7 @@ use super::SecretNames;
 use crate::apply::Done;
 use crate::controller::queue::Next;
 use crate::error::Class;
+use crate::status::RUN_BY_OTHERS;
 
 /// What came of one reconcile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +89,10 @@ fn pace(status: &ObservabilityStackStatus) -> Next {
 
 fn is_settled(status: &ObservabilityStackStatus) -> bool {
     let is = |kind: &str, value: &str| status.conditions.iter().any(|c| c.type_ == kind && c.status == value);
-    is(READY, "True") && is(CONFIGURATION_LIVE, "True") && is(PROGRESSING, "False")
+    // What prometheus-operator runs stays unknown: there is no use in looking again.
+    let by_others =
+        status.conditions.iter().any(|c| c.type_ == CONFIGURATION_LIVE && c.reason == RUN_BY_OTHERS);
+    is(READY, "True") && (by_others || is(CONFIGURATION_LIVE, "True")) && is(PROGRESSING, "False")
 }
 
 #[cfg(test)]
@@ -144,6 +148,17 @@ mod tests {
         );
         let forbidden = ended(&[Class::Forbidden]);
         assert_eq!((forbidden.next, forbidden.result), (Next::Settled, "forbidden"));
+    }
+
+    #[test]
+    fn a_stack_that_is_run_by_others_comes_to_rest() {
+        let mut status = status("True");
+        let live = status.conditions.iter_mut().find(|c| c.type_ == CONFIGURATION_LIVE).unwrap();
+        live.status = "Unknown".to_owned();
+        assert_eq!(Outcome::ended(&status, Some(&done(&[])), 1, 0.5).next, Next::Unsettled);
+        let live = status.conditions.iter_mut().find(|c| c.type_ == CONFIGURATION_LIVE).unwrap();
+        live.reason = RUN_BY_OTHERS.to_owned();
+        assert_eq!(Outcome::ended(&status, Some(&done(&[])), 1, 0.5).next, Next::Settled);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::apply::{Applier, Done, Owner};
 use crate::controller::events::Recorder;
 use crate::decide::calibration::{Reading, compared};
 use crate::decide::watch::WireNow;
-use crate::decide::{Catalog, Measurements, Previous, measured, records};
+use crate::decide::{Catalog, Measurements, Plan, Previous, measured, records};
 use crate::desired::{Context, Pinned};
 use crate::endpoint::Endpoint;
 use crate::error::Class;
@@ -29,6 +29,7 @@ use crate::names::Role;
 use crate::observe::observer::{address, is_ready};
 use crate::observe::{Fact, Facts, Observer};
 use crate::running::Generation;
+use crate::scrape::is_handed_over;
 use crate::scrape::sources::Objects;
 use crate::status::{End, Happened, Reached, build_alerts, derive, happenings};
 use crate::validate::Valid;
@@ -42,24 +43,6 @@ pub struct Settings {
     pub operator_image: String,
     /// Namespace of the operator's own pods; none where it is not known or must not be looked into.
     pub operator_namespace: Option<String>,
-}
-
-impl Settings {
-    /// What `desired` is to know beside the stack; the reason, where what runs could not be read.
-    pub(super) fn context(&self, facts: &Facts) -> Result<Context, String> {
-        let workloads = match facts.owned.get("StatefulSet") {
-            Some(Fact::Known(workloads)) => workloads,
-            Some(Fact::Unavailable(reason)) => return Err(format!("StatefulSets: {reason}")),
-            None => return Err("StatefulSets are not watched".to_owned()),
-        };
-        let bodies = workloads.iter().filter_map(|workload| serde_json::to_value(workload.as_ref()).ok());
-        Ok(Context {
-            operator_image: self.operator_image.clone(),
-            operator_namespace: self.operator_namespace.clone(),
-            pinned: bodies.filter_map(|body| Pinned::of(&body)).collect(),
-            configuration: false,
-        })
-    }
 }
 
 /// What a reconcile works with.
@@ -120,6 +103,31 @@ impl World {
             // A status that cannot be read is written anew.
             _ => serde_json::from_value(object.data["status"].clone()).unwrap_or_default(),
         }
+    }
+
+    /// What `desired` is to know beside the stack; the reason, where what runs could not be read.
+    pub(super) fn context(&self, owner: &Owner, plan: &Plan, facts: &Facts) -> Result<Context, String> {
+        let handed_over = is_handed_over(plan);
+        let kinds: &[&str] = if handed_over { &["Prometheus", "Alertmanager"] } else { &["StatefulSet"] };
+        let mut pinned = BTreeMap::new();
+        for kind in kinds {
+            let workloads = match facts.owned.get(*kind) {
+                Some(Fact::Known(workloads)) => workloads,
+                Some(Fact::Unavailable(reason)) => return Err(format!("{kind}s: {reason}")),
+                None => return Err(format!("{kind}s are not watched")),
+            };
+            let bodies = workloads.iter().filter_map(|workload| serde_json::to_value(workload.as_ref()).ok());
+            pinned.extend(bodies.filter_map(|body| Pinned::of(&body)));
+        }
+        let labels = self.observer.stores.namespace_labels();
+        let labels = labels.known().and_then(|all| all.get(&owner.id.namespace)).cloned();
+        Ok(Context {
+            operator_image: self.settings.operator_image.clone(),
+            operator_namespace: self.settings.operator_namespace.clone(),
+            pinned,
+            configuration: false,
+            namespace_labels: labels.unwrap_or_default(),
+        })
     }
 
     async fn write_status(

@@ -48,6 +48,9 @@ pub struct Configs {
     /// What each role is to run. A role that is not deployed, or whose engine is not configured by files, has
     /// none.
     pub generations: BTreeMap<Role, Arc<Generation>>,
+    /// The stack's own files of the roles whose configuration prometheus-operator builds. Such a role has no
+    /// generation.
+    pub handed_over: BTreeMap<Role, Vec<Fragment>>,
     /// Where targets of objects of others are looked for.
     pub reach: objects::Reach,
     /// What was kept out, each with its reason. The others go on.
@@ -95,23 +98,49 @@ pub fn configs(
 ) -> Result<Configs, ConfigError> {
     let Given { records, secrets, operator_namespace, objects } = *given;
     let roles = deployed_roles(plan);
+    let handed_over = is_handed_over(plan);
     let mut done = Configs { reach: objects.reach.clone(), ..Configs::default() };
     if roles.contains(&Role::Metrics) {
         let mut fragments = prometheus::fragments(valid, &roles, operator_namespace, &objects.additions)?;
         fragments.extend(crate::rules::fragments(valid, &roles)?);
         fragments.extend(tripwires::fragments(valid, plan, &roles, records)?);
-        fragments.extend(objects.fragments.iter().cloned());
         done.rejected.extend(crate::rules::unknown(valid)?);
-        done.rejected.extend(objects.additions.rejected());
-        done.generations.insert(Role::Metrics, packing.build(Engine::Prometheus, fragments)?);
+        if handed_over {
+            // Nothing of ours stands beside those engines.
+            fragments.retain(|fragment| !OF_RELOADERS.contains(&fragment.key.as_str()));
+            done.handed_over.insert(Role::Metrics, fragments);
+        } else {
+            done.rejected.extend(objects.additions.rejected());
+            fragments.extend(objects.fragments.iter().cloned());
+            done.generations.insert(Role::Metrics, packing.build(Engine::Prometheus, fragments)?);
+        }
     }
     if roles.contains(&Role::Alerting) {
-        let (fragments, rejected) = alertmanager::fragments(valid, secrets, objects)?;
+        let none = Objects::default();
+        let merged = if handed_over { &none } else { objects };
+        let (fragments, rejected) = alertmanager::fragments(valid, secrets, merged)?;
         done.rejected.extend(rejected);
-        done.generations.insert(Role::Alerting, packing.build(Engine::Alertmanager, fragments)?);
+        if handed_over {
+            done.handed_over.insert(Role::Alerting, fragments);
+        } else {
+            done.generations.insert(Role::Alerting, packing.build(Engine::Alertmanager, fragments)?);
+        }
     }
-    done.rejected.extend(objects.rejected.iter().cloned());
+    // What becomes of objects of others is for prometheus-operator to say, where it takes them.
+    if !handed_over {
+        done.rejected.extend(objects.rejected.iter().cloned());
+    }
     Ok(done)
+}
+
+/// Keys of the fragments that speak of reloaders.
+const OF_RELOADERS: [&str; 2] = ["scrape/reloader", "rules/library.reloader"];
+/// The option of [`Component::Delivery`] by which prometheus-operator runs the engines.
+pub const HANDED_OVER: &str = "PrometheusOperator";
+
+/// Whether Prometheus and Alertmanager are handed over to prometheus-operator.
+pub fn is_handed_over(plan: &Plan) -> bool {
+    plan.deployed(Component::Delivery) == Some(HANDED_OVER)
 }
 
 /// The option by which this operator fills each role.

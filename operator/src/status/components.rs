@@ -8,10 +8,16 @@ use obstack_crds::status::{ComponentState, ComponentStatus};
 
 use super::{End, WantedEngine, engines, short_digest, shorten};
 use crate::decide::Decision;
+use crate::observe::handed::{Said, said};
 use crate::observe::{Fact, Facts};
+use crate::scrape::is_handed_over;
 
 /// Reasons of a waiting container that pass by themselves.
 const STARTING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
+/// What is said where a cluster lacks the types that a stack hands its engines over with.
+pub const TYPES_MISSING: &str = "the cluster does not serve Prometheus, Alertmanager and PrometheusRule of \
+                                 monitoring.coreos.com/v1, so no engine is handed over and what runs stays; install \
+                                 prometheus-operator with its types, or take delivery out of spec.decisions";
 /// The option of a component that is left out on purpose.
 const LEFT_OUT: &str = "None";
 
@@ -41,7 +47,13 @@ fn component(end: &End<'_>, decision: &Decision, previous: &[ComponentStatus]) -
         (ComponentState::NotDeployable, Some(not_deployable(component, &status.option)))
     } else if let Some(engine) = end.engines.iter().find(|engine| engine.role.component() == component) {
         fill(&mut status, engine, end.facts, last);
-        let (state, message) = workload(engine, end.facts, &status, end.done.is_none());
+        let (state, message) = if !engine.is_handed_over() {
+            workload(engine, end.facts, &status, end.done.is_none())
+        } else if lacks_types(end) {
+            (ComponentState::Pending, Some("waits for the types of prometheus-operator".to_owned()))
+        } else {
+            resource(engine, end.facts, &status, end.done.is_none())
+        };
         match held(end, component) {
             None => (state, message),
             Some(reason) => {
@@ -51,12 +63,19 @@ fn component(end: &End<'_>, decision: &Decision, previous: &[ComponentStatus]) -
                 (state, Some([message.as_slice(), &[reason]].concat().join("; ")))
             }
         }
+    } else if component == Component::Delivery && lacks_types(end) {
+        (ComponentState::Pending, Some(TYPES_MISSING.to_owned()))
     } else {
         (ComponentState::Ready, None)
     };
     status.state = state;
     status.message = message.map(|message| shorten(&message, 1024));
     status
+}
+
+/// Whether engines are to be handed over, and the cluster is known to lack the types for it.
+fn lacks_types(end: &End<'_>) -> bool {
+    is_handed_over(end.plan) && end.facts.cluster.known().is_some_and(|cluster| !cluster.prometheus_operator)
 }
 
 fn held(end: &End<'_>, component: Component) -> Option<String> {
@@ -103,12 +122,67 @@ fn workload_object<'a>(engine: &WantedEngine, facts: &'a Facts) -> Option<Option
 
 fn ready_replicas(engine: &WantedEngine, facts: &Facts) -> Option<i32> {
     let object = workload_object(engine, facts)?;
-    let count = |object: &DynamicObject| number(object, "readyReplicas");
+    let field = if engine.is_handed_over() { "availableReplicas" } else { "readyReplicas" };
+    let count = |object: &DynamicObject| number(object, field);
     Some(object.map_or(0, count))
 }
 
 fn number(object: &DynamicObject, field: &str) -> i32 {
     object.data["status"][field].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0)
+}
+
+/// The workload of an engine; else what is said without it.
+fn there<'a>(
+    engine: &WantedEngine,
+    facts: &'a Facts,
+    paused: bool,
+) -> Result<&'a DynamicObject, (ComponentState, Option<String>)> {
+    let Some(object) = workload_object(engine, facts) else {
+        let reason = format!("{}s cannot be read; the last known numbers are shown", engine.kind);
+        return Err((ComponentState::Unknown, Some(reason)));
+    };
+    object.ok_or_else(|| {
+        let reason = if paused { "not created, because the stack is paused" } else { "being created" };
+        (ComponentState::Progressing, Some(reason.to_owned()))
+    })
+}
+
+/// How an engine stands that prometheus-operator runs, by what that says of its resource.
+fn resource(
+    engine: &WantedEngine,
+    facts: &Facts,
+    status: &ComponentStatus,
+    paused: bool,
+) -> (ComponentState, Option<String>) {
+    let object = match there(engine, facts, paused) {
+        Ok(object) => object,
+        Err(said) => return said,
+    };
+    let (reconciled, available) = (said(object, "Reconciled"), said(object, "Available"));
+    let more = |said: &Said<'_>| join(said.reason, Some(said.message).filter(|text| !text.is_empty()));
+    if let Some(refused) = reconciled.as_ref().filter(|said| said.status == "False") {
+        let message = format!("prometheus-operator cannot reconcile it: {}", more(refused));
+        return (ComponentState::Pending, Some(message));
+    }
+    if available.as_ref().is_some_and(|said| said.status == "True") {
+        return (ComponentState::Ready, None);
+    }
+    let pods = facts.pods.known().and_then(|pods| pods.get(&engine.role));
+    if let Some(reason) = pods.into_iter().flatten().find_map(blocked) {
+        return (ComponentState::Pending, Some(reason));
+    }
+    let message = match available {
+        Some(said) => {
+            let ready = status.ready.unwrap_or(0);
+            format!("{ready} of {} replicas are available ({})", engine.replicas, more(&said))
+        }
+        None => format!(
+            "prometheus-operator has not said anything of {} {} yet; see that it runs and watches this namespace",
+            engine.kind,
+            object.name_any()
+        ),
+    };
+    (ComponentState::Progressing, Some(message))
 }
 
 /// How the pods of a workload stand.
@@ -118,13 +192,9 @@ fn workload(
     status: &ComponentStatus,
     paused: bool,
 ) -> (ComponentState, Option<String>) {
-    let Some(object) = workload_object(engine, facts) else {
-        let reason = format!("{}s cannot be read; the last known numbers are shown", engine.kind);
-        return (ComponentState::Unknown, Some(reason));
-    };
-    let Some(object) = object else {
-        let reason = if paused { "not created, because the stack is paused" } else { "being created" };
-        return (ComponentState::Progressing, Some(reason.to_owned()));
+    let object = match there(engine, facts, paused) {
+        Ok(object) => object,
+        Err(said) => return said,
     };
     let observed = object.data["status"]["observedGeneration"].as_i64() >= object.metadata.generation;
     let ready = status.ready.unwrap_or(0);

@@ -9,11 +9,18 @@ use obstack_crds::status::{
 };
 
 use super::engines::{Live, live, refusal};
-use super::{End, Happened, MAX_MESSAGE, Reached, shorten};
+use super::{End, Happened, MAX_MESSAGE, Reached, WantedEngine, shorten};
 use crate::apply::Failure;
 use crate::decide::{Decision, numbers, records};
 use crate::error::Class;
 use crate::validate::Fault;
+
+/// Reason of ConfigurationLive where prometheus-operator configures the engines.
+pub const RUN_BY_OTHERS: &str = "RunByPrometheusOperator";
+/// What that means, and what to do about it.
+const RUN_BY_OTHERS_MEANS: &str = "prometheus-operator writes and reloads the configuration of the engines, and says \
+                                   of none which one it runs; choose Native in spec.decisions.delivery to have it \
+                                   proven replica by replica";
 
 /// How many faults a message names.
 const NAMED: usize = 8;
@@ -158,6 +165,9 @@ fn ready(status: &ObservabilityStackStatus) -> Say {
 }
 
 fn configuration_live(end: &End<'_>, previous: &ObservabilityStackStatus) -> Say {
+    if end.engines.iter().any(WantedEngine::is_handed_over) {
+        return say("Unknown", RUN_BY_OTHERS, RUN_BY_OTHERS_MEANS);
+    }
     let configured = end.engines.iter().filter(|engine| engine.generation.is_some());
     let states: Vec<Live> = configured.map(|engine| live(engine, end.facts)).collect();
     let find = |pick: fn(&Live) -> Option<&String>| states.iter().find_map(pick).cloned();

@@ -1,3 +1,5 @@
+mod handed_over;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

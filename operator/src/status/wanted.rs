@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::desired::WantedObject;
 use crate::names::{Role, StackId};
+use crate::observe::kinds::Kind;
 use crate::running::Generation;
 
 /// What is wanted of the engine of a role.
@@ -24,6 +25,13 @@ pub struct WantedEngine {
     pub flags: BTreeMap<String, String>,
     /// Its version by the image's tag; none where a digest names the image.
     pub version: Option<String>,
+}
+
+impl WantedEngine {
+    /// Whether prometheus-operator runs it.
+    pub fn is_handed_over(&self) -> bool {
+        Kind::of(&self.kind).is_some_and(Kind::is_handed_over)
+    }
 }
 
 /// What is wanted of every engine that has a workload among these objects, and of the generations that are
@@ -44,17 +52,31 @@ fn wanted_engine(
 ) -> Option<WantedEngine> {
     let name = id.child(role);
     let is_workload = |body: &Value| {
-        matches!(body["kind"].as_str(), Some("StatefulSet" | "Deployment"))
+        body["kind"].as_str().and_then(Kind::of).is_some_and(Kind::is_workload)
             && body["metadata"]["name"] == name
     };
     let workload = wanted.iter().map(|object| &object.body).find(|body| is_workload(body))?;
+    let kind = workload["kind"].as_str().unwrap_or_default().to_owned();
+    let replicas = workload["spec"]["replicas"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(1);
+    if Kind::of(&kind).is_some_and(Kind::is_handed_over) {
+        // Its flags and its configuration are for others to say.
+        let version = version(workload["spec"]["image"].as_str().unwrap_or_default());
+        return Some(WantedEngine {
+            role,
+            kind,
+            replicas,
+            generation: None,
+            flags: BTreeMap::new(),
+            version,
+        });
+    }
     let containers = workload["spec"]["template"]["spec"]["containers"].as_array()?;
     // The reloader runs in the engine's own image; the engine is the container without a command.
     let engine = containers.iter().find(|container| container["command"].is_null())?;
     Some(WantedEngine {
         role,
-        kind: workload["kind"].as_str().unwrap_or_default().to_owned(),
-        replicas: workload["spec"]["replicas"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(1),
+        kind,
+        replicas,
         generation: generations.get(&role).map(|generation| generation.digest.clone()),
         flags: flags(engine),
         version: version(engine["image"].as_str().unwrap_or_default()),

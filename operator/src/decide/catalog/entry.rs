@@ -274,6 +274,8 @@ pub enum Ask {
     SlackReceiver,
     /// A receiver with a webhook.
     WebhookReceiver,
+    /// `spec.decisions.delivery`: only a person's word brings the option in.
+    Delivery,
 }
 
 impl Ask {
@@ -286,6 +288,7 @@ impl Ask {
             Self::Receivers => "alerting.receivers",
             Self::SlackReceiver => "alerting.receivers[].slack",
             Self::WebhookReceiver => "alerting.receivers[].webhook",
+            Self::Delivery => "decisions.delivery",
         }
     }
 }

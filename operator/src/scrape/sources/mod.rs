@@ -13,6 +13,7 @@ use serde_json::Value;
 pub(crate) use build::asset;
 pub use build::{ObjectSettings, Objects, judge_object, references_of, unknown_of};
 pub use cache::Cache;
+pub(crate) use pick::NAME_LABEL;
 pub use pick::{Namespaces, Verdict, is_searched, judge, pick};
 
 /// Group of the objects. It is never forked: the objects are read as they were installed by others.

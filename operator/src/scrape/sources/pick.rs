@@ -6,10 +6,11 @@ use std::sync::Arc;
 use obstack_crds::Pickup;
 
 use super::{Group, Source, SourceKind};
+use crate::names::{LABEL_MANAGED_BY, LABEL_STACK};
 use crate::validate::Valid;
 
 /// Label that names a namespace; every API server sets it.
-const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+pub(crate) const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 /// How many labels a reason names.
 const SHOWN: usize = 8;
 
@@ -37,7 +38,8 @@ pub fn pick<'a>(
     let mut picked = Vec::new();
     for source in sources {
         let field = Field::of(valid, source.key.kind.group());
-        if !field.is_enabled() || !field.pickup.selector.selects(&source.labels) {
+        let selected = field.is_enabled() && field.pickup.selector.selects(&source.labels);
+        if !selected || maker(source).is_some() {
             continue;
         }
         let place = (field.group, source.key.namespace.as_str());
@@ -52,6 +54,12 @@ pub fn pick<'a>(
 pub fn judge(valid: &Valid, source: &Source, namespaces: &Namespaces) -> Verdict {
     let field = Field::of(valid, source.key.kind.group());
     let path = field.group.path();
+    if let Some(stack) = maker(source) {
+        return Verdict::Left(format!(
+            "obstack wrote it for the stack {stack}, which hands its rules over to prometheus-operator; nothing is to \
+             be changed"
+        ));
+    }
     if !field.is_enabled() {
         return Verdict::Left(format!("{path}.enabled is false; write true, or leave it out"));
     }
@@ -65,6 +73,12 @@ pub fn judge(valid: &Valid, source: &Source, namespaces: &Namespaces) -> Verdict
             written(&source.labels)
         )),
     }
+}
+
+/// The stack that an object of ours was written for: it says again what that stack's own configuration says.
+fn maker(source: &Source) -> Option<&str> {
+    let by_us = source.labels.get(LABEL_MANAGED_BY).is_some_and(|by| by == "obstack");
+    source.labels.get(LABEL_STACK).filter(|_| by_us).map(String::as_str)
 }
 
 /// Whether a stack takes objects of a kind at all.
@@ -190,6 +204,15 @@ mod tests {
                 )
             );
         }
+    }
+
+    #[test]
+    fn what_obstack_wrote_itself_is_not_taken_again() {
+        let ours = json!({ "app.kubernetes.io/managed-by": "obstack", "obstack.io/stack": "other" });
+        let why = asked(&stack(json!({})), &source(SourceKind::PrometheusRule, "monitoring", ours)).unwrap();
+        assert!(why.starts_with("obstack wrote it for the stack other"), "{why}");
+        let theirs = json!({ "app.kubernetes.io/managed-by": "Helm", "obstack.io/stack": "other" });
+        assert_eq!(asked(&stack(json!({})), &source(SourceKind::PrometheusRule, "monitoring", theirs)), None);
     }
 
     #[test]

@@ -216,7 +216,8 @@ impl Bench {
         let mut state = Vec::new();
         let records = obstack_crds::DecisionRecord::api_resource();
         let stacks = ObservabilityStack::api_resource();
-        for resource in OWNED.iter().map(Kind::resource).chain([records, stacks]) {
+        let owned = OWNED.iter().filter(|kind| !kind.is_handed_over()).map(Kind::resource);
+        for resource in owned.chain([records, stacks]) {
             let params = kube::api::ListParams::default();
             for object in self.api(&resource, None).list(&params).await.unwrap() {
                 if object.labels().contains_key("obstack.io/stack") || resource.kind == "ObservabilityStack" {

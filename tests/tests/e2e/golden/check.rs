@@ -5,6 +5,7 @@ use std::process::Command;
 
 use obstack::names::Role;
 use obstack::running::{CURRENT, Generation};
+use serde_json::Value;
 
 use super::{Case, cases, root};
 
@@ -77,6 +78,47 @@ fn amtool_takes_every_configuration() {
         checked += 1;
     }
     assert!(checked >= 10, "only {checked} cases deploy Alertmanager");
+}
+
+/// What `obstack config` prints of a stack that hands its engines over is made of the rendered resources by what
+/// reads those of others: the engines take it, rules and routes included.
+#[test]
+fn the_tools_take_what_prometheus_operator_would_make_of_a_stack() {
+    let (Some(promtool), Some(amtool)) = (tool("promtool"), tool("amtool")) else { return };
+    let mut checked = 0;
+    for (name, text) in cases() {
+        let case = Case::of(&text);
+        let configs = &case.built.configs;
+        if configs.handed_over.is_empty() {
+            continue;
+        }
+        assert!(configs.generations.is_empty(), "{name}: one of both");
+        let dir = tempfile::tempdir().unwrap();
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&case.config()).unwrap();
+        for (index, document) in documents.iter().enumerate() {
+            let file = format!("{index}.json");
+            std::fs::write(dir.path().join(&file), document.to_string()).unwrap();
+            if document.get("groups").is_some() {
+                run(&promtool, &["check", "rules", &file], dir.path(), &name);
+            } else if document.get("receivers").is_some() {
+                run(&amtool, &["check-config", &file], dir.path(), &name);
+            } else {
+                run(&promtool, &["check", "config", "--syntax-only", &file], dir.path(), &name);
+            }
+        }
+        let main = &documents[0];
+        let jobs = main["scrape_configs"].as_array().unwrap();
+        let names: Vec<&str> = jobs.iter().filter_map(|job| job["job_name"].as_str()).collect();
+        for own in ["obstack/metrics", "obstack/alerting", "obstack/dashboards", "annotated-pods"] {
+            assert!(names.contains(&own), "{name}: {names:?}");
+        }
+        assert_eq!(main["alerting"]["alertmanagers"][0]["path_prefix"], "/alertmanager");
+        let of_kind = |field: &str| documents.iter().filter(|document| document.get(field).is_some()).count();
+        assert!(of_kind("groups") >= 4, "{name}: {}", of_kind("groups"));
+        assert_eq!(of_kind("receivers"), 1, "{name}");
+        checked += 1;
+    }
+    assert!(checked >= 1, "no case hands its engines over");
 }
 
 #[test]

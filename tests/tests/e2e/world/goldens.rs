@@ -11,6 +11,7 @@ use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use obstack_crds::ObservabilityStack;
 use obstack_sandbox::manifests;
+use obstack_tests::coreos;
 use obstack_tests::process::Operator;
 use obstack_tests::server::Server;
 use obstack_tests::wait::until;
@@ -63,6 +64,9 @@ async fn what_is_made_of_each_golden_stack_is_taken() {
     // The operator runs beside the cluster, with the rights of its account in it.
     install.retain(|object| object.types.as_ref().is_none_or(|types| types.kind != "Deployment"));
     manifests::apply(&client, &install).await.unwrap();
+    for definition in coreos::definitions() {
+        manifests::apply(&client, &[serde_json::from_value(definition).unwrap()]).await.unwrap();
+    }
     // The classes that stacks name are the cluster's own.
     for class in ["important", "low"] {
         let class = json!({ "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",

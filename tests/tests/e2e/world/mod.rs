@@ -8,6 +8,7 @@ mod at_rest;
 mod delivery;
 mod engine_death;
 mod goldens;
+mod handover;
 mod kubectl;
 mod objects;
 mod quickstart;

@@ -10,8 +10,9 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
+use obstack::observe::kinds::Kind;
 use obstack_crds::{Component, DecisionRecord, ObservabilityStack};
 use obstack_tests::server::{Answered, Mark, Server};
 use obstack_tests::wait::until;
@@ -332,6 +333,7 @@ async fn life(world: &World, searched: &[&[&str]]) {
         world.live("main", BOUND).await;
         evidence.stack_uses_its_rights().await;
     }
+    the_engines_are_handed_over_and_back(world, &evidence).await;
     the_history_overflows(world).await;
     world.patch_stack("main", choose("alerting", "None")).await;
     let sets: Api<StatefulSet> = Api::namespaced(world.client(), NAMESPACE);
@@ -385,6 +387,30 @@ async fn the_page_is_read(world: &World) {
     assert_eq!(answer.trim(), "[]");
     let refused = ask::text(&url).await.unwrap_err();
     assert!(refused.contains("401"), "{refused}");
+}
+
+/// Resources of prometheus-operator are made, changed and deleted. As none runs here, our own engines stay meanwhile.
+async fn the_engines_are_handed_over_and_back(world: &World, evidence: &Evidence<'_>) {
+    let kinds = [("prometheuses", "main-metrics"), ("alertmanagers", "main-alerting")];
+    let api = |plural: &str| {
+        let kind = Kind::of(if plural == "prometheuses" { "Prometheus" } else { "Alertmanager" }).unwrap();
+        Api::<DynamicObject>::namespaced_with(world.client(), NAMESPACE, &kind.resource())
+    };
+    world.patch_stack("main", choose("delivery", "PrometheusOperator")).await;
+    for wanted in [true, false] {
+        for (plural, name) in kinds {
+            until("the resources to come and go", BOUND, || async {
+                let found = api(plural).get_opt(name).await.map_err(|error| error.to_string())?;
+                if found.is_some() == wanted { Ok(()) } else { Err(format!("{plural} {name}")) }
+            })
+            .await;
+        }
+        evidence.read_rights().await;
+        if wanted {
+            world.patch_stack("main", json!({ "spec": { "decisions": { "delivery": null } } })).await;
+        }
+    }
+    world.live("main", BOUND).await;
 }
 
 /// Dashboards come and go until the oldest records of that are forgotten.
