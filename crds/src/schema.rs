@@ -64,6 +64,14 @@ pub(crate) fn relabel_action(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A resource whose objects are held to their namespace.
+pub(crate) fn enforced_resource(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "enum": ["servicemonitors", "podmonitors", "probes", "scrapeconfigs", "prometheusrules"]
+    })
+}
+
 /// A protocol of scrapes.
 pub(crate) fn scrape_protocol(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

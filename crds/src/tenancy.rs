@@ -56,10 +56,7 @@ pub struct Excluded {
     #[schemars(length(max = 64), regex(pattern = r"^monitoring\.coreos\.com$"))]
     pub group: Option<String>,
     /// Their resource: `servicemonitors`, `podmonitors`, `probes`, `scrapeconfigs` or `prometheusrules`.
-    #[schemars(
-        length(min = 1, max = 32),
-        regex(pattern = r"^(servicemonitors|podmonitors|probes|scrapeconfigs|prometheusrules)$")
-    )]
+    #[schemars(schema_with = "crate::schema::enforced_resource")]
     pub resource: String,
     /// Their namespace.
     #[schemars(length(min = 1, max = 63))]

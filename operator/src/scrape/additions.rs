@@ -15,6 +15,7 @@ use super::engine::parts::{self, Parts};
 use super::engine::{Additional, read_list};
 use super::file;
 use super::jobs::engine_scope;
+use super::judge::names::byte_size;
 use super::judge::relabel::judge_list;
 use super::judge::{Rejection, Under, fault, http};
 use super::objects::{Reach, Relabel, typed};
@@ -138,7 +139,7 @@ pub(crate) fn build_additions(settings: &Settings, faults: &[Rejection], assets:
     };
     let told = settings.spec.alerting.iter().flat_map(|alerting| &alerting.alertmanagers);
     Additions {
-        limits: parts::limits(settings),
+        limits: limits(settings),
         storage: parts::storage(settings),
         remote_write,
         remote_read,
@@ -150,6 +151,19 @@ pub(crate) fn build_additions(settings: &Settings, faults: &[Rejection], assets:
         reach: Reach { everywhere: false, namespaces: told.map(namespace).collect() },
         faults: faults.into_iter().map(at_home).collect(),
     }
+}
+
+/// The limits of the engine: of bytes too the lesser of what is set and what is enforced, for jobs of no object.
+fn limits(settings: &Settings) -> Map<String, Value> {
+    let mut limits = parts::limits(settings);
+    let enforced = settings.spec.enforced_body_size_limit.as_str();
+    let most = byte_size(enforced).filter(|most| *most > 0);
+    if let (Some(most), Some(set)) = (most, settings.spec.body_size_limit.as_deref().and_then(byte_size))
+        && (set == 0 || set > most)
+    {
+        limits.insert("body_size_limit".to_owned(), enforced.into());
+    }
+    limits
 }
 
 struct Building<'a> {

@@ -125,6 +125,9 @@ fn limits_hold_for_others_and_not_for_the_stack_itself() {
     let global = &yaml(&parts, "prometheus.yaml")["global"];
     assert_eq!((&global["sample_limit"], &global["label_limit"]), (&json!(500), &json!(30)));
     assert_eq!(global["body_size_limit"], "5MB");
+    let lesser =
+        json!({ "collection": { "bodySizeLimit": "5MB" }, "tenancy": { "enforcedBodySizeLimit": "1MB" } });
+    assert_eq!(yaml(&files(lesser, &[]).0, "prometheus.yaml")["global"]["body_size_limit"], "1MB");
     for own in ["metrics", "alerting", "reloader", "operator"] {
         let job = &yaml(&parts, &format!("scrape/{own}.yaml"))["scrape_configs"][0];
         assert!(job["sample_limit"].as_u64() > Some(100_000_000), "{own}: {job}");
