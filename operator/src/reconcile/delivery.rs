@@ -13,7 +13,7 @@ use crate::apply::writer::RequestError;
 use crate::apply::{Done, ObjectKey, Owner};
 use crate::names::Role;
 use crate::observe::observer::{address, is_ready};
-use crate::observe::{Fact, Facts, Refusal};
+use crate::observe::{Fact, Facts, Refusal, ReloaderFact};
 use crate::running::delivery::{self, Held, Replica, Write};
 use crate::running::{
     Engine, Generation, KeptOut, MAX_KEPT_OUT, Packing, Which, carrier_names, digest, part_secret,
@@ -150,7 +150,12 @@ fn replicas(facts: &Facts, role: Role) -> Vec<Replica> {
             let reloader = facts.reloaders.get(&role).and_then(|pods| pods.get(&name)?.known());
             let engine = facts.engines.get(&role).and_then(|pods| pods.get(&name)?.known());
             let says = engine.and_then(|engine| engine.generation.clone());
-            let confirmed = reloader.and_then(|reloader| reloader.confirmed.clone());
+            // One that was loaded in part is refused, and runs only where there was nothing to go back to.
+            let whole = |reloader: &&ReloaderFact| {
+                let refused = reloader.refused.as_ref().map(|refused| &refused.generation);
+                refused.is_none_or(|refused| reloader.confirmed.as_ref() != Some(refused))
+            };
+            let confirmed = reloader.filter(whole).and_then(|reloader| reloader.confirmed.clone());
             Replica {
                 ready: is_ready(pod),
                 // Both have to say so: the engine names a generation also where it loaded it in part.
@@ -167,7 +172,7 @@ mod tests {
 
     use super::*;
     use crate::decide::testing::observed;
-    use crate::observe::{EngineFact, ReloaderFact};
+    use crate::observe::EngineFact;
     use crate::running::Fragment;
 
     fn generation(rule: &str, packing: &Packing) -> Arc<Generation> {

@@ -310,6 +310,9 @@ mod tests {
         let one = laid(Some(&["rules/a.yaml"]), false);
         assert_eq!(find("something", &one).as_deref(), Some("rules/a.yaml"));
         assert_eq!(find("something", &laid(Some(&["rules/a.yaml"]), true)), None, "it can be the main file");
+        let with_key = laid(Some(&["assets/key", "scrape/a.yaml"]), false);
+        assert_eq!(find("something", &with_key).as_deref(), Some("scrape/a.yaml"));
+        assert_eq!(find("something", &laid(Some(&["assets/ca", "assets/key"]), false)), None);
         assert_eq!(find("something", &laid(Some(&["rules/a.yaml", "scrape/a.yaml"]), false)), None);
     }
 

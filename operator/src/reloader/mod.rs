@@ -17,6 +17,7 @@ mod layout;
 mod live;
 mod metrics;
 mod once;
+mod partial;
 mod slots;
 mod source;
 mod state;
