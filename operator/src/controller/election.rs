@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::writer::{RequestError, within};
+use crate::http::Health;
 use crate::lease::{Clock, Elector, Gate, Moment, Seen, Times, Turn, WRITE_TIMEOUT};
 
 /// Name of the Lease.
@@ -25,11 +26,13 @@ pub struct Election {
     gate: Arc<Gate>,
     times: Times,
     leads: watch::Sender<bool>,
+    /// Is told that the API server answers: the Lease is asked for all the time.
+    health: Arc<Health>,
     warned: bool,
 }
 
 impl Election {
-    /// An election in this namespace, by this identity. It opens and closes `gate` and tells `leads`.
+    /// An election in this namespace, by this identity. It opens and closes `gate`, and tells `leads` and `health`.
     pub fn new(
         client: Client,
         namespace: &str,
@@ -37,6 +40,7 @@ impl Election {
         clock: Arc<dyn Clock>,
         gate: Arc<Gate>,
         leads: watch::Sender<bool>,
+        health: Arc<Health>,
     ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
@@ -45,6 +49,7 @@ impl Election {
             gate,
             times: Times::default(),
             leads,
+            health,
             warned: false,
         }
     }
@@ -84,6 +89,7 @@ impl Election {
         // The Lease counts from before it is asked for: the others may see the answer at any time after.
         let asked = self.clock.now();
         let lease = within(WRITE_TIMEOUT, self.api.get_opt(LEASE)).await?;
+        self.health.answered();
         let seen = lease.as_ref().map(seen);
         match self.elector.turn(asked, seen.as_ref()) {
             Turn::Wait => {

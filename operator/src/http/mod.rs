@@ -1,4 +1,4 @@
-//! What the operator serves: `/metrics`, `/healthz`, `/readyz` and `/decisions`, by leaders and followers.
+//! What the operator serves: `/metrics`, `/healthz`, `/readyz`, `/rejected.json` and `/decisions`, by leaders and followers.
 
 pub mod decisions;
 
@@ -31,11 +31,19 @@ pub struct Health {
 struct Inner {
     beat: Instant,
     not_ready: Option<String>,
+    /// When the API server answered last, to whatever asks it anyway.
+    answered: Option<Instant>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { inner: Mutex::new(Inner { beat: Instant::now(), not_ready: Some("starting".to_owned()) }) }
+        Self {
+            inner: Mutex::new(Inner {
+                beat: Instant::now(),
+                not_ready: Some("starting".to_owned()),
+                answered: None,
+            }),
+        }
     }
 }
 
@@ -48,6 +56,17 @@ impl Health {
     /// Sets why the process is not ready; none where it is.
     pub fn set_ready(&self, not_ready: Option<String>) {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).not_ready = not_ready;
+    }
+
+    /// The API server answered: nobody has to ask it just to know that it does.
+    pub fn answered(&self) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).answered = Some(Instant::now());
+    }
+
+    /// Whether the API server has answered within this time.
+    pub fn has_answered(&self, within: Duration) -> bool {
+        let answered = self.inner.lock().unwrap_or_else(PoisonError::into_inner).answered;
+        answered.is_some_and(|at| at.elapsed() < within)
     }
 
     /// Why the process is not live; none where it is. A restart would help.
@@ -154,6 +173,14 @@ mod tests {
         health.inner.lock().unwrap().beat = Instant::now().checked_sub(HUNG * 2).unwrap();
         assert_eq!(ask(router.clone(), "/healthz").await.0, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(ask(router, "/readyz").await.0, StatusCode::OK);
+    }
+
+    #[test]
+    fn an_answer_counts_for_a_while() {
+        let health = Health::default();
+        assert!(!health.has_answered(HUNG), "nobody has asked yet");
+        health.answered();
+        assert!(health.has_answered(HUNG) && !health.has_answered(Duration::ZERO));
     }
 
     #[tokio::test]
