@@ -16,9 +16,9 @@ use crate::observe::observer::{address, is_ready};
 use crate::observe::{Fact, Facts, Refusal, ReloaderFact};
 use crate::running::delivery::{self, Held, Replica, Write};
 use crate::running::{
-    Engine, Generation, KeptOut, MAX_KEPT_OUT, Packing, Which, carrier_names, digest, part_secret,
+    Engine, Generation, KeptOut, MAX_KEPT_OUT, Packing, Which, carrier_names, digest, object_in, part_secret,
 };
-use crate::scrape::sources::Objects;
+use crate::scrape::sources::{Objects, SourceKind};
 
 /// The generations of a stack.
 pub(super) type Generations = BTreeMap<Role, Arc<Generation>>;
@@ -100,14 +100,19 @@ pub(super) fn carriers(owner: &Owner, generations: &Generations) -> BTreeSet<Obj
 
 /// Adds to what is left out what replicas refuse of these generations, where the file at fault is known. Gives
 /// whether anything was added.
-pub(super) fn note_refusals(packing: &mut Packing, generations: &Generations, facts: &Facts) -> bool {
+pub(super) fn note_refusals(
+    packing: &mut Packing,
+    generations: &Generations,
+    facts: &Facts,
+    objects: &Objects,
+) -> bool {
     let mut noted = false;
     for (role, generation) in generations {
         let kept_out = packing.kept_out.entry(generation.engine).or_default();
         // What is left out no longer, because it changed or went, makes room.
         kept_out.clone_from(&generation.kept_out);
         for refusal in facts.refusals.get(role).into_iter().flat_map(BTreeMap::values) {
-            if let Some(out) = culprit(generation, refusal)
+            if let Some(out) = culprit(generation, refusal, objects)
                 && kept_out.len() < MAX_KEPT_OUT
                 && !kept_out.iter().any(|known| known.key == out.key)
             {
@@ -121,19 +126,28 @@ pub(super) fn note_refusals(packing: &mut Packing, generations: &Generations, fa
 }
 
 /// The fragment at fault. The main file is none: without it there is no configuration.
-fn culprit(generation: &Generation, refusal: &Refusal) -> Option<KeptOut> {
+fn culprit(generation: &Generation, refusal: &Refusal, objects: &Objects) -> Option<KeptOut> {
     if refusal.generation != generation.digest {
         return None;
     }
     let path = refusal.path.as_deref().filter(|path| *path != generation.engine.main_file())?;
+    // Of a file that objects share, one object is at fault.
+    if let Some(id) = object_in(path) {
+        let part = objects.routing.iter().find(|part| part.id == id)?;
+        return KeptOut::new(path, part.digest(), path, &refusal.reason);
+    }
     let fragment = generation.fragments.iter().find(|fragment| fragment.path == path)?;
     KeptOut::new(&fragment.key, digest(&fragment.bytes), path, &refusal.reason)
 }
 
 /// What was left out, as the status names it.
 pub(super) fn rejected(generations: &Generations, objects: &Objects) -> Vec<Rejected> {
+    let named = |key: &str| match object_in(key) {
+        Some(id) => format!("{}/{id}", SourceKind::AlertmanagerConfig),
+        None => objects.source_of(key).map_or_else(|| key.to_owned(), |source| source.key.to_string()),
+    };
     let one = |out: &KeptOut| Rejected {
-        object: objects.source_of(&out.key).map_or_else(|| out.key.clone(), |source| source.key.to_string()),
+        object: named(&out.key),
         reason: format!("its engine refuses it, so it is left out until it changes: {}", out.reason),
     };
     generations.values().flat_map(|generation| &generation.kept_out).map(one).collect()
@@ -200,18 +214,18 @@ mod tests {
         };
         let other = generation("other", &packing);
         for refused in [refusal(&built, "prometheus.yaml"), refusal(&other, "rules/mine.yaml")] {
-            assert!(!note_refusals(&mut packing, &all, &refuse(refused)));
+            assert!(!note_refusals(&mut packing, &all, &refuse(refused), &Objects::default()));
         }
         let facts = refuse(refusal(&built, "rules/mine.yaml"));
-        assert!(note_refusals(&mut packing, &all, &facts));
+        assert!(note_refusals(&mut packing, &all, &facts, &Objects::default()));
         let without = generation("bad", &packing);
         assert_eq!(without.paths(), ["prometheus.yaml"]);
         let all = Generations::from([(Role::Metrics, without)]);
         assert_eq!(rejected(&all, &Objects::default())[0].object, "mine");
-        assert!(!note_refusals(&mut packing, &all, &facts), "it is noted once");
+        assert!(!note_refusals(&mut packing, &all, &facts, &Objects::default()), "it is noted once");
         let mended = Generations::from([(Role::Metrics, generation("good", &packing))]);
         assert!(rejected(&mended, &Objects::default()).is_empty());
-        note_refusals(&mut packing, &mended, &facts);
+        note_refusals(&mut packing, &mended, &facts, &Objects::default());
         assert!(packing.kept_out[&Engine::Prometheus].is_empty(), "and makes room");
     }
 

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use crate::running::{Engine, Pointer, Which};
 
+use super::bisect;
 use super::checker::{self, Verdict};
 use super::engine::{EngineClient, EngineError};
 use super::gather::Gather;
@@ -306,7 +307,7 @@ impl Converger {
         self.state.confirmed = Some(digest.to_owned());
         // One that was loaded in part runs where nothing ran before it, and stays refused meanwhile.
         let refused = self.state.refused.as_ref().is_some_and(|r| r.generation == digest);
-        if refused && !self.is_refused(digest) {
+        if refused && !self.partial.is_known(digest) {
             self.state.refused = None;
             self.rested = None;
         }
@@ -354,6 +355,10 @@ impl Converger {
             Verdict::Refused(why) => {
                 self.metrics.check(CheckResult::Refused);
                 self.refuse(digest, format!("the engine's tool refused it: {why}"), None, Some(&laid));
+                if let (Engine::Alertmanager, Some(tool)) = (engine, &tool) {
+                    let path = bisect::object_at_fault(tool, &self.layout, digest).await;
+                    self.state.refused = self.state.refused.take().map(|refused| Refusal { path, ..refused });
+                }
                 self.prune(before.as_deref());
                 return self.stay(OTHER).await;
             }

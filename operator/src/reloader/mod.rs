@@ -7,6 +7,7 @@
 //! that the engine does not confirm, is taken back: the one before is switched in again, reloaded, and asked
 //! for. Nothing is ever written to the API.
 
+mod bisect;
 mod checker;
 mod converge;
 mod engine;

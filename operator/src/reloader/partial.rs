@@ -32,6 +32,8 @@ pub(super) struct Partial {
     before: Option<String>,
     /// How many discoveries could not be made when it was looked last: those are of files from before.
     discoveries: f64,
+    /// The generation that was found to be loaded in part.
+    in_part: Option<String>,
 }
 
 /// A file that was loaded in part.
@@ -65,6 +67,11 @@ impl Partial {
     /// When the next look is due; none where there is nothing to look at.
     pub(super) fn due(&self) -> Option<Instant> {
         self.files.values().copied().chain(self.all).min()
+    }
+
+    /// Whether a generation was found to be loaded in part.
+    pub(super) fn is_known(&self, generation: &str) -> bool {
+        self.in_part.as_deref() == Some(generation)
     }
 
     /// The generation that ran before the last change.
@@ -110,8 +117,9 @@ impl Partial {
             }
         }
         // What is taken back counts as it did before.
-        if found.is_none() {
-            self.discoveries = failures.discoveries;
+        match &found {
+            Some(_) => self.in_part = Some(generation.to_owned()),
+            None => self.discoveries = failures.discoveries,
         }
         Ok(found)
     }

@@ -100,9 +100,12 @@ pub fn configs(
         done.generations.insert(Role::Metrics, packing.build(Engine::Prometheus, fragments)?);
     }
     if roles.contains(&Role::Alerting) {
-        let (fragments, rejected) = alertmanager::fragments(valid, secrets, objects)?;
-        done.rejected.extend(rejected);
-        done.generations.insert(Role::Alerting, packing.build(Engine::Alertmanager, fragments)?);
+        let engine = Engine::Alertmanager;
+        let kept_out = packing.kept_out.get(&engine).map(Vec::as_slice).unwrap_or_default();
+        let made = alertmanager::fragments(valid, secrets, objects, kept_out)?;
+        done.rejected.extend(made.rejected);
+        done.generations
+            .insert(Role::Alerting, packing.build_without(engine, made.fragments, made.kept_out)?);
     }
     done.rejected.extend(objects.rejected.iter().cloned());
     Ok(done)
