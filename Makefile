@@ -63,6 +63,10 @@ soak: parts control-plane build ## watch stacks at rest, 10 minutes on the sandb
 live-tripwires: parts ## try every tripwire on real engines, twenty minutes: each trouble trips its own, what is healthy none
 	@scripts/live-tripwires $(FILTER)
 
+.PHONY: live
+live: parts ## measure live changes on real engines and a release build, twenty minutes, into docs/live.md
+	@scripts/live $(FILTER)
+
 .PHONY: bench
 bench: ## measure what deciding, building, packing and 100,000 monitors take, into docs/performance.md
 	@scripts/bench $(FILTER)

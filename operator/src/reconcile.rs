@@ -7,6 +7,7 @@ mod handover;
 mod held;
 mod objects;
 mod outcome;
+mod rejections;
 mod world;
 
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ use crate::validate::{Fault, secret_refs, validate};
 
 pub use objects::{Caches, settings as object_settings};
 pub use outcome::Outcome;
+pub use rejections::Rejections;
 use world::whole_second;
 pub use world::{Settings, World};
 
@@ -98,7 +100,7 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
     let mut built = configs(&valid, &plan, &given, &packing);
     // What an engine refuses is left out from here on, and the rest becomes live without it.
     if let Ok(first) = &built
-        && delivery::note_refusals(&mut packing, &first.generations, &facts)
+        && delivery::note_refusals(&mut packing, &first.generations, &facts, &objects)
     {
         built = configs(&valid, &plan, &given, &packing);
     }

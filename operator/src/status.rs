@@ -130,7 +130,8 @@ fn rejected(end: &End<'_>) -> Vec<Rejected> {
     let more = rejected.len().saturating_sub(MAX_REJECTED);
     if more > 0 {
         rejected.truncate(MAX_REJECTED - 1);
-        let reason = "not shown, because a status is bounded".to_owned();
+        let reason =
+            "not shown, because a status is bounded; the operator's /rejected.json has all".to_owned();
         rejected.push(Rejected { object: format!("{} more", more + 1), reason });
     }
     for part in &mut rejected {

@@ -31,7 +31,7 @@ const PURE: [&[&str]; 5] = [
 
 /// What acts, and stands above everything pure. Of `observe` and `apply` the types may be named: the facts
 /// that go in, and what was done.
-const ACTING: [&str; 7] = ["cli", "controller", "http", "lease", "main", "reconcile", "reloader"];
+const ACTING: [&str; 8] = ["cli", "controller", "http", "lease", "main", "reconcile", "reloader", "sidecar"];
 
 struct Source {
     module: String,

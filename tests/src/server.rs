@@ -148,6 +148,28 @@ impl Server {
         }
     }
 
+    /// The sandbox's folder with the volumes of its pods.
+    ///
+    /// # Panics
+    /// On a real control plane.
+    pub fn state(&self) -> PathBuf {
+        match &self.kind {
+            Kind::Sandbox(cluster) => cluster.state().to_owned(),
+            Kind::ControlPlane(_) => panic!("a real control plane has no folder of volumes here"),
+        }
+    }
+
+    /// Ends the sandbox's API server alone; nodes and pods go on without it.
+    ///
+    /// # Panics
+    /// On a real control plane.
+    pub async fn stop_api(&self) {
+        match &self.kind {
+            Kind::Sandbox(cluster) => cluster.api().stop().await,
+            Kind::ControlPlane(_) => panic!("a real control plane is not stopped in parts"),
+        }
+    }
+
     /// Ends the cluster and everything in it.
     pub async fn stop(self) {
         match self.kind {

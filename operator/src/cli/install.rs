@@ -1,4 +1,5 @@
-//! `obstack install`: copies this executable to where the containers of a pod share it.
+//! `obstack install`: copies the sidecar's executable, which lies beside this one, to where the containers of a pod
+//! share it; this one, which can do the same and more, where there is none.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -6,6 +7,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{CliError, Output};
+
+/// The sidecar alone: an engine's pod holds its pages, and has no use for the operator's.
+const SIDECAR: &str = "obstack-reloader";
 
 /// Arguments of `obstack install`.
 #[derive(Debug, Args)]
@@ -21,6 +25,8 @@ pub(super) struct InstallArgs {
 pub(super) fn run(args: InstallArgs, _: &Output) -> Result<(), CliError> {
     let outside = |what: &str, error: std::io::Error| CliError::Outside(format!("{what}: {error}"));
     let own = std::env::current_exe().map_err(|e| outside("this executable cannot be found", e))?;
+    let beside = own.with_file_name(SIDECAR);
+    let own = if beside.is_file() { beside } else { own };
     std::fs::create_dir_all(&args.to)
         .map_err(|e| outside(&format!("{} cannot be made", args.to.display()), e))?;
     // Renamed into place, so that nobody ever runs half of it, and one that runs already stays whole.

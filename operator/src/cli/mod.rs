@@ -81,6 +81,23 @@ enum Command {
     Install(install::InstallArgs),
 }
 
+/// The command line of the executable that runs in the engines' pods: the sidecar of [`Cli`], under the same name.
+#[derive(Debug, Parser)]
+#[command(name = "obstack", version, about = "The sidecar of obstack", max_term_width = 110)]
+struct SidecarCli {
+    #[command(subcommand)]
+    command: SidecarCommand,
+    /// When to use colour; NO_COLOR turns it off too.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+}
+
+#[derive(Debug, Subcommand)]
+enum SidecarCommand {
+    /// Bring configuration into the engine of the same pod, and prove it.
+    Reloader(reloader::ReloaderArgs),
+}
+
 fn dispatch(command: Command, output: &Output) -> Result<(), CliError> {
     match command {
         Command::Check(args) => check::run(args, output),
@@ -104,8 +121,23 @@ pub fn definition() -> clap::Command {
 
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
+    run(|cli: Cli| (cli.color, move |output: &Output| dispatch(cli.command, output)))
+}
+
+/// As [`main`], with the sidecar for its only command.
+pub fn sidecar() -> ExitCode {
+    run(|cli: SidecarCli| {
+        let SidecarCommand::Reloader(args) = cli.command;
+        (cli.color, move |output: &Output| reloader::run(args, output))
+    })
+}
+
+/// Parses the arguments as `C`, and runs what `of` makes of them.
+fn run<C: Parser, R: FnOnce(&Output) -> Result<(), CliError>>(
+    of: impl FnOnce(C) -> (ColorChoice, R),
+) -> ExitCode {
     crate::tls::install_provider();
-    let cli = match Cli::try_parse() {
+    let cli = match C::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; clap picks the stream. A closed stream changes nothing.
@@ -113,8 +145,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let output = Output::stdio(cli.color);
-    match dispatch(cli.command, &output) {
+    let (color, command) = of(cli);
+    let output = Output::stdio(color);
+    match command(&output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(message) = error.message() {
@@ -147,6 +180,7 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         definition().debug_assert();
+        SidecarCli::command().debug_assert();
     }
 
     #[test]

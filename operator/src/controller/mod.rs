@@ -121,13 +121,14 @@ pub async fn run_on(
     let health = Arc::new(Health::default());
     let serving = CancellationToken::new();
     let _stop_serving = serving.clone().drop_guard();
-    let pages = Pages::new(options.decisions_access, anonymous);
+    let rejections = Arc::<crate::reconcile::Rejections>::default();
+    let pages = Pages::new(options.decisions_access, anonymous, rejections.clone());
     let router =
         http::router(metrics.clone(), health.clone(), http::decisions::router(Arc::new(pages.clone())));
     // Port 0 asks the system for one that is free: what it gave is what is told.
     let address = listener.local_addr().unwrap_or(options.listen);
     let server = tokio::spawn(http::serve(listener, router, serving.clone()));
-    tracing::info!(%address, "serving /metrics, /healthz, /readyz and /decisions");
+    tracing::info!(%address, "serving /metrics, /healthz, /readyz, /rejected.json and /decisions");
     if is_exposed(options.decisions_access, address) {
         tracing::warn!(
             %address,
@@ -171,6 +172,7 @@ pub async fn run_on(
         metrics: metrics.clone(),
         settings: Settings { catalog, operator_image: options.image.clone(), operator_namespace: home },
         caches: crate::reconcile::Caches::default(),
+        rejections,
         statuses: std::sync::Mutex::default(),
         generations: std::sync::Mutex::default(),
         delivered: std::sync::Mutex::default(),

@@ -7,13 +7,16 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use kube::Client;
 use kube::api::DynamicObject;
+use obstack_crds::status::Rejected;
 use obstack_crds::{DecisionRecord, ObservabilityStack};
 use serde::de::DeserializeOwned;
 
 use super::access::Reviews;
 use crate::http::decisions::{DecisionsAccess, DecisionsSource, Denied, Seen, StackView, Viewer, views};
+use crate::names::StackId;
 use crate::observe::Fact;
 use crate::observe::stores::{Stores, Watched};
+use crate::reconcile::Rejections;
 
 /// What the decisions page is made from.
 #[derive(Clone)]
@@ -21,16 +24,17 @@ pub(super) struct Pages {
     stores: Arc<OnceLock<Stores>>,
     /// Whoever may see what; none where everybody sees everything.
     reviews: Option<Arc<Reviews>>,
+    rejections: Arc<Rejections>,
 }
 
 impl Pages {
     /// `anonymous` is a client without credentials.
-    pub(super) fn new(access: DecisionsAccess, anonymous: Client) -> Self {
+    pub(super) fn new(access: DecisionsAccess, anonymous: Client, rejections: Arc<Rejections>) -> Self {
         let reviews = match access {
             DecisionsAccess::Token => Some(Arc::new(Reviews::new(anonymous))),
             DecisionsAccess::Open => None,
         };
-        Self { stores: Arc::default(), reviews }
+        Self { stores: Arc::default(), reviews, rejections }
     }
 
     /// Fills the page, once.
@@ -70,6 +74,10 @@ impl Pages {
 impl DecisionsSource for Pages {
     fn stacks<'a>(&'a self, viewer: &'a Viewer) -> BoxFuture<'a, Result<Seen, Denied>> {
         self.seen(viewer).boxed()
+    }
+
+    fn rejected(&self, id: &StackId) -> Option<Arc<[Rejected]>> {
+        self.rejections.of(id)
     }
 }
 

@@ -28,7 +28,8 @@ use crate::scrape::contents::Holder;
 const AT_ONCE: usize = 4;
 /// The event loop goes round at least this often.
 const BEAT: Duration = Duration::from_secs(1);
-/// How often the API server is asked whether it answers.
+/// How often the API server is asked whether it answers, where nothing else has asked it meanwhile: with leader
+/// election the Lease always has.
 const PING: Duration = Duration::from_secs(5);
 /// How long reconciles may take to end when the operator stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -124,6 +125,7 @@ impl Controller {
     fn turned(&mut self, leads: bool) {
         if !leads {
             tracing::info!("this process follows: it watches and does not write");
+            self.world.rejections.forget_all();
             return;
         }
         self.world.forget();
@@ -181,6 +183,7 @@ impl Controller {
                 self.secrets.remove(&id);
                 self.world.metrics.forget_stack(&id);
                 self.world.caches.forget(&id);
+                self.world.rejections.forget(&id);
                 self.sweep_for_a_while(now);
             }
             Trigger::Content(place) => {

@@ -7,6 +7,7 @@ mod html;
 mod index;
 mod parts;
 mod record;
+mod rejected;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -22,8 +23,11 @@ use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
+use obstack_crds::status::Rejected;
+use serde::Serialize;
 
 use crate::decide::madr;
+use crate::names::StackId;
 
 pub use denied::Denied;
 pub use index::render_index;
@@ -60,6 +64,11 @@ pub struct Seen {
 pub trait DecisionsSource: Send + Sync {
     /// What this viewer may see.
     fn stacks<'a>(&'a self, viewer: &'a Viewer) -> BoxFuture<'a, Result<Seen, Denied>>;
+
+    /// All that is kept out of a stack; none where this process does not know it, as one that does not lead.
+    fn rejected(&self, _: &StackId) -> Option<Arc<[Rejected]>> {
+        None
+    }
 }
 
 /// The page's routes.
@@ -67,6 +76,7 @@ pub fn router(source: Arc<dyn DecisionsSource>) -> Router {
     Router::new()
         .route("/decisions", get(serve_index))
         .route("/decisions.json", get(serve_json))
+        .route("/rejected.json", get(serve_rejected))
         .route("/decisions/{namespace}/{stack}/{record}", get(serve_record))
         .with_state(source)
 }
@@ -102,8 +112,18 @@ async fn serve_json(State(source): Source, headers: HeaderMap) -> Response {
         Ok(seen) => seen,
         Err(denied) => return refuse(&denied, false),
     };
-    let reports: Vec<_> = seen.stacks.iter().map(StackView::report).collect();
-    match serde_json::to_string_pretty(&reports) {
+    json(&seen.stacks.iter().map(StackView::report).collect::<Vec<_>>())
+}
+
+async fn serve_rejected(State(source): Source, headers: HeaderMap) -> Response {
+    match source.stacks(&viewer(&headers)).await {
+        Ok(seen) => json(&rejected::lists(&seen, |id| source.rejected(id))),
+        Err(denied) => refuse(&denied, false),
+    }
+}
+
+fn json(content: &impl Serialize) -> Response {
+    match serde_json::to_string_pretty(content) {
         Ok(json) => answer(StatusCode::OK, "application/json", json + "\n"),
         Err(error) => {
             answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", format!("{error}\n"))

@@ -1,4 +1,4 @@
-//! What the operator serves: `/metrics`, `/healthz`, `/readyz` and `/decisions`, by leaders and followers.
+//! What the operator serves: `/metrics`, `/healthz`, `/readyz`, `/rejected.json` and `/decisions`, by leaders and followers.
 
 pub mod decisions;
 
@@ -168,6 +168,14 @@ mod tests {
         health.inner.lock().unwrap().beat = Instant::now().checked_sub(HUNG * 2).unwrap();
         assert_eq!(ask(router.clone(), "/healthz").await.0, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(ask(router, "/readyz").await.0, StatusCode::OK);
+    }
+
+    #[test]
+    fn an_answer_counts_for_a_while() {
+        let health = Health::default();
+        assert!(!health.has_answered_within(HUNG), "nobody has asked yet");
+        health.answered();
+        assert!(health.has_answered_within(HUNG) && !health.has_answered_within(Duration::ZERO));
     }
 
     #[tokio::test]

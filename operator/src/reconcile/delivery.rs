@@ -13,13 +13,13 @@ use crate::apply::writer::RequestError;
 use crate::apply::{Done, ObjectKey, Owner};
 use crate::names::Role;
 use crate::observe::observer::{address, is_ready};
-use crate::observe::{Fact, Facts, Refusal};
+use crate::observe::{Fact, Facts, Refusal, ReloaderFact};
 use crate::running::delivery::{self, Held, Replica, Write};
 use crate::running::{
-    Engine, Generation, KeptOut, MAX_KEPT_OUT, Packing, Which, carrier_names, digest, part_secret,
+    Engine, Generation, KeptOut, MAX_KEPT_OUT, Packing, Which, carrier_names, digest, object_in, part_secret,
 };
 use crate::scrape::home_of;
-use crate::scrape::sources::Objects;
+use crate::scrape::sources::{Objects, SourceKind};
 
 /// The generations of a stack.
 pub(super) type Generations = BTreeMap<Role, Arc<Generation>>;
@@ -101,14 +101,19 @@ pub(super) fn carriers(owner: &Owner, generations: &Generations) -> BTreeSet<Obj
 
 /// Adds to what is left out what replicas refuse of these generations, where the file at fault is known. Gives
 /// whether anything was added.
-pub(super) fn note_refusals(packing: &mut Packing, generations: &Generations, facts: &Facts) -> bool {
+pub(super) fn note_refusals(
+    packing: &mut Packing,
+    generations: &Generations,
+    facts: &Facts,
+    objects: &Objects,
+) -> bool {
     let mut noted = false;
     for (role, generation) in generations {
         let kept_out = packing.kept_out.entry(generation.engine).or_default();
         // What is left out no longer, because it changed or went, makes room.
         kept_out.clone_from(&generation.kept_out);
         for refusal in facts.refusals.get(role).into_iter().flat_map(BTreeMap::values) {
-            if let Some(out) = culprit(generation, refusal)
+            if let Some(out) = culprit(generation, refusal, objects)
                 && kept_out.len() < MAX_KEPT_OUT
                 && !kept_out.iter().any(|known| known.key == out.key)
             {
@@ -122,22 +127,30 @@ pub(super) fn note_refusals(packing: &mut Packing, generations: &Generations, fa
 }
 
 /// The fragment at fault. The main file is none: without it there is no configuration.
-fn culprit(generation: &Generation, refusal: &Refusal) -> Option<KeptOut> {
+fn culprit(generation: &Generation, refusal: &Refusal, objects: &Objects) -> Option<KeptOut> {
     if refusal.generation != generation.digest {
         return None;
     }
     let path = refusal.path.as_deref().filter(|path| *path != generation.engine.main_file())?;
+    // Of a file that objects share, one object is at fault.
+    if let Some(id) = object_in(path) {
+        let part = objects.routing.iter().find(|part| part.id == id)?;
+        return KeptOut::new(path, part.digest(), path, &refusal.reason);
+    }
     let fragment = generation.fragments.iter().find(|fragment| fragment.path == path)?;
     KeptOut::new(&fragment.key, digest(&fragment.bytes), path, &refusal.reason)
 }
 
 /// What was left out, as the status names it.
 pub(super) fn rejected(generations: &Generations, objects: &Objects) -> Vec<Rejected> {
+    let named = |key: &str| match object_in(key) {
+        Some(id) => format!("{}/{id}", SourceKind::AlertmanagerConfig),
+        None => objects
+            .source_of(key)
+            .map_or_else(|| home_of(key).unwrap_or(key).to_owned(), |source| source.key.to_string()),
+    };
     let one = |out: &KeptOut| Rejected {
-        object: objects.source_of(&out.key).map_or_else(
-            || home_of(&out.key).unwrap_or(&out.key).to_owned(),
-            |source| source.key.to_string(),
-        ),
+        object: named(&out.key),
         reason: format!("its engine refuses it, so it is left out until it changes: {}", out.reason),
     };
     generations.values().flat_map(|generation| &generation.kept_out).map(one).collect()
@@ -154,7 +167,12 @@ fn replicas(facts: &Facts, role: Role) -> Vec<Replica> {
             let reloader = facts.reloaders.get(&role).and_then(|pods| pods.get(&name)?.known());
             let engine = facts.engines.get(&role).and_then(|pods| pods.get(&name)?.known());
             let says = engine.and_then(|engine| engine.generation.clone());
-            let confirmed = reloader.and_then(|reloader| reloader.confirmed.clone());
+            // One that was loaded in part is refused, and runs only where there was nothing to go back to.
+            let whole = |reloader: &&ReloaderFact| {
+                let refused = reloader.refused.as_ref().map(|refused| &refused.generation);
+                refused.is_none_or(|refused| reloader.confirmed.as_ref() != Some(refused))
+            };
+            let confirmed = reloader.filter(whole).and_then(|reloader| reloader.confirmed.clone());
             Replica {
                 ready: is_ready(pod),
                 // Both have to say so: the engine names a generation also where it loaded it in part.
@@ -171,7 +189,7 @@ mod tests {
 
     use super::*;
     use crate::decide::testing::observed;
-    use crate::observe::{EngineFact, ReloaderFact};
+    use crate::observe::EngineFact;
     use crate::running::Fragment;
 
     fn generation(rule: &str, packing: &Packing) -> Arc<Generation> {
@@ -199,18 +217,18 @@ mod tests {
         };
         let other = generation("other", &packing);
         for refused in [refusal(&built, "prometheus.yaml"), refusal(&other, "rules/mine.yaml")] {
-            assert!(!note_refusals(&mut packing, &all, &refuse(refused)));
+            assert!(!note_refusals(&mut packing, &all, &refuse(refused), &Objects::default()));
         }
         let facts = refuse(refusal(&built, "rules/mine.yaml"));
-        assert!(note_refusals(&mut packing, &all, &facts));
+        assert!(note_refusals(&mut packing, &all, &facts, &Objects::default()));
         let without = generation("bad", &packing);
         assert_eq!(without.paths(), ["prometheus.yaml"]);
         let all = Generations::from([(Role::Metrics, without)]);
         assert_eq!(rejected(&all, &Objects::default())[0].object, "mine");
-        assert!(!note_refusals(&mut packing, &all, &facts), "it is noted once");
+        assert!(!note_refusals(&mut packing, &all, &facts, &Objects::default()), "it is noted once");
         let mended = Generations::from([(Role::Metrics, generation("good", &packing))]);
         assert!(rejected(&mended, &Objects::default()).is_empty());
-        note_refusals(&mut packing, &mended, &facts);
+        note_refusals(&mut packing, &mended, &facts, &Objects::default());
         assert!(packing.kept_out[&Engine::Prometheus].is_empty(), "and makes room");
     }
 

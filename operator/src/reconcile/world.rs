@@ -13,7 +13,7 @@ use obstack_crds::workload::SecretKey;
 use obstack_crds::{Component, ObservabilityStack, ObservabilityStackStatus};
 use serde_json::json;
 
-use super::{Caches, Outcome, SecretNames};
+use super::{Caches, Outcome, Rejections, SecretNames};
 use crate::apply::alerts::Teller;
 use crate::apply::writer::RequestError;
 use crate::apply::{Applier, Done, Owner};
@@ -61,6 +61,8 @@ pub struct World {
     pub settings: Settings,
     /// What objects of others became.
     pub caches: Caches,
+    /// What is kept out of each stack, all of it.
+    pub rejections: Arc<Rejections>,
     /// The statuses that were written last, by UID: the watch may not show them yet.
     pub statuses: Mutex<HashMap<String, WrittenStatus>>,
     /// The generations that were built last, by UID of the stack.
@@ -243,6 +245,8 @@ impl Turn<'_> {
         };
         self.world.metrics.set_stack(&self.owner.id, rejected, decisions);
         if let Reached::End(end) = reached {
+            let all = end.valid.rejected.iter().chain(end.rejected).cloned().collect();
+            self.world.rejections.note(&self.owner.id, all);
             self.send_alerts(end).await;
         }
         let watched = records.iter().any(|record| {

@@ -66,6 +66,37 @@ pub(super) async fn check(
         copies.write(engine, laid.changed.as_deref())?;
         Ok(copies.scratch)
     });
+    check_copy(engine, tool, layout, digest, copied).await
+}
+
+/// Has the tool check a generation with another main file.
+pub(super) async fn check_with(
+    engine: Engine,
+    tool: &Path,
+    layout: &Layout,
+    digest: &str,
+    main: &str,
+) -> Verdict {
+    let copied = layout.scratch().and_then(|scratch| {
+        let copies = Copies { layout, digest, scratch };
+        let files = layout.files(digest)?;
+        let others = files.iter().filter(|path| *path != engine.main_file());
+        others.into_iter().try_for_each(|path| copies.copy(path, &copies.scratch))?;
+        let text = copies.led_to(main, &copies.scratch);
+        write_file(&copies.scratch.join(engine.main_file()), text.as_bytes())?;
+        Ok(copies.scratch)
+    });
+    check_copy(engine, tool, layout, digest, copied).await
+}
+
+/// Has the tool check a copy, and removes it.
+async fn check_copy(
+    engine: Engine,
+    tool: &Path,
+    layout: &Layout,
+    digest: &str,
+    copied: io::Result<PathBuf>,
+) -> Verdict {
     let scratch = match copied {
         Ok(scratch) => scratch,
         Err(error) => return Verdict::Skipped(format!("no copy can be written: {error}")),
@@ -310,6 +341,9 @@ mod tests {
         let one = laid(Some(&["rules/a.yaml"]), false);
         assert_eq!(find("something", &one).as_deref(), Some("rules/a.yaml"));
         assert_eq!(find("something", &laid(Some(&["rules/a.yaml"]), true)), None, "it can be the main file");
+        let with_key = laid(Some(&["assets/key", "scrape/a.yaml"]), false);
+        assert_eq!(find("something", &with_key).as_deref(), Some("scrape/a.yaml"));
+        assert_eq!(find("something", &laid(Some(&["assets/ca", "assets/key"]), false)), None);
         assert_eq!(find("something", &laid(Some(&["rules/a.yaml", "scrape/a.yaml"]), false)), None);
     }
 

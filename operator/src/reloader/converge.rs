@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::running::Pointer;
+use crate::running::{Engine, Pointer, Which};
 
+use super::bisect;
 use super::checker::{self, Verdict};
 use super::engine::{EngineClient, EngineError};
 use super::gather::Gather;
 use super::lay::{Laid, LayError, lay_down};
 use super::layout::Layout;
 use super::metrics::{CheckResult, Metrics, ReloadResult};
+use super::partial::Partial;
 use super::slots::{Slots, Stamp};
 use super::source::Source;
 use super::state::Refusal;
@@ -49,6 +51,8 @@ pub(super) struct Converger {
     asked: Option<Instant>,
     /// When a refused generation may be tried again; never where the tool refused it.
     rested: Option<Instant>,
+    /// What the engine may have loaded in part without saying so.
+    partial: Partial,
 }
 
 /// What a step came to.
@@ -94,6 +98,7 @@ impl Converger {
             not_before: None,
             asked: None,
             rested: None,
+            partial: Partial::default(),
         })
     }
 
@@ -144,6 +149,9 @@ impl Converger {
                 Some(why)
             }
         };
+        if let Some(look) = self.partial.due() {
+            self.not_before = self.not_before.map(|at| at.min(look));
+        }
         self.metrics.state(&self.state);
         if *self.publish.borrow() != self.state {
             tracing::info!(state = %self.state.line(), "the state changed");
@@ -152,6 +160,14 @@ impl Converger {
     }
 
     async fn converge(&mut self) -> Step {
+        if let Some(step) = self.look_again().await {
+            return step;
+        }
+        if self.layout.current().is_none()
+            && let Some(step) = self.cold_start().await
+        {
+            return step;
+        }
         let pointer = match self.source.candidate() {
             Ok(Some(pointer)) => pointer,
             Ok(None) => return self.stay("no pointer is there").await,
@@ -175,6 +191,54 @@ impl Converger {
             return Step::Later(wait, "more changes, to bring them in together".to_owned());
         }
         self.bring_in(pointer, &digest).await
+    }
+
+    /// Where nothing is laid down, as after the loss of the disk, the engine is given what a cold start gives it:
+    /// what is proven, which the mounts have when the API does not answer. The candidate comes after it.
+    async fn cold_start(&mut self) -> Option<Step> {
+        let (pointers, _) = self.source.cold().await;
+        for (_, pointer) in pointers.into_iter().filter(|(which, _)| *which == Which::Proven) {
+            let digest = pointer.generation.clone();
+            let laid = match lay_down(&self.source, &self.layout, &pointer).await {
+                Ok(laid) => Laid { changed: None, ..laid },
+                Err(why) => {
+                    tracing::warn!(%why, generation = digest, "what is proven cannot be laid down");
+                    continue;
+                }
+            };
+            let (engine, tool) = (self.settings.engine, self.settings.checker.as_deref());
+            let tool = checker::find(engine, tool);
+            let verdict = checker::check(engine, tool.as_deref(), &self.layout, &digest, &laid).await;
+            if let Verdict::Refused(why) = verdict {
+                tracing::warn!(%why, generation = digest, "what is proven is refused by the engine's tool");
+                continue;
+            }
+            if let Err(error) = self.layout.switch(&digest) {
+                return Some(Step::Retry(format!("current cannot be switched: {error}")));
+            }
+            self.metrics.laid_down(laid.bytes);
+            tracing::info!(generation = digest, "nothing was laid down; the engine is given what is proven");
+            return Some(Step::Retry("the engine, to start with what is proven".to_owned()));
+        }
+        None
+    }
+
+    /// Looks whether the engine has loaded in part what it runs, once that can be told, and takes it back then.
+    async fn look_again(&mut self) -> Option<Step> {
+        let current =
+            self.layout.current().filter(|current| self.state.confirmed.as_ref() == Some(current))?;
+        let looked = self.partial.look(&self.engine, &self.layout, &current, Instant::now()).await;
+        let culprit = match looked {
+            Ok(culprit) => culprit?,
+            Err(EngineError::Away(why) | EngineError::Refused(why)) => {
+                tracing::debug!(%why, "the engine was not looked at after its reload");
+                return None;
+            }
+        };
+        let before = self.partial.before().map(str::to_owned);
+        let laid = Laid { changed: Some(vec![culprit.path]), main_changed: false, bytes: 0 };
+        self.metrics.reload(ReloadResult::InPart);
+        Some(self.take_back(&current, culprit.reason, before, Some(&laid)).await)
     }
 
     fn is_refused(&self, digest: &str) -> bool {
@@ -201,6 +265,9 @@ impl Converger {
         }
         let says = match self.engine.running().await {
             Ok(running) if running.generation.as_deref() == Some(digest) && running.whole => {
+                if self.state.confirmed.is_none() {
+                    self.look_later(None);
+                }
                 self.confirmed(digest);
                 return Step::Settled;
             }
@@ -238,7 +305,9 @@ impl Converger {
     fn confirmed(&mut self, digest: &str) {
         self.asked = Some(Instant::now());
         self.state.confirmed = Some(digest.to_owned());
-        if self.state.refused.as_ref().is_some_and(|r| r.generation == digest) {
+        // One that was loaded in part runs where nothing ran before it, and stays refused meanwhile.
+        let refused = self.state.refused.as_ref().is_some_and(|r| r.generation == digest);
+        if refused && !self.partial.is_known(digest) {
             self.state.refused = None;
             self.rested = None;
         }
@@ -274,7 +343,10 @@ impl Converger {
         };
         let (engine, tool) = (self.settings.engine, self.settings.checker.as_deref());
         let tool = checker::find(engine, tool);
-        match checker::check(engine, tool.as_deref(), &self.layout, digest, &laid).await {
+        let start = Instant::now();
+        let verdict = checker::check(engine, tool.as_deref(), &self.layout, digest, &laid).await;
+        self.metrics.checked_in(start.elapsed());
+        match verdict {
             Verdict::Passed => self.metrics.check(CheckResult::Passed),
             Verdict::Skipped(why) => {
                 self.metrics.check(CheckResult::Skipped);
@@ -283,6 +355,10 @@ impl Converger {
             Verdict::Refused(why) => {
                 self.metrics.check(CheckResult::Refused);
                 self.refuse(digest, format!("the engine's tool refused it: {why}"), None, Some(&laid));
+                if let (Engine::Alertmanager, Some(tool)) = (engine, &tool) {
+                    let path = bisect::object_at_fault(tool, &self.layout, digest).await;
+                    self.state.refused = self.state.refused.take().map(|refused| Refusal { path, ..refused });
+                }
                 self.prune(before.as_deref());
                 return self.stay(OTHER).await;
             }
@@ -294,11 +370,21 @@ impl Converger {
         match self.reload(digest).await {
             Ok(()) => {
                 self.prune(before.as_deref());
+                self.look_later(Some((&laid, before.as_deref())));
                 Step::Settled
             }
             // When it is back it reads the new one, and is asked then.
             Err(EngineError::Away(why)) => Step::Retry(format!("the engine does not answer: {why}")),
             Err(EngineError::Refused(why)) => self.take_back(digest, why, before, Some(&laid)).await,
+        }
+    }
+
+    /// Plans a look at what the engine may have loaded in part: a change with what ran before it, or all.
+    fn look_later(&mut self, change: Option<(&Laid, Option<&str>)>) {
+        match (self.settings.engine, change) {
+            (Engine::Prometheus, Some((laid, before))) => self.partial.loaded(laid, before, Instant::now()),
+            (Engine::Prometheus, None) => self.partial.started(Instant::now()),
+            (Engine::Alertmanager, _) => {}
         }
     }
 
@@ -329,7 +415,10 @@ impl Converger {
             EngineError::Away(_) => (ReloadResult::Away, error),
             EngineError::Refused(_) => (ReloadResult::Refused, error),
         };
-        self.engine.reload().await.map_err(kind)?;
+        let start = Instant::now();
+        let reloaded = self.engine.reload().await;
+        self.metrics.reloaded_in(start.elapsed());
+        reloaded.map_err(kind)?;
         let running = self.engine.running().await.map_err(kind)?;
         if running.generation.as_deref() == Some(digest) && running.whole {
             self.confirmed(digest);

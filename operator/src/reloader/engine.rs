@@ -1,5 +1,6 @@
 //! The engine over HTTP: reload, and what it says it runs.
 
+use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -16,6 +17,11 @@ const ASK: Duration = Duration::from_secs(10);
 const RELOAD: Duration = Duration::from_secs(180);
 /// Most bytes of an answer: the whole configuration is in it.
 const MAX_BODY: usize = 64 << 20;
+
+/// Most bytes of Prometheus' own metrics: a dozen lines for each job.
+const MAX_METRICS: usize = 128 << 20;
+/// Most bytes of a line of them.
+const MAX_LINE: usize = 64 << 10;
 
 /// A client of the engine in the same pod.
 #[derive(Clone, Debug)]
@@ -42,6 +48,27 @@ pub(super) struct Running {
     /// Whether its last reload went through in all parts. Prometheus shows a new configuration also where
     /// its rules or its targets failed to load.
     pub(super) whole: bool,
+}
+
+/// What Prometheus counts and does not say when it reloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Failures {
+    /// Scrape pools that it could not make since it started.
+    pub(super) pools: f64,
+    /// Discoveries of scrape jobs that it could not make at its last reload.
+    pub(super) discoveries: f64,
+}
+
+impl Failures {
+    fn note(&mut self, line: &[u8]) {
+        let Ok(line) = std::str::from_utf8(line) else { return };
+        let value = |line: &str| line.rsplit_once(' ').and_then(|(_, value)| value.parse().ok());
+        if line.starts_with("prometheus_target_scrape_pools_failed_total ") {
+            self.pools = value(line).unwrap_or_default();
+        } else if line.starts_with("prometheus_sd_failed_configs{") && line.contains("name=\"scrape\"") {
+            self.discoveries += value(line).unwrap_or(0.0);
+        }
+    }
 }
 
 impl EngineClient {
@@ -85,6 +112,37 @@ impl EngineClient {
                 Ok(Running { generation: generation_of(&status["config"]["original"]), whole: true })
             }
         }
+    }
+
+    /// What Prometheus could not make, from its own metrics. They are read line by line: there can be many.
+    pub(super) async fn failures(&self) -> Result<Failures, EngineError> {
+        let away = |error: reqwest::Error| EngineError::Away(error.without_url().to_string());
+        let request = self.http.get(format!("{}/metrics", self.url)).timeout(ASK);
+        let mut answer = request.send().await.map_err(away)?;
+        if !answer.status().is_success() {
+            return Err(EngineError::Away(format!("HTTP {} at /metrics", answer.status())));
+        }
+        let (mut failures, mut rest, mut read) = (Failures::default(), Vec::new(), 0);
+        while let Some(chunk) = answer.chunk().await.map_err(away)? {
+            read += chunk.len();
+            rest.extend_from_slice(&chunk);
+            if let Some(end) = rest.iter().rposition(|byte| *byte == b'\n') {
+                rest[..end].split(|byte| *byte == b'\n').for_each(|line| failures.note(line));
+                rest.drain(..=end);
+            }
+            if read > MAX_METRICS || rest.len() > MAX_LINE {
+                return Err(EngineError::Away(format!("more than {MAX_METRICS} bytes at /metrics")));
+            }
+        }
+        failures.note(&rest);
+        Ok(failures)
+    }
+
+    /// The jobs that Prometheus has a scrape pool for.
+    pub(super) async fn pools(&self) -> Result<BTreeSet<String>, EngineError> {
+        let mut answer = self.ask("/api/v1/scrape_pools").await?;
+        let names = answer["data"]["scrapePools"].take();
+        serde_json::from_value(names).map_err(|_| EngineError::Away("no list of scrape pools".to_owned()))
     }
 
     async fn ask(&self, path: &str) -> Result<Value, EngineError> {
@@ -131,6 +189,21 @@ fn bracketed(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failures_are_found_among_the_metrics() {
+        let mut failures = Failures::default();
+        for line in [
+            "# HELP prometheus_target_scrape_pools_failed_total Total number of failures.",
+            "prometheus_target_scrape_pools_failed_total 3",
+            "prometheus_target_scrape_pools_total 2000",
+            "prometheus_sd_failed_configs{name=\"notify\"} 5",
+            "prometheus_sd_failed_configs{name=\"scrape\"} 1",
+        ] {
+            failures.note(line.as_bytes());
+        }
+        assert_eq!(failures, Failures { pools: 3.0, discoveries: 1.0 });
+    }
 
     #[test]
     fn addresses_of_either_family_make_a_url() {

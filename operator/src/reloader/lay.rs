@@ -35,13 +35,19 @@ pub(super) struct Laid {
 }
 
 impl Laid {
-    /// The one file that differs, where it is one: what is refused for no other reason than this.
+    /// The one file of jobs or rules that differs, where it is one: what is refused for no other reason than this.
+    /// Certificates and keys that came along are read through it alone.
     pub(super) fn only_change(&self) -> Option<&str> {
-        match self.changed.as_deref() {
-            Some([path]) if !self.main_changed => Some(path),
-            _ => None,
-        }
+        let changed = self.changed.as_ref().filter(|_| !self.main_changed)?;
+        let mut named = changed.iter().filter(|path| is_named_by_main(path));
+        let first = named.next().or(changed.first())?;
+        (named.next().is_none() && (changed.len() == 1 || is_named_by_main(first))).then_some(first)
     }
+}
+
+/// Whether the main file itself names a file, by a glob; the others are named by these.
+fn is_named_by_main(path: &str) -> bool {
+    path.starts_with("scrape/") || path.starts_with("rules/")
 }
 
 /// Why a generation could not be laid down.

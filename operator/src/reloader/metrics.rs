@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -27,10 +27,13 @@ pub(super) enum ReloadResult {
     Away,
     /// The generation before was brought back.
     RolledBack,
+    /// The engine took it, and was found later to run it only in part.
+    InPart,
 }
 
 impl ReloadResult {
-    const ALL: [Self; 5] = [Self::Success, Self::Refused, Self::Unconfirmed, Self::Away, Self::RolledBack];
+    const ALL: [Self; 6] =
+        [Self::Success, Self::Refused, Self::Unconfirmed, Self::Away, Self::RolledBack, Self::InPart];
 
     fn labels(self) -> ResultLabels {
         let result = match self {
@@ -39,6 +42,7 @@ impl ReloadResult {
             Self::Unconfirmed => "unconfirmed",
             Self::Away => "away",
             Self::RolledBack => "rolled_back",
+            Self::InPart => "in_part",
         };
         ResultLabels { result }
     }
@@ -92,6 +96,8 @@ pub(super) struct Metrics {
     refused: Gauge,
     waiting: Gauge,
     last_success: Gauge<f64, AtomicU64>,
+    last_reload: Gauge<f64, AtomicU64>,
+    last_check: Gauge<f64, AtomicU64>,
 }
 
 impl Metrics {
@@ -119,6 +125,18 @@ impl Metrics {
             "When the engine last confirmed a generation, in seconds since 1970",
             last_success.clone(),
         );
+        let last_reload = Gauge::<f64, AtomicU64>::default();
+        registry.register(
+            "last_reload_seconds",
+            "How long the engine itself took for the last reload, from the request to its answer",
+            last_reload.clone(),
+        );
+        let last_check = Gauge::<f64, AtomicU64>::default();
+        registry.register(
+            "last_check_seconds",
+            "How long the last check by the engine's own tool took",
+            last_check.clone(),
+        );
         // The series exist from the start, so that an increase from nothing is an increase.
         for result in ReloadResult::ALL {
             drop(reloads.get_or_create(&result.labels()));
@@ -136,6 +154,8 @@ impl Metrics {
             refused,
             waiting,
             last_success,
+            last_reload,
+            last_check,
         }
     }
 
@@ -145,6 +165,14 @@ impl Metrics {
 
     pub(super) fn check(&self, result: CheckResult) {
         self.checks.get_or_create(&result.labels()).inc();
+    }
+
+    pub(super) fn reloaded_in(&self, length: Duration) {
+        self.last_reload.set(length.as_secs_f64());
+    }
+
+    pub(super) fn checked_in(&self, length: Duration) {
+        self.last_check.set(length.as_secs_f64());
     }
 
     pub(super) fn laid_down(&self, bytes: u64) {

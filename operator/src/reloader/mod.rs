@@ -7,6 +7,7 @@
 //! that the engine does not confirm, is taken back: the one before is switched in again, reloaded, and asked
 //! for. Nothing is ever written to the API.
 
+mod bisect;
 mod checker;
 mod converge;
 mod engine;
@@ -17,6 +18,7 @@ mod layout;
 mod live;
 mod metrics;
 mod once;
+mod partial;
 mod slots;
 mod source;
 mod state;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::running::Pointer;
+use crate::running::{Engine, Pointer};
 
+use super::bisect;
 use super::checker::{self, Verdict};
 use super::lay::{Laid, lay_down};
 use super::layout::Layout;
@@ -135,7 +136,12 @@ impl<'a> Once<'a> {
         let tool = self.tool.as_deref();
         match checker::check(engine, tool, &self.layout, digest, &laid).await {
             Verdict::Refused(why) => {
-                let path = checker::culprit(engine, &why, &self.layout, digest, &laid);
+                let path = match (engine, tool) {
+                    (Engine::Alertmanager, Some(tool)) => {
+                        bisect::object_at_fault(tool, &self.layout, digest).await
+                    }
+                    _ => checker::culprit(engine, &why, &self.layout, digest, &laid),
+                };
                 let reason = format!("the engine's tool refused it: {why}");
                 let refusal = Refusal { generation: digest.to_owned(), reason, path };
                 self.refused.insert(digest.to_owned(), refusal.clone());

@@ -54,10 +54,24 @@ pub const GENERATION_PLACEHOLDER: &str = "OBSTACK_GENERATION";
 /// so that the engine repeats the digest when it is asked what it runs.
 pub const GENERATION_GLOB_DIR: &str = "/obstack-generation";
 
+/// What the names of [`object_path`] begin with.
+const OBJECT: &str = "object/";
+
 /// The glob of a main file that carries the generation. It holds a star because promtool wants every rule
 /// file that is named without one to exist.
 pub fn generation_glob() -> String {
     format!("{GENERATION_GLOB_DIR}/{GENERATION_PLACEHOLDER}/*")
+}
+
+/// What an object is called whose part of a file that it shares with others was refused, by its `namespace/name`: in
+/// place of the path of a file, and as the key of what is left out.
+pub fn object_path(id: &str) -> String {
+    format!("{OBJECT}{id}")
+}
+
+/// The `namespace/name` of an object that [`object_path`] has named.
+pub fn object_in(path: &str) -> Option<&str> {
+    path.strip_prefix(OBJECT)
 }
 
 /// The generation that a configuration names, where it names one: the other end of [`generation_glob`].
@@ -83,9 +97,24 @@ impl Packing {
     /// # Errors
     /// See [`PackError`].
     pub fn build(&self, engine: Engine, fragments: Vec<Fragment>) -> Result<Arc<Generation>, PackError> {
+        self.build_without(engine, fragments, Vec::new())
+    }
+
+    /// Packs the fragments of an engine, of which others were left out before they were fragments.
+    ///
+    /// # Errors
+    /// See [`PackError`].
+    pub fn build_without(
+        &self,
+        engine: Engine,
+        fragments: Vec<Fragment>,
+        out: Vec<KeptOut>,
+    ) -> Result<Arc<Generation>, PackError> {
         let kept_out = self.kept_out.get(&engine).map(Vec::as_slice).unwrap_or_default();
         let before = self.before.get(&engine).map(Arc::as_ref);
-        Generation::build_on(engine, fragments, before, kept_out).map(Arc::new)
+        let mut generation = Generation::build_on(engine, fragments, before, kept_out)?;
+        generation.kept_out.extend(out);
+        Ok(Arc::new(generation))
     }
 }
 

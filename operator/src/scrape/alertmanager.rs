@@ -8,10 +8,10 @@ use obstack_crds::workload::SecretKey;
 use serde_json::{Map, Value, json};
 
 use super::file;
-use super::routing::Base;
+use super::routing::{self, Base};
 use super::sources::Objects;
 use crate::rules::tripwires;
-use crate::running::{CURRENT, Fragment, generation_glob};
+use crate::running::{CURRENT, Fragment, KeptOut, generation_glob, object_in};
 use crate::validate::Valid;
 use crate::yaml::EmitError;
 
@@ -46,17 +46,35 @@ const DECISION_BY: [&str; 4] = ["component", "namespace", "record", "stack"];
 /// tells it anew then in any case.
 const DECISION_REPEAT: &str = "120h";
 
-/// The fragments, and what was kept out of them.
+/// Alertmanager's files, and what is not in them.
+pub(super) struct Made {
+    pub(super) fragments: Vec<Fragment>,
+    /// What the stack asks for and cannot be written.
+    pub(super) rejected: Vec<Rejected>,
+    /// Objects that the engine refused, and that are still the same.
+    pub(super) kept_out: Vec<KeptOut>,
+}
+
+/// The fragments, without the objects of `kept_out` that are still as they were refused.
 pub(super) fn fragments(
     valid: &Valid,
     secrets: &BTreeMap<SecretKey, Vec<u8>>,
     objects: &Objects,
-) -> Result<(Vec<Fragment>, Vec<Rejected>), EmitError> {
+    kept_out: &[KeptOut],
+) -> Result<Made, EmitError> {
     let mut urls = Urls { secrets, used: BTreeMap::new(), rejected: Vec::new() };
     let mut config = build_config(&valid.spec.alerting, &mut urls);
     let mut files = BTreeMap::new();
-    if !objects.routing.is_empty() {
-        let parts = objects.routing.iter().map(AsRef::as_ref);
+    let refused = |part: &routing::Built| {
+        let known = kept_out.iter().find(|out| object_in(&out.key) == Some(part.id.as_str()))?;
+        (known.digest == part.digest()).then(|| known.clone())
+    };
+    let left_out: BTreeMap<&str, KeptOut> =
+        objects.routing.iter().filter_map(|part| Some((part.id.as_str(), refused(part)?))).collect();
+    let taken = objects.routing.iter().map(|part| &**part);
+    let parts: Vec<&routing::Built> = taken.filter(|part| !left_out.contains_key(part.id.as_str())).collect();
+    if !parts.is_empty() {
+        let parts = parts.into_iter();
         config = Base::own(config).merge(parts.clone());
         files.extend(parts.flat_map(|part| part.files.iter()));
     }
@@ -68,7 +86,8 @@ pub(super) fn fragments(
     fragments.extend(urls.used.into_iter().map(|(key, bytes)| {
         Fragment::new(format!("secret/{}/{}", key.name, key.key), secret_path(&key), bytes)
     }));
-    Ok((fragments, urls.rejected))
+    let kept_out = left_out.into_values().collect();
+    Ok(Made { fragments, rejected: urls.rejected, kept_out })
 }
 
 /// Where the content of a Secret's key is put, below `current/`.

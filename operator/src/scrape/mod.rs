@@ -116,14 +116,17 @@ pub fn configs(
         }
     }
     if roles.contains(&Role::Alerting) {
+        let engine = Engine::Alertmanager;
         let none = Objects::default();
         let merged = if handed_over { &none } else { objects };
-        let (fragments, rejected) = alertmanager::fragments(valid, secrets, merged)?;
-        done.rejected.extend(rejected);
+        let kept_out = packing.kept_out.get(&engine).map(Vec::as_slice).unwrap_or_default();
+        let made = alertmanager::fragments(valid, secrets, merged, kept_out)?;
+        done.rejected.extend(made.rejected);
         if handed_over {
-            done.handed_over.insert(Role::Alerting, fragments);
+            done.handed_over.insert(Role::Alerting, made.fragments);
         } else {
-            done.generations.insert(Role::Alerting, packing.build(Engine::Alertmanager, fragments)?);
+            let generation = packing.build_without(engine, made.fragments, made.kept_out)?;
+            done.generations.insert(Role::Alerting, generation);
         }
     }
     // What becomes of objects of others is for prometheus-operator to say, where it takes them.

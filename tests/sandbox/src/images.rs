@@ -69,7 +69,10 @@ pub const IMAGES: &[Image] = &[
     },
     Image {
         repository: "obstack",
-        files: &[File { names: &["obstack"], path: "/usr/local/bin/obstack" }],
+        files: &[
+            File { names: &["obstack"], path: "/usr/local/bin/obstack" },
+            File { names: &["obstack-reloader"], path: "/usr/local/bin/obstack-reloader" },
+        ],
         entrypoint: &["/usr/local/bin/obstack"],
         arguments: &[],
         shares: &[],

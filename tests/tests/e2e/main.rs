@@ -14,6 +14,7 @@ mod control;
 mod crash;
 mod golden;
 mod leader;
+mod live;
 mod objects;
 mod reads;
 mod reloader;

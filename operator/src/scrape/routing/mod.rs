@@ -234,6 +234,20 @@ fn names_of<'v>(items: &'v [Value], at: &Place<'_>) -> Result<BTreeSet<&'v str>,
 }
 
 impl Built {
+    /// SHA-256 of the part as it is merged, in hexadecimal.
+    pub fn digest(&self) -> String {
+        let files: BTreeMap<&String, String> =
+            self.files.iter().map(|(path, bytes)| (path, crate::running::digest(bytes))).collect();
+        let all = serde_json::json!([
+            self.route,
+            self.receivers,
+            self.inhibit_rules,
+            self.mute_time_intervals,
+            files
+        ]);
+        crate::running::digest(all.to_string().as_bytes())
+    }
+
     fn sanitize(&mut self, version: Version) -> Result<(), Fault> {
         let mut sanitizer = Sanitizer::new(version);
         let root = Place::root("spec");

@@ -38,6 +38,39 @@ async fn what_the_engine_refuses_is_taken_back() {
     assert!(reason.contains("nobody"), "{reason}");
 }
 
+/// All objects share one file, and the one at fault is found by trying it without some of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_object_that_amtool_refuses_is_named() {
+    let rig = Rig::live(Engine::Alertmanager, Check::Tool, &[ONE]).await;
+    let config = |bad: Option<usize>| {
+        let of = |number: usize| {
+            let url = if bad == Some(number) { "http://%zz" } else { "http://127.0.0.1:9/" };
+            let name = format!("team/object-{number}/hook");
+            (
+                format!("{{receiver: {name}}},"),
+                format!("{{name: {name}, webhook_configs: [{{url: '{url}'}}]}},"),
+            )
+        };
+        let (routes, receivers): (String, String) = (0..9).map(of).unzip();
+        format!("route: {{receiver: one, routes: [{routes}]}}\nreceivers: [{{name: one}}, {receivers}]\n")
+    };
+    let good = rig.generation(&[("alertmanager.yaml", &config(None))]);
+    rig.deliver(&good);
+    rig.confirmed(&good).await;
+    for number in [0, 4, 8] {
+        let bad = rig.generation(&[("alertmanager.yaml", &config(Some(number)))]);
+        rig.deliver(&bad);
+        rig.refused(&bad, &good).await;
+        let path = rig.status().await.unwrap()["refused"]["path"].clone();
+        assert_eq!(path, format!("object/team/object-{number}"));
+    }
+    // What is wrong with the rest is no object's fault.
+    let bad = rig.generation(&[BROKEN]);
+    rig.deliver(&bad);
+    rig.refused(&bad, &good).await;
+    assert_eq!(rig.status().await.unwrap()["refused"]["path"], serde_json::Value::Null);
+}
+
 /// Each reload makes Alertmanager's groups anew, so that a burst of changes costs one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_of_changes_costs_one_reload() {

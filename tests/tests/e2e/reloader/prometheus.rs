@@ -7,7 +7,7 @@ use obstack_tests::ask;
 use obstack_tests::wait::{throughout, until};
 use serde_json::Value;
 
-use super::rig::{BOUND, Check, Rig, pointer, write_plain};
+use super::rig::{BOUND, Check, Rig, both, pointer, write_plain};
 
 const PENDING: (&str, &str) =
     ("rules/a.yaml", "groups: [{name: a, rules: [{alert: Pending, expr: vector(1), for: 1h}]}]");
@@ -15,6 +15,11 @@ const FIRING: (&str, &str) =
     ("rules/b.yaml", "groups: [{name: b, rules: [{alert: Firing, expr: vector(1)}]}]");
 const OTHER: (&str, &str) = ("rules/c.yaml", "groups: [{name: c, rules: [{record: one, expr: vector(1)}]}]");
 const BROKEN: (&str, &str) = ("rules/c.yaml", "groups: [{name: c, rules: [{record: one, expr: 'sum('}]}]");
+
+const GOOD_JOB: (&str, &str) = (
+    "scrape/good.yaml",
+    "scrape_configs: [{job_name: good, static_configs: [{targets: ['127.0.0.1:1']}]}]\n",
+);
 
 async fn live(check: Check) -> Rig {
     Rig::live(Engine::Prometheus, check, &[PENDING, FIRING]).await
@@ -125,6 +130,52 @@ async fn what_promtool_takes_and_the_engine_loads_in_part_is_taken_back_whole() 
     assert!(metrics.contains("obstack_reloader_reloads_total{result=\"rolled_back\"} 1"), "{metrics}");
     assert_eq!(groups(&rig).await, ["a", "b"]);
     assert_eq!(rig.status().await.unwrap()["refused"]["path"], Value::Null, "more than one file differs");
+}
+
+/// A job whose certificate is none. promtool looks whether it is there; Prometheus takes the reload, and cannot make
+/// the job's scrape pool when it has discovered its targets, which no answer of it tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_without_a_scrape_pool_is_noticed_and_named() {
+    let rig = Rig::live(Engine::Prometheus, Check::Tool, &[FIRING]).await;
+    let main = format!("scrape_config_files: ['{}/scrape/*.yaml']\n", rig.target().join("current").display());
+    let main = ("prometheus.yaml", main.as_str());
+    let first = rig.generation(&[main, GOOD_JOB]);
+    rig.deliver(&first);
+    rig.confirmed(&first).await;
+    let ca = rig.target().join("current/assets/ca");
+    let job = format!(
+        "scrape_configs: [{{job_name: bad, scheme: https, tls_config: {{ca_file: {}}}, \
+         static_configs: [{{targets: ['127.0.0.1:1']}}]}}]\n",
+        ca.display()
+    );
+    let no_ca = ("assets/ca", "-----BEGIN CERTIFICATE-----\nTUlJQw==\n-----END CERTIFICATE-----\n");
+    let bad = rig.generation(&[main, GOOD_JOB, no_ca, ("scrape/bad.yaml", &job), FIRING]);
+    rig.deliver(&bad);
+    rig.confirmed(&bad).await;
+    let reason = rig.refused(&bad, &first).await;
+    assert!(reason.contains("scrape pool of job bad"), "{reason}");
+    assert_eq!(rig.status().await.unwrap()["refused"]["path"], "scrape/bad.yaml");
+    let metrics = rig.metrics().await;
+    assert!(metrics.contains("obstack_reloader_reloads_total{result=\"in_part\"} 1"), "{metrics}");
+}
+
+/// The pod's disk is lost while the sidecar goes on: the mounts have what is proven, and not the candidate.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_whose_disk_was_lost_is_given_what_is_proven() {
+    let mut rig = Rig::new(Engine::Prometheus, Check::Tool);
+    let (proven, candidate) = (rig.generation(&[PENDING]), rig.generation(&[PENDING, OTHER]));
+    rig.sync(&both(&candidate, &proven), &proven);
+    obstack::reloader::run_once(&rig.settings(), BOUND).await.unwrap();
+    rig.start_engine();
+    rig.start_reloader();
+    rig.confirmed(&proven).await;
+    rig.stop_reloader().await;
+    rig.stop_engine();
+    rig.empty();
+    rig.start_reloader();
+    rig.state("what is proven to be laid down", |s| s["current"] == proven.digest.as_str()).await;
+    rig.start_engine();
+    rig.confirmed(&proven).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
