@@ -76,7 +76,7 @@ bench-scale: parts control-plane ## measure the operator in a large cluster and 
 	@scripts/bench-scale
 
 .PHONY: calibrate
-calibrate: parts ## measure the model of memory and disk on real engines, a quarter of an hour, into docs/decisions/sizing.md
+calibrate: parts ## measure the model of memory and disk on real engines, half an hour, into docs/decisions/sizing.md
 	@scripts/parts victoriametrics
 	eval "$$(scripts/parts --env)"
 	mkdir -p docs/decisions
