@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(has_types(&over, &facts, &Fact::Known(true)), Ok(true));
         assert_eq!(has_types(&plan(false), &facts, &unknown), Ok(true));
         let mut unread = observed(&[]);
-        unread.owned.insert("Prometheus".to_owned(), unknown);
+        unread.owned.insert("Prometheus".to_owned(), Fact::Unavailable("503".to_owned()));
         assert!(has_types(&over, &unread, &Fact::Known(true)).unwrap_err().contains("Prometheus"));
     }
 }
