@@ -287,16 +287,19 @@ async fn sweep(world: &World) -> bool {
 async fn ping(client: Client, world: Arc<World>, health: Arc<Health>) {
     loop {
         let missing = world.observer.stores.missing();
-        let answer = match health.has_answered(PING) {
-            true => Ok(()),
-            false => within(PING, client.apiserver_version()).await.map(drop),
-        };
+        let is_shown = health.has_answered(PING);
+        let answer = if is_shown { Ok(()) } else { within(PING, client.apiserver_version()).await.map(drop) };
         let problem = match answer {
             Err(error) => Some(format!("the API server does not answer: {error}")),
             Ok(()) if !missing.is_empty() => Some(format!("not known yet: {}", missing.join("; "))),
             Ok(()) => None,
         };
-        let wait = if problem.is_some() { Duration::from_millis(500) } else { PING };
+        let wait = match (problem.is_some(), is_shown) {
+            (true, _) => Duration::from_millis(500),
+            // A look that asks nothing costs nothing, and an outage is seen as soon as it would be by asking.
+            (false, true) => BEAT,
+            (false, false) => PING,
+        };
         health.set_ready(problem);
         tokio::time::sleep(wait).await;
     }
