@@ -297,7 +297,12 @@ async fn ping(client: Client, world: Arc<World>, health: Arc<Health>) {
             Ok(()) if !missing.is_empty() => Some(format!("not known yet: {}", missing.join("; "))),
             Ok(()) => None,
         };
-        let wait = if problem.is_some() { Duration::from_millis(500) } else { PING };
+        let wait = match (problem.is_some(), is_shown) {
+            (true, _) => Duration::from_millis(500),
+            // A look that asks nothing costs nothing, and an outage is seen as soon as it would be by asking.
+            (false, true) => BEAT,
+            (false, false) => PING,
+        };
         health.set_ready(problem);
         tokio::time::sleep(wait).await;
     }
