@@ -288,10 +288,8 @@ async fn sweep(world: &World) -> bool {
 async fn ping(client: Client, world: Arc<World>, health: Arc<Health>) {
     loop {
         let missing = world.observer.stores.missing();
-        let answer = match health.has_answered_within(PING) {
-            true => Ok(()),
-            false => within(PING, client.apiserver_version()).await.map(drop),
-        };
+        let is_shown = health.has_answered_within(PING);
+        let answer = if is_shown { Ok(()) } else { within(PING, client.apiserver_version()).await.map(drop) };
         let problem = match answer {
             Err(error) => Some(format!("the API server does not answer: {error}")),
             Ok(()) if !missing.is_empty() => Some(format!("not known yet: {}", missing.join("; "))),
