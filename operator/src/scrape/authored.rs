@@ -296,7 +296,9 @@ mod tests {
         });
         let authorization = json!({ "type": "X", "credentials": key, "credentialsFile": "/a" });
         let mut safe_tls = tls.clone();
-        ["caFile", "certFile", "keyFile"].map(|file| safe_tls.as_object_mut().unwrap().remove(file));
+        for file in ["caFile", "certFile", "keyFile"] {
+            safe_tls.as_object_mut().unwrap().remove(file);
+        }
         let oauth2 = proxy(json!({
             "clientId": { "secret": key }, "clientSecret": key, "tokenUrl": "https://a", "scopes": ["a"],
             "endpointParams": { "a": "b" }, "tlsConfig": safe_tls
