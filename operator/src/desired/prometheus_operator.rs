@@ -20,8 +20,8 @@ use crate::decide::Plan;
 use crate::endpoint::Endpoint;
 use crate::names::{LABEL_MANAGED_BY, LABEL_STACK, Role, StackId};
 use crate::running::{CURRENT, Fragment};
-use crate::scrape::Configs;
 use crate::scrape::sources::NAME_LABEL;
+use crate::scrape::{Configs, authored};
 use crate::validate::{REPLICA_LABEL, Valid};
 use crate::yaml::emit;
 
@@ -37,9 +37,22 @@ const LONGEST_NAME: usize = 30;
 /// Folder that prometheus-operator mounts Secrets below, one folder each.
 const SECRETS: &str = "/etc/alertmanager/secrets";
 /// What of Prometheus' main file has a field of its own, or is prometheus-operator's business.
-const MAIN_FILE: [&str; 4] = ["global", "rule_files", "scrape_config_files", "alerting"];
+const MAIN_FILE: [&str; 7] =
+    ["global", "rule_files", "scrape_config_files", "alerting", "remote_write", "remote_read", "storage"];
 /// The same of `global`.
-const GLOBAL: [&str; 4] = ["scrape_interval", "scrape_timeout", "evaluation_interval", "external_labels"];
+const GLOBAL: [&str; 11] = [
+    "scrape_interval",
+    "scrape_timeout",
+    "evaluation_interval",
+    "external_labels",
+    "sample_limit",
+    "target_limit",
+    "label_limit",
+    "label_name_length_limit",
+    "label_value_length_limit",
+    "keep_dropped_targets",
+    "body_size_limit",
+];
 
 /// The objects of a role that is handed over.
 pub(super) fn build(
@@ -130,7 +143,7 @@ pub(super) fn rejected(
         );
     }
     let main = content(files, "main").unwrap_or_default();
-    for (of, known) in [(&main, MAIN_FILE), (&main["global"], GLOBAL)] {
+    for (of, known) in [(&main, &MAIN_FILE[..]), (&main["global"], &GLOBAL[..])] {
         for (field, _) in of.as_object().into_iter().flatten().filter(|(f, _)| !known.contains(&f.as_str())) {
             reject(
                 "spec.decisions.delivery".to_owned(),
@@ -160,6 +173,9 @@ fn build_prometheus(
         labels.remove(REPLICA_LABEL);
     }
     let mut spec = common(valid, plan, context, role, &valid.spec.metrics.storage)?;
+    let mut authored = authored(valid, files)?;
+    let mut alerting = authored.remove("alerting").unwrap_or_default();
+    spec.extend(authored);
     let mut set = |field: &str, value: Value| drop(spec.insert(field.to_owned(), value));
     set("scrapeInterval", global["scrape_interval"].take());
     set("scrapeTimeout", global["scrape_timeout"].take());
@@ -189,8 +205,12 @@ fn build_prometheus(
             "pathPrefix": endpoint.prefix,
             "apiVersion": "v2",
         });
-        set("alerting", json!({ "alertmanagers": [alertmanager] }));
+        match alerting["alertmanagers"].as_array_mut() {
+            Some(others) => others.insert(0, alertmanager),
+            None => alerting = json!({ "alertmanagers": [alertmanager] }),
+        }
     }
+    set("alerting", alerting);
     let objects = &valid.spec.collection.objects;
     // Without any selector prometheus-operator would leave the configuration to somebody else, so one that finds
     // nothing stands for none.
@@ -209,6 +229,28 @@ fn build_prometheus(
     set("ruleSelector", taken);
     set("ruleNamespaceSelector", namespaces(rules));
     Ok(resource(stack, role, "Prometheus", spec))
+}
+
+/// What the stack's author set in the words of that resource. Additional jobs stand beside the stack's own.
+fn authored(valid: &Valid, files: &[Fragment]) -> Result<Map<String, Value>, DesiredError> {
+    let fields = authored::fields(&valid.spec);
+    let mut fields = fields.map_err(|fault| DesiredError::Encoding(fault.to_string()))?;
+    fields.remove("additionalScrapeConfigs");
+    if valid.spec.tenancy.enforced_namespace_label.is_none() {
+        return Ok(fields);
+    }
+    // The stack's own rules are about all namespaces.
+    let own = rule_files(files).map(|(_, name)| {
+        json!({
+            "group": "monitoring.coreos.com",
+            "resource": "prometheusrules",
+            "namespace": valid.id.namespace,
+            "name": rule_name(valid, name),
+        })
+    });
+    let excluded = fields.entry("excludedFromEnforcement").or_insert_with(|| json!([]));
+    excluded.as_array_mut().into_iter().for_each(|list| list.extend(own.clone()));
+    Ok(fields)
 }
 
 /// The Alertmanager resource.
@@ -308,10 +350,8 @@ fn resource(stack: &StackId, role: Role, kind: &str, spec: Map<String, Value>) -
 /// The stack's own rules, a resource for each file.
 fn build_rules(valid: &Valid, files: &[Fragment]) -> Result<Vec<Value>, DesiredError> {
     let labels = rule_labels(valid);
-    let of_rules = files.iter().filter_map(|file| Some((file, file.key.strip_prefix("rules/")?)));
     let build = |(file, name): (&Fragment, &str)| {
-        let mut metadata =
-            metadata(&valid.id, Role::Metrics, valid.id.child_with(Role::Metrics, &plain(name)));
+        let mut metadata = metadata(&valid.id, Role::Metrics, rule_name(valid, name));
         metadata.labels = Some(labels.clone());
         Ok(json!({
             "apiVersion": API_VERSION,
@@ -320,7 +360,16 @@ fn build_rules(valid: &Valid, files: &[Fragment]) -> Result<Vec<Value>, DesiredE
             "spec": { "groups": read(file)?["groups"].take() },
         }))
     };
-    of_rules.map(build).collect()
+    rule_files(files).map(build).collect()
+}
+
+/// Files of rules, each with its name.
+fn rule_files(files: &[Fragment]) -> impl Iterator<Item = (&Fragment, &str)> + Clone {
+    files.iter().filter_map(|file| Some((file, file.key.strip_prefix("rules/")?)))
+}
+
+fn rule_name(valid: &Valid, file: &str) -> String {
+    valid.id.child_with(Role::Metrics, &plain(file))
 }
 
 /// A name that an object can have. Names of groups end in a hash, so no two become the same.

@@ -1,5 +1,7 @@
 //! What prometheus-operator is given says the same as what our own engines run.
 
+use std::collections::BTreeSet;
+
 use obstack_crds::workload::SecretKey;
 use serde_json::json;
 
@@ -117,6 +119,38 @@ fn resources_stand_where_workloads_and_their_configuration_were() {
     assert_eq!(claim["spec"], set["volumeClaimTemplates"][0]["spec"]);
     assert!(claim.get("apiVersion").is_none() && claim.get("kind").is_none());
     assert_eq!(spec["persistentVolumeClaimRetentionPolicy"], set["persistentVolumeClaimRetentionPolicy"]);
+}
+
+#[test]
+fn what_an_author_sets_for_objects_is_handed_over_in_its_own_words() {
+    let wanted = build(
+        "
+collection: { scrapeClasses: [{ name: slow, default: true }], sampleLimit: 5000 }
+tenancy: { enforcedNamespaceLabel: team, enforcedSampleLimit: 9000 }
+metrics:
+  remoteWrite: [{ url: 'http://far.example/write' }]
+  alerting: { alertmanagers: [{ namespace: ops, name: shared, port: web }] }
+rules: { groups: [{ name: own, rules: [{ record: one, expr: vector(1) }] }] }
+",
+    );
+    let spec = &get(&wanted, "Prometheus", "main-metrics")["spec"];
+    assert_eq!(spec["scrapeClasses"], json!([{ "name": "slow", "default": true }]));
+    assert_eq!([&spec["sampleLimit"], &spec["enforcedSampleLimit"]], [5000, 9000]);
+    assert_eq!(spec["enforcedNamespaceLabel"], "team");
+    assert_eq!(spec["remoteWrite"][0]["url"], "http://far.example/write");
+    let to: Vec<&str> = spec["alerting"]["alertmanagers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(to, ["main-alerting", "shared"]);
+    // The stack's own rules see every namespace.
+    let excluded = spec["excludedFromEnforcement"].as_array().unwrap();
+    let rules = wanted.objects.iter().filter(|object| object.body["kind"] == "PrometheusRule");
+    let names: BTreeSet<&str> = rules.map(|rule| rule.body["metadata"]["name"].as_str().unwrap()).collect();
+    assert_eq!(excluded.iter().map(|one| one["name"].as_str().unwrap()).collect::<BTreeSet<_>>(), names);
+    assert_eq!(wanted.rejected, []);
 }
 
 #[test]

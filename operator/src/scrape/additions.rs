@@ -75,6 +75,11 @@ impl Additions {
         })
     }
 
+    /// The jobs that were added.
+    pub(super) fn jobs(&self) -> impl Iterator<Item = &Fragment> {
+        self.fragments.iter().filter(|fragment| home_of(&fragment.key).is_some())
+    }
+
     /// The main file with what was added.
     pub(super) fn add_to(&self, main: &mut Value) {
         if let Some(global) = main["global"].as_object_mut() {

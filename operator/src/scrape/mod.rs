@@ -105,12 +105,13 @@ pub fn configs(
         fragments.extend(crate::rules::fragments(valid, &roles)?);
         fragments.extend(tripwires::fragments(valid, plan, &roles, records)?);
         done.rejected.extend(crate::rules::unknown(valid)?);
+        done.rejected.extend(objects.additions.rejected());
         if handed_over {
             // Nothing of ours stands beside those engines.
             fragments.retain(|fragment| !OF_RELOADERS.contains(&fragment.key.as_str()));
+            fragments.extend(objects.additions.jobs().cloned());
             done.handed_over.insert(Role::Metrics, fragments);
         } else {
-            done.rejected.extend(objects.additions.rejected());
             fragments.extend(objects.fragments.iter().cloned());
             done.generations.insert(Role::Metrics, packing.build(Engine::Prometheus, fragments)?);
         }
