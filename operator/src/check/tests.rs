@@ -78,7 +78,7 @@ fn each_kind_of_fault_is_told_once_with_what_to_write() {
         ("{colection: {}}", "spec.colection: found the unknown field \"colection\"; write collection"),
         (
             "{metrics: {nothingLikeIt: 1}}",
-            "spec.metrics.nothingLikeIt: found the unknown field \"nothingLikeIt\"; write one of affinity",
+            "spec.metrics.nothingLikeIt: found the unknown field \"nothingLikeIt\"; write one of additionalAlertRelabelConfigs, affinity",
         ),
         (
             "{decisions: {alerting: {choose: None}}}",
