@@ -149,8 +149,8 @@ mod tests {
         let read: Specified = serde_json::from_str(&wanted.to_string()).unwrap();
         assert_eq!(serde_json::from_slice::<Value>(&read.spec).unwrap(), wanted["spec"]);
         assert_eq!(
-            *read.spec,
-            *wanted["spec"].to_string().as_bytes(),
+            read.spec,
+            wanted["spec"].to_string().into_bytes().into_boxed_slice(),
             "byte for byte, where keys come sorted"
         );
         let named: Named = serde_json::from_str(&wanted.to_string()).unwrap();
