@@ -4,7 +4,7 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 /// Short strings, of which one at least fits every pattern of the API.
-const SAMPLES: [&str; 8] = [
+const SAMPLES: [&str; 9] = [
     "a",
     "1s",
     "1",
@@ -13,6 +13,7 @@ const SAMPLES: [&str; 8] = [
     "Aa",
     "2030-01-01T00:00:00Z",
     "metricsStore",
+    "1MB",
 ];
 
 /// An object that breaks one bound.
