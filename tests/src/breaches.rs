@@ -4,7 +4,7 @@ use regex::Regex;
 use serde_json::{Map, Value, json};
 
 /// Short strings, of which one at least fits every pattern of the API.
-const SAMPLES: [&str; 9] = [
+const SAMPLES: [&str; 15] = [
     "a",
     "1s",
     "1",
@@ -14,6 +14,12 @@ const SAMPLES: [&str; 9] = [
     "2030-01-01T00:00:00Z",
     "metricsStore",
     "1MB",
+    "TLS12",
+    "AzurePublic",
+    "monitoring.coreos.com",
+    "V1.0",
+    "v2",
+    "http",
 ];
 
 /// An object that breaks one bound.

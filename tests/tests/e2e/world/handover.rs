@@ -56,11 +56,14 @@ async fn engines_go_to_prometheus_operator_and_come_back_without_a_gap() {
     assert!(live.message.contains("choose Native in spec.decisions.delivery"), "{}", live.message);
     until("the record of the choice", BOUND, || async {
         let records: Api<DecisionRecord> = Api::namespaced(world.client(), NAMESPACE);
-        let record = records.get("main-delivery-0001").await.map_err(|error| error.to_string())?;
-        let phase = record.status.as_ref().and_then(|status| status.phase);
-        let by_person = record.spec.chosen_by == ChosenBy::Person;
-        let chosen = record.spec.chosen.as_deref() == Some("PrometheusOperator");
-        if phase == Some(Phase::Accepted) && by_person && chosen { Ok(()) } else { Err(format!("{phase:?}")) }
+        let records = records.list(&Default::default()).await.map_err(|error| error.to_string())?;
+        let phase = |record: &DecisionRecord| record.status.as_ref().and_then(|status| status.phase);
+        let mut of_delivery = records.into_iter().filter(|r| r.spec.component == Component::Delivery);
+        let in_force = of_delivery.find(|record| phase(record) == Some(Phase::Accepted));
+        let spec = in_force.ok_or("none is in force")?.spec;
+        let by_person = spec.chosen_by == ChosenBy::Person;
+        let chosen = spec.chosen.as_deref() == Some("PrometheusOperator");
+        if by_person && chosen { Ok(()) } else { Err(spec.statement) }
     })
     .await;
     let message = {
