@@ -19,27 +19,27 @@ pub struct Tenancy {
     pub excluded_from_enforcement: Vec<Excluded>,
     /// Most samples of one scrape; with more, the whole scrape is dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_u64))]
     pub enforced_sample_limit: Option<u64>,
     /// Most targets of one job; with more, none is scraped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_u64))]
     pub enforced_target_limit: Option<u64>,
     /// Most labels of one sample.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_u64))]
     pub enforced_label_limit: Option<u64>,
     /// Longest name of a label, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_u64))]
     pub enforced_label_name_length_limit: Option<u64>,
     /// Longest value of a label, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_u64))]
     pub enforced_label_value_length_limit: Option<u64>,
     /// Most targets that were dropped and are kept in memory to be shown, of one job.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    #[schemars(range(min = 0, max = 1_000_000_000_000_u64))]
     pub enforced_keep_dropped_targets: Option<u64>,
     /// Most bytes of one scrape before compression (`10MB`); with more, the whole scrape is dropped.
     #[serde(skip_serializing_if = "Option::is_none")]

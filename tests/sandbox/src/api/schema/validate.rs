@@ -102,18 +102,24 @@ fn check_at(value: &Value, schema: &Schema, path: &str, causes: &mut Vec<Cause>)
 }
 
 fn duplicates(items: &[Value], schema: &Schema, path: &str, causes: &mut Vec<Cause>) {
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut told) = (BTreeSet::new(), BTreeSet::new());
     for (index, item) in items.iter().enumerate() {
         let identity = match &schema.list {
             ListKind::Atomic => return,
             ListKind::Set => item.to_string(),
+            ListKind::Map(_) if !item.is_object() => {
+                let why = "must be an object for an array of list-type map".to_owned();
+                causes.push(Cause::invalid(format!("{path}[{index}]"), item, why));
+                continue;
+            }
             ListKind::Map(keys) => {
                 let map: serde_json::Map<String, Value> =
                     keys.iter().filter_map(|k| Some((k.clone(), item.get(k)?.clone()))).collect();
                 Value::Object(map).to_string()
             }
         };
-        if !seen.insert(identity.clone()) {
+        // However often one is there, it is told once.
+        if !seen.insert(identity.clone()) && told.insert(identity.clone()) {
             causes.push(Cause::new(
                 "FieldValueDuplicate",
                 format!("{path}[{index}]"),
