@@ -66,11 +66,13 @@ async fn engines_go_to_prometheus_operator_and_come_back_without_a_gap() {
         if by_person && chosen { Ok(()) } else { Err(spec.statement) }
     })
     .await;
-    let message = {
+    until("the stack to wait for a word of prometheus-operator", BOUND, || async {
         let stack = condition(&world, "Ready", "False", "ComponentsProgressing").await;
-        World::condition(&stack, "Ready").unwrap().message
-    };
-    assert!(message.contains("has not said anything of Prometheus main-metrics yet"), "{message}");
+        let message = World::condition(&stack, "Ready").unwrap().message;
+        let waits = message.contains("has not said anything of Prometheus main-metrics yet");
+        if waits { Ok(()) } else { Err(message) }
+    })
+    .await;
 
     // What it says of its resources is what the stack says.
     say(&world, "Prometheus", "main-metrics", "Reconciled", "False", "it cannot").await;
