@@ -16,6 +16,7 @@ use kube::api::{DynamicObject, ResourceExt};
 use obstack_crds::ObservabilityStack;
 
 use crate::apply::{Done, Owner, is_workload, keys};
+use crate::check::judge_stack;
 use crate::decide::prompt::prompts;
 use crate::decide::records::Seen;
 use crate::decide::watch::Watch;
@@ -26,7 +27,7 @@ use crate::names::StackId;
 use crate::observe::Fact;
 use crate::scrape::{Given, configs};
 use crate::status::{End, Reached, wanted_engines};
-use crate::validate::{Fault, secret_refs, validate};
+use crate::validate::{Fault, secret_refs};
 
 pub use objects::{Caches, settings as object_settings};
 pub use outcome::Outcome;
@@ -43,7 +44,7 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
         Ok(stack) => stack,
         Err(error) => return turn.end(Reached::Unreadable(&error.to_string()), None).await,
     };
-    let valid = match validate(owner.id.clone(), &stack.spec, turn.before.defaults_version) {
+    let valid = match judge_stack(owner.id.clone(), &stack.spec, turn.before.defaults_version) {
         Ok(valid) => valid,
         Err(faults) => return turn.end(Reached::Invalid(&faults), None).await,
     };

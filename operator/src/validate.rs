@@ -259,7 +259,6 @@ pub fn validate(
     grammar::collection(spec, &mut faults);
     grammar::exposure(spec, &mut faults);
     alerting::check(&spec.alerting, &mut faults);
-    faults.0.extend(crate::scrape::authored::faults(&id, spec));
     if !faults.0.is_empty() {
         return Err(faults.0);
     }

@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 
 use crate::decide::Catalog;
 use crate::names::StackId;
-use crate::validate::{Fault, all_faults, quoted};
+use crate::scrape::authored;
+use crate::validate::{Fault, Valid, all_faults, quoted, validate};
 use crate::yaml::marked::Node;
 
 /// Kind of a stack.
@@ -54,6 +55,7 @@ pub fn check_stack(node: &Node, id: &StackId, catalog: Option<&Catalog>) -> Chec
     checked.shape.extend(opaque_faults(&spec));
     let Ok(spec) = serde_json::from_value::<ObservabilityStackSpec>(spec) else { return checked };
     let mut meaning = all_faults(id.clone(), &spec);
+    meaning.extend(authored::faults(id, &spec));
     meaning.extend(catalog_faults(&spec, catalog));
     meaning.extend(library_faults(&spec));
     // Where a stand-in took the place of something, its form is at fault and not its meaning.
@@ -63,6 +65,27 @@ pub fn check_stack(node: &Node, id: &StackId, catalog: Option<&Catalog>) -> Chec
     // A rule of the schema and the validation can say the same of a name.
     checked.meaning = meaning;
     checked
+}
+
+/// A stack that means something. What is wrong with the fields that have the peers' names only the builder of jobs can
+/// say, so this stands above it; `validate` alone is for one whose fields have been judged.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn judge_stack(
+    id: StackId,
+    spec: &ObservabilityStackSpec,
+    pinned_defaults: Option<u32>,
+) -> Result<Valid, Vec<Fault>> {
+    let authored = authored::faults(&id, spec);
+    match validate(id, spec, pinned_defaults) {
+        Ok(valid) if authored.is_empty() => Ok(valid),
+        Ok(_) => Err(authored),
+        Err(mut faults) => {
+            faults.extend(authored);
+            Err(faults)
+        }
+    }
 }
 
 fn starts_step(rest: &str) -> bool {

@@ -168,3 +168,18 @@ fn rules_of_the_schema_speak_of_their_field() {
     assert_eq!(faults[0].path, "metadata.name");
     assert!(faults[0].write.starts_with("a name without dots"), "{faults:?}");
 }
+
+#[test]
+fn a_stack_means_nothing_while_any_of_its_fields_does() {
+    let id = || StackId { namespace: "default".into(), name: "main".into() };
+    let paths = |spec: Value| -> Vec<String> {
+        let judged = judge_stack(id(), &serde_json::from_value(spec).unwrap(), None);
+        judged.err().unwrap_or_default().into_iter().map(|fault| fault.path).collect()
+    };
+    assert_eq!(paths(json!({})), [""; 0]);
+    let twice = json!([{ "name": "a" }, { "name": "a" }]);
+    let classes = "spec.collection.scrapeClasses[1].name";
+    assert_eq!(paths(json!({ "collection": { "scrapeClasses": twice } })), [classes]);
+    let both = json!({ "defaultsVersion": 9, "collection": { "scrapeClasses": twice } });
+    assert_eq!(paths(both), ["spec.defaultsVersion", classes]);
+}

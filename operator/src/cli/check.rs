@@ -88,7 +88,7 @@ impl Judge {
         let valid = |document: &Document| {
             let checked = check::check_stack(&document.node, &document.id(), catalog);
             let stack = Some(checked).filter(|checked| checked.shape.is_empty());
-            validate(document.id(), &check::to_stack(&stack?).ok()?.spec, None).ok()
+            check::judge_stack(document.id(), &check::to_stack(&stack?).ok()?.spec, None).ok()
         };
         let stacks = input.documents.iter().filter(|document| document.is_stack()).filter_map(valid);
         let with_settings = |valid: Valid| Some((object_settings(&valid).ok()?, valid));

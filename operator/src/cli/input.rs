@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::check;
 use crate::decide::Catalog;
 use crate::names::StackId;
-use crate::validate::{Fault, Valid, validate};
+use crate::validate::{Fault, Valid};
 
 use super::{CliError, Output, Style};
 use crate::yaml::marked::{self, Node, Tree};
@@ -238,7 +238,7 @@ fn load(document: &Document, catalog: Option<&Catalog>) -> Result<Loaded, Vec<Fi
         return Err(place(checked.faults()));
     }
     let stack = check::to_stack(&checked).map_err(|fault| place(vec![fault]))?;
-    let valid = validate(id.clone(), &stack.spec, None).map_err(place)?;
+    let valid = check::judge_stack(id.clone(), &stack.spec, None).map_err(place)?;
     Ok(Loaded { id, stack, valid })
 }
 

@@ -14,6 +14,7 @@ use super::input::{Input, InputArgs};
 use super::objects::{self, Secrets};
 use super::{CliError, Output, Style, runtime};
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
+use crate::check::judge_stack;
 use crate::controller::start;
 use crate::names::StackId;
 use crate::observe::contents::Contents;
@@ -23,7 +24,7 @@ use crate::scrape::contents::Known;
 use crate::scrape::sources::{
     Namespaces, ObjectSettings, Source, SourceKey, SourceKind, Verdict, judge, judge_object, unknown_of,
 };
-use crate::validate::{Valid, validate};
+use crate::validate::Valid;
 
 /// How long an answer of the API server may take until it begins.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -129,7 +130,7 @@ async fn of_cluster(key: &SourceKey) -> Result<Vec<Stack>, CliError> {
     for stack in list.items {
         let id = StackId { namespace: stack.namespace().unwrap_or_default(), name: stack.name_any() };
         let status = stack.status.unwrap_or_default();
-        let verdict = match validate(id.clone(), &stack.spec, status.defaults_version) {
+        let verdict = match judge_stack(id.clone(), &stack.spec, status.defaults_version) {
             Err(faults) => Err(format!("the stack itself is at fault: {}", first(&faults))),
             Ok(valid) => match known_for(&valid, &source, &contents).await {
                 Err(why) => Err(why),
