@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use axum::http;
 use futures::StreamExt;
@@ -20,15 +19,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
 
-use super::Fact;
 use super::slim::Specified;
 use super::stores::{Patience, Scope, Trigger};
+use super::{Fact, discovery};
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
 use crate::scrape::sources::{GROUP, Source, SourceKey, SourceKind};
 
-/// How often the API is asked for kinds that it does not serve yet. Where all are served nothing is asked: a
-/// watch notices when its kind goes.
-const ASK: Duration = Duration::from_secs(10);
 /// What is said of the kinds before the first answer.
 const NOT_ASKED: &str = "not asked yet";
 /// Objects of one page of a list: the memory of a list is that of one page.
@@ -134,47 +130,19 @@ impl Foreign {
     }
 }
 
-/// Asks which kinds are served: until all are, and whenever a watch has lost its kind.
+/// Asks which kinds are served.
 async fn discover(
     client: Client,
     publish: channel::Sender<Fact<Served>>,
     again: Arc<Notify>,
     triggers: UnboundedSender<Trigger>,
 ) {
-    loop {
-        let answer = ask(&client).await;
-        let complete = matches!(&answer, Ok(served) if served.len() == SourceKind::ALL.len());
-        let changed = publish.send_if_modified(|known| match answer {
-            Ok(served) => {
-                let changed = known.known() != Some(&served);
-                *known = Fact::Known(served);
-                changed
-            }
-            Err(error) if known.known().is_none() => {
-                *known = Fact::Unavailable(error.to_string());
-                false
-            }
-            // What was known stays: a failure is not a disappearance.
-            Err(error) => {
-                tracing::debug!(%error, "the kinds of {GROUP} cannot be asked for");
-                false
-            }
-        });
-        if changed {
-            // The other end goes first when the operator ends.
-            let _ = triggers.send(Trigger::All);
-        }
-        let wait =
-            async { if complete { std::future::pending().await } else { tokio::time::sleep(ASK).await } };
-        tokio::select! {
-            () = wait => {}
-            () = again.notified() => {}
-        }
-    }
+    let is_complete = |served: &Served| served.len() == SourceKind::ALL.len();
+    discovery::discover(client, ask, is_complete, publish, again, triggers).await;
 }
 
 /// One question where the group is not served, and one more for each of its versions where it is.
-async fn ask(client: &Client) -> Result<Served, RequestError> {
+async fn ask(client: Client) -> Result<Served, RequestError> {
     let mut served = Served::new();
     let group = match within(READ_TIMEOUT, client.request::<APIGroup>(group_request()?)).await {
         Ok(group) => group,

@@ -3,7 +3,6 @@
 
 use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
@@ -16,16 +15,13 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Notify, watch as channel};
 use tokio::task::JoinSet;
 
-use super::Fact;
 use super::foreign::is_gone;
 use super::kinds::{Kind, OWNED};
 use super::stores::{Health, Patience, Trigger, owner};
+use super::{Fact, discovery};
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
 use crate::names::SELECTOR_OWNED;
 use crate::scrape::sources::GROUP;
-
-/// How often the API is asked for the types while it does not serve them.
-const ASK: Duration = Duration::from_secs(10);
 
 /// What a resource says of itself in one condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,37 +92,12 @@ async fn discover(
     if wanted.wait_for(|wanted| *wanted).await.is_err() {
         return;
     }
-    loop {
-        let answer = ask(&client).await;
-        let complete = matches!(answer, Ok(true));
-        let changed = publish.send_if_modified(|known| match answer {
-            Ok(served) => {
-                let changed = known.known() != Some(&served);
-                *known = Fact::Known(served);
-                changed
-            }
-            // What was known stays: a failure is not a disappearance.
-            Err(error) if known.known().is_none() => {
-                *known = Fact::Unavailable(error.to_string());
-                false
-            }
-            Err(_) => false,
-        });
-        if changed {
-            // The other end goes first when the operator ends.
-            let _ = triggers.send(Trigger::All);
-        }
-        let wait =
-            async { if complete { std::future::pending().await } else { tokio::time::sleep(ASK).await } };
-        tokio::select! {
-            () = wait => {}
-            () = again.notified() => {}
-        }
-    }
+    let is_complete = |served: &bool| *served;
+    discovery::discover(client, ask, is_complete, publish, again, triggers).await;
 }
 
 /// One question for all types.
-async fn ask(client: &Client) -> Result<bool, RequestError> {
+async fn ask(client: Client) -> Result<bool, RequestError> {
     let version = format!("{GROUP}/v1");
     let list = match within(READ_TIMEOUT, client.list_api_group_resources(&version)).await {
         Ok(list) => list,

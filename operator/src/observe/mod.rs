@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod contents;
+mod discovery;
 pub mod engines;
 pub mod foreign;
 pub mod handed;
