@@ -424,7 +424,7 @@ async fn a_container_that_holds_more_memory_than_its_limit_is_killed_and_says_so
     let cluster = TestCluster::start().await;
     let client = cluster.client();
     let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
-    // A shell holds what it reads.
+    // A shell holds what it reads, as long as it does not become its last command.
     let hold = |mib: u32| format!("x=$(head -c {mib}M /dev/zero | tr '\\0' x)");
     let limited = |name: &str, script: String| {
         let mut pod = shell_pod(name, &script);
@@ -432,8 +432,8 @@ async fn a_container_that_holds_more_memory_than_its_limit_is_killed_and_says_so
         pod["spec"]["containers"][0]["resources"] = json!({ "limits": { "memory": "128Mi" } });
         pod
     };
-    apply(&client, limited("greedy", format!("{}; sleep 600", hold(200)))).await;
-    let three = format!("for each in 1 2 3; do ({}; sleep 600) & done; wait", hold(50));
+    apply(&client, limited("greedy", format!("{}; sleep 600; :", hold(200)))).await;
+    let three = format!("for each in 1 2 3; do ({}; sleep 600; :) & done; wait", hold(50));
     apply(&client, limited("together", three)).await;
     apply(&client, limited("modest", format!("{}; echo holds; sleep 3", hold(8)))).await;
     let ended = async |name: &str| {
