@@ -18,7 +18,7 @@ pub struct Target {
     pub(super) raw: Raw,
     sandbox: Option<Handle>,
     /// Ends with the target.
-    _control_plane: Option<ControlPlane>,
+    control_plane: Option<ControlPlane>,
 }
 
 impl Target {
@@ -37,7 +37,7 @@ impl Target {
             kubeconfig,
             raw,
             sandbox: Some(handle),
-            _control_plane: None,
+            control_plane: None,
         })
     }
 
@@ -62,12 +62,17 @@ impl Target {
     async fn of(kubeconfig: String, control_plane: Option<ControlPlane>) -> Result<Self, String> {
         let raw = Raw::new(&kubeconfig).await?;
         let name = "real server";
-        Ok(Self { name, real: true, kubeconfig, raw, sandbox: None, _control_plane: control_plane })
+        Ok(Self { name, real: true, kubeconfig, raw, sandbox: None, control_plane })
     }
 
     /// The audit log of an embedded server.
     pub fn handle(&self) -> Option<&Handle> {
         self.sandbox.as_ref()
+    }
+
+    /// Whether what a case leaves would stay: the cluster is another's.
+    pub(super) fn outlives_the_run(&self) -> bool {
+        self.sandbox.is_none() && self.control_plane.is_none()
     }
 
     /// What a case gets: a namespace and names of its own.
