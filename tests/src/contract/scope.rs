@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Longest time that a case waits for one thing.
-const WAIT: Duration = Duration::from_secs(150);
+const WAIT: Duration = Duration::from_secs(50);
 
 /// What the requests of one case came to.
 #[derive(Default)]

@@ -31,14 +31,7 @@ impl Target {
         let handle = ApiServer::start(Config::default()).await.map_err(|e| e.to_string())?;
         let kubeconfig = handle.admin_kubeconfig();
         let raw = Raw::new(&kubeconfig).await?;
-        Ok(Self {
-            name: "sandbox",
-            real: false,
-            kubeconfig,
-            raw,
-            sandbox: Some(handle),
-            control_plane: None,
-        })
+        Ok(Self { name: "sandbox", real: false, kubeconfig, raw, sandbox: Some(handle), control_plane: None })
     }
 
     /// The real server: the cluster that `OBSTACK_TEST_KUBECONFIG` names, else one that this process starts.

@@ -65,20 +65,25 @@ async fn a_real_prometheus_tells_what_it_takes() {
     let chunks = answers[CHUNK_BYTES_PER_SAMPLE];
     assert!((0.5..20.0).contains(&chunks), "{chunks} bytes per sample in chunks");
 
-    // What is asked agrees with what lies on the disk.
-    let blocks = engine.blocks();
-    assert!(!blocks.is_empty());
-    let bytes: f64 = blocks.iter().map(|block| size(block)).sum();
-    let samples: f64 = blocks.iter().map(|block| samples_of(block)).sum();
+    // What is asked agrees with what lies on the disk, once the rate was the same for as long as the blocks go back.
+    until("the questions to agree with the disk", Duration::from_secs(90), || async {
+        let answers = measurer.answers(&engine.url, Engine::Prometheus, "", window).await;
+        let answers = answers.map_err(|error| error.to_string())?;
+        let asked = answers[DISK_BYTES] / answers[SAMPLES];
+        let blocks = engine.blocks();
+        let bytes: f64 = blocks.iter().map(|block| size(block)).sum();
+        let found = bytes / blocks.iter().map(|block| samples_of(block)).sum::<f64>();
+        let agrees = (0.5..2.0).contains(&(asked / found));
+        if agrees {
+            Ok(())
+        } else {
+            Err(format!("{asked} bytes per sample by questions, {found} on the disk"))
+        }
+    })
+    .await;
     let enough = Enough { samples: 1.0, above_idle: 0.0, window, ..ENOUGH };
     let catalog = Catalog::embedded().unwrap();
     let option = catalog.option(COMPONENT, "Prometheus").unwrap();
-    let asked = answers[DISK_BYTES] / answers[SAMPLES];
-    let found = bytes / samples;
-    assert!(
-        (0.5..2.0).contains(&(asked / found)),
-        "{asked} bytes per sample by questions, {found} on the disk"
-    );
     let reading = read(option, &answers, &enough);
     assert_eq!(reading.measurements.option.as_deref(), Some("Prometheus"));
     for (quantity, reason) in &reading.lacking {
