@@ -78,19 +78,19 @@ fn an_index_that_is_told_apart_has_a_line_and_a_part_in_the_prediction() {
     use crate::decide::calibration::{CREATED, INDEX_BYTES, KEPT};
     let (option, reading) = reading();
     let mut answers = reading.answers;
-    answers.extend([(CREATED, 50_000.0), (KEPT, 4.0 * 86_400.0), (INDEX_BYTES, 6e8)]);
+    answers.extend([(CREATED, 50_000.0), (KEPT, 4.0 * 86_400.0), (INDEX_BYTES, 3e8)]);
     let reading = read(&option, &answers, &ENOUGH);
     let text = table("http://x", Engine::VictoriaMetrics, &option, &reading, &|_, text| text.to_owned());
     for line in [
-        "  bytesPerSample          0.9 bytes per sample; the catalog has 1 to 2, its middle 67 % too high\n",
-        "  indexBytesPerSeries     2k index bytes per created series; the catalog has 100 to 600, its middle 82 % too low\n",
+        "  bytesPerSample          1.2 bytes per sample; the catalog has 1 to 2, its middle 25 % too high\n",
+        "  indexBytesPerSeries     1k index bytes per created series; the catalog has 100 to 600, its middle 65 % too low\n",
         // 300k series were created.
         "  disk of blocks          predicted 980Mi to 2Gi, is 1.4Gi\n",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
     let facts = crate::yaml::emit(&reading.measurements).unwrap();
-    assert!(facts.contains("indexBytesPerSeries: 2000"), "{facts}");
+    assert!(facts.contains("indexBytesPerSeries: 1000"), "{facts}");
 }
 
 #[test]

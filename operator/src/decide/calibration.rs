@@ -95,7 +95,10 @@ const VICTORIA_METRICS: [Question; 9] = [
     },
     Question { name: DISK_BYTES, expr: "sum without (type) (vm_data_size_bytes{{of}type!~\".*/inmemory\"})" },
     Question { name: SAMPLES, expr: "sum without (type) (vm_rows{{of}type=~\"storage/(small|big)\"})" },
-    Question { name: INDEX_BYTES, expr: "sum without (type) (vm_data_size_bytes{{of}type=\"indexdb/file\"})" },
+    Question {
+        name: INDEX_BYTES,
+        expr: "sum without (type) (vm_data_size_bytes{{of}type=\"indexdb/file\"})",
+    },
     Question {
         name: KEPT,
         expr: "sum without (type) (vm_rows{{of}type=~\"storage/(small|big)\"}) \

@@ -111,7 +111,11 @@ fn an_index_that_is_not_told_apart_stays_in_the_bytes_per_sample_and_that_is_sai
     ] {
         let reading = but(&changes);
         let values = &reading.measurements;
-        assert_eq!((values.bytes_per_sample, values.index_bytes_per_series), (Some(1.5), None), "{changes:?}");
+        assert_eq!(
+            (values.bytes_per_sample, values.index_bytes_per_series),
+            (Some(1.5), None),
+            "{changes:?}"
+        );
         let lacking = reading.lacking.iter().find(|(lacking, _)| *lacking == Quantity::IndexBytesPerSeries);
         let reason = &lacking.unwrap_or_else(|| panic!("{changes:?}: no reason")).1;
         assert!(reason.contains(words) && reason.ends_with("it is in the bytes per sample"), "{reason}");

@@ -162,7 +162,8 @@ impl<'a> Context<'a> {
         previous: &'a Previous,
         catalog: &'a Catalog,
     ) -> Self {
-        let sheet = Rc::new(Sheet::new(valid, facts, previous, catalog, Load::of(&valid.requirements, catalog)));
+        let sheet =
+            Rc::new(Sheet::new(valid, facts, previous, catalog, Load::of(&valid.requirements, catalog)));
         Self {
             valid,
             requirements: valid.requirements.clone(),

@@ -146,7 +146,7 @@ pub(super) fn arithmetic_of(
                 if within { ", index included" } else { "" }
             ),
             Driver::CreatedSeries => format!(
-                "{} series x (1 + {} x {}{} new a day) x {each} of index",
+                "{} series x (1 + {} x {}{} new a day) x {each} in the index",
                 numbers::count(load.series),
                 numbers::seconds(load.retention_seconds),
                 numbers::range(churn.unwrap_or(load.churn), numbers::count),
@@ -156,8 +156,9 @@ pub(super) fn arithmetic_of(
             Driver::SamplePerMonth => format!("{amount} samples a month x {each}"),
         })
     };
-    let join =
-        |once: bool| terms.iter().filter(|t| t.once == once).filter_map(write).collect::<Vec<_>>().join(" + ");
+    let join = |once: bool| {
+        terms.iter().filter(|t| t.once == once).filter_map(write).collect::<Vec<_>>().join(" + ")
+    };
     let (each, once) = (join(false), join(true));
     let parts: Vec<String> = [
         (!each.is_empty()).then(|| if copies == 1 { each.clone() } else { format!("{copies} x ({each})") }),

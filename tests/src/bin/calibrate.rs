@@ -107,9 +107,9 @@ async fn run(args: &Args, catalog: &Catalog) -> String {
         for outcome in [prometheus, victoria] {
             let (engine, values) = (outcome.engine.title(), &outcome.reading.measurements);
             let disk = &outcome.disk;
-            let (per_sample, per_created) = disk.index.map_or((disk.bytes / disk.samples, 0.0), |index| {
-                index.terms(disk.bytes, disk.samples)
-            });
+            let (per_sample, per_created) = disk
+                .index
+                .map_or((disk.bytes / disk.samples, 0.0), |index| index.terms(disk.bytes, disk.samples));
             eprintln!(
                 "{:4} s  {:<10} {engine:<16} {:?} bytes per series, {per_sample:.2} per sample, {:.0} samples, \
                  {per_created:.0} of index for each of {:.0} series",

@@ -49,7 +49,10 @@ pub fn tables(engine: Engine, outcomes: &[Outcome], catalog: &Catalog) -> String
     match apart {
         Some(figures) => index(&mut out, option, &outcomes, figures),
         None => {
-            line!(out, "\nThe engine does not tell its index apart: one figure per sample holds all of the disk.");
+            line!(
+                out,
+                "\nThe engine does not tell its index apart: one figure per sample holds all of the disk."
+            );
         }
     }
     wal(&mut out, option, &outcomes);
@@ -302,10 +305,11 @@ mod tests {
             with("odd", false, 1e6),
         ];
         outcomes[2].disk.bytes = 1.1e7;
+        outcomes[2].disk.index = Some(Index { bytes: 1e6, entries: 1e6, created: 1e6 });
         let text = tables(Engine::Prometheus, &outcomes, &Catalog::embedded().unwrap());
         for part in [
-            "| 190Mi to 400Mi | 110Mi | ",
-            "| 105Mi | +0 % (calibrates) |",
+            "| 19Mi to 76Mi | 19Mi | +150 % | 19Mi | +0 % (calibrates) |",
+            "| 100Mi to 590Mi | 100Mi | +232 % | 100Mi | **+0 %** |",
             "disk is NOT within 25 % on 1 of 2 loads that only check: odd by +900 %.",
             "Calibrated with 1 bytes per sample (the catalog has 1 to 2, its middle +50 % off) and \
              100 index bytes per created series (the catalog has 100 to 600, its middle +250 % off).",
