@@ -218,7 +218,8 @@ pub struct Sizing {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Measured {
-    /// What: `activeSeries`, `bytesPerSeries`, `bytesPerSample`, `seriesChurnPerDay` or `queriesPerSecond`.
+    /// What: `activeSeries`, `bytesPerSeries`, `bytesPerSample`, `indexBytesPerSeries`, `seriesChurnPerDay` or
+    /// `queriesPerSecond`.
     #[schemars(length(max = 64))]
     pub quantity: String,
     /// Unit.

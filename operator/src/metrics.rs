@@ -181,7 +181,7 @@ pub struct Metrics {
 }
 
 /// Quantities of sizing that have samples.
-const SIZED: [&str; 3] = ["bytesPerSeries", "bytesPerSample", "memory"];
+const SIZED: [&str; 4] = ["bytesPerSeries", "bytesPerSample", "indexBytesPerSeries", "memory"];
 
 const STATES: [(TripwireState, &str); 4] = [
     (TripwireState::Tripped, "tripped"),

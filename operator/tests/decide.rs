@@ -251,7 +251,7 @@ components:
     );
     assert_ne!(store(&["--catalog", &own]), "Prometheus");
     let madr = printed(&["decide", "-f", &input, "-o", "madr", "--catalog", &own]);
-    assert!(madr.contains("what our nodes took") && madr.contains("catalog 2026.11.1+"), "{madr}");
+    assert!(madr.contains("what our nodes took") && madr.contains("catalog 2026.11.2+"), "{madr}");
 
     // What is at fault is told with file, entry and what to write.
     let bad = file("bad.yaml", "components: { metricsStore: { change: [ { id: Prometeus } ] } }");

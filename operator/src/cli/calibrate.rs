@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use obstack_crds::record::Range;
 
 use super::{CliError, Output, Style, runtime};
-use crate::decide::calibration::{DISK_BYTES, ENOUGH, Engine, RESIDENT, Reading, SAMPLES, SERIES};
+use crate::decide::calibration::{DISK_BYTES, ENOUGH, Engine, RESIDENT, Reading, SAMPLES, SERIES, index};
 use crate::decide::catalog::{Driver, OptionEntry, Term};
 use crate::decide::measured::{COMPONENT, Quantity, in_words, prior};
 use crate::decide::{Catalog, numbers};
@@ -198,7 +198,11 @@ fn predictions(option: &OptionEntry, reading: &Reading) -> Vec<(&'static str, Ra
         (answer(SAMPLES), answer(DISK_BYTES), prior(option, Quantity::BytesPerSample))
         && samples > 0.0
     {
-        rows.push(("disk of blocks", scaled(each, samples), bytes));
+        let index = index(&reading.answers, &ENOUGH).ok().zip(prior(option, Quantity::IndexBytesPerSeries));
+        let index = index.map_or(Range::default(), |(index, each)| scaled(each, index.created));
+        let samples = scaled(each, samples);
+        let predicted = Range { low: samples.low + index.low, high: samples.high + index.high };
+        rows.push(("disk of blocks", predicted, bytes));
     }
     rows
 }

@@ -74,6 +74,26 @@ fn the_table_has_prior_measured_error_and_what_the_model_would_say() {
 }
 
 #[test]
+fn an_index_that_is_told_apart_has_a_line_and_a_part_in_the_prediction() {
+    use crate::decide::calibration::{CREATED, INDEX_BYTES, KEPT};
+    let (option, reading) = reading();
+    let mut answers = reading.answers;
+    answers.extend([(CREATED, 50_000.0), (KEPT, 4.0 * 86_400.0), (INDEX_BYTES, 3e8)]);
+    let reading = read(&option, &answers, &ENOUGH);
+    let text = table("http://x", Engine::VictoriaMetrics, &option, &reading, &|_, text| text.to_owned());
+    for line in [
+        "  bytesPerSample          1.2 bytes per sample; the catalog has 1 to 2, its middle 25 % too high\n",
+        "  indexBytesPerSeries     1k index bytes per created series; the catalog has 100 to 600, its middle 65 % too low\n",
+        // 300k series were created.
+        "  disk of blocks          predicted 980Mi to 2Gi, is 1.4Gi\n",
+    ] {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let facts = crate::yaml::emit(&reading.measurements).unwrap();
+    assert!(facts.contains("indexBytesPerSeries: 1000"), "{facts}");
+}
+
+#[test]
 fn what_is_printed_as_facts_is_what_decide_reads() {
     let (_, reading) = reading();
     let yaml = crate::yaml::emit(&reading.measurements).unwrap();

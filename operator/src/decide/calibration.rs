@@ -34,7 +34,7 @@ pub struct Question {
 
 // Levels are taken at their 95th percentile: a machine is sized for what is needed nearly always, and one replay or
 // one heavy query must not bend the figure.
-const PROMETHEUS: [Question; 9] = [
+const PROMETHEUS: [Question; 11] = [
     Question {
         name: UPTIME,
         expr: "(time() - process_start_time_seconds{{of}}) and prometheus_tsdb_head_series{{of}}",
@@ -64,8 +64,13 @@ const PROMETHEUS: [Question; 9] = [
         expr: "sum without (type) (rate(prometheus_tsdb_head_samples_appended_total{{of}}[{window}])) \
                * (prometheus_tsdb_head_min_time_seconds{{of}} - prometheus_tsdb_lowest_timestamp_seconds{{of}})",
     },
+    Question { name: BLOCKS, expr: "prometheus_tsdb_blocks_loaded{{of}}" },
+    Question {
+        name: KEPT,
+        expr: "prometheus_tsdb_head_min_time_seconds{{of}} - prometheus_tsdb_lowest_timestamp_seconds{{of}}",
+    },
 ];
-const VICTORIA_METRICS: [Question; 7] = [
+const VICTORIA_METRICS: [Question; 9] = [
     Question {
         name: UPTIME,
         expr: "(time() - process_start_time_seconds{{of}}) \
@@ -90,6 +95,15 @@ const VICTORIA_METRICS: [Question; 7] = [
     },
     Question { name: DISK_BYTES, expr: "sum without (type) (vm_data_size_bytes{{of}type!~\".*/inmemory\"})" },
     Question { name: SAMPLES, expr: "sum without (type) (vm_rows{{of}type=~\"storage/(small|big)\"})" },
+    Question {
+        name: INDEX_BYTES,
+        expr: "sum without (type) (vm_data_size_bytes{{of}type=\"indexdb/file\"})",
+    },
+    Question {
+        name: KEPT,
+        expr: "sum without (type) (vm_rows{{of}type=~\"storage/(small|big)\"}) \
+               / rate(vm_rows_added_to_storage_total{{of}}[{window}])",
+    },
 ];
 
 /// Seconds since the start.
@@ -110,6 +124,12 @@ pub const CHUNK_BYTES_PER_SAMPLE: &str = "chunkBytesPerSample";
 pub const DISK_BYTES: &str = "diskBytes";
 /// How many samples that are.
 pub const SAMPLES: &str = "samples";
+/// Bytes of the index on the disk, where it is one for all samples.
+pub const INDEX_BYTES: &str = "indexBytes";
+/// Blocks on the disk, where each has an index of its own.
+pub const BLOCKS: &str = "blocks";
+/// Seconds that are kept, by today's rate of samples where the engine does not tell.
+pub const KEPT: &str = "kept";
 
 impl Engine {
     /// Both.
@@ -209,32 +229,39 @@ pub fn read(option: &OptionEntry, answers: &Answers, enough: &Enough) -> Reading
     reading
 }
 
+/// One answer, or what to do where it is missing.
+fn get(answers: &Answers, name: &'static str) -> Result<f64, String> {
+    let known = answers.get(name).copied();
+    known.ok_or_else(|| format!("the engine's own metrics have no value for {name}; let it scrape itself"))
+}
+
+fn at_least(answers: &Answers, name: &'static str, least: f64, what: &str) -> Result<f64, String> {
+    let found = get(answers, name)?;
+    let reason = || format!("{} {what}; {} are needed", numbers::count(found), numbers::count(least));
+    if found >= least { Ok(found) } else { Err(reason()) }
+}
+
+/// Active series, once the engine has run for long enough and holds enough of them.
+fn series(answers: &Answers, enough: &Enough) -> Result<f64, String> {
+    let (uptime, window) = (get(answers, UPTIME)?, enough.window.as_secs_f64());
+    if uptime < window {
+        let seconds = numbers::seconds;
+        return Err(format!("it has run for {}; {} are needed", seconds(uptime), seconds(window)));
+    }
+    at_least(answers, SERIES, enough.series, "active series")
+}
+
 fn value(
     quantity: Quantity,
     option: &OptionEntry,
     answers: &Answers,
     enough: &Enough,
 ) -> Result<f64, String> {
-    let get = |name: &'static str| {
-        let known = answers.get(name).copied();
-        known
-            .ok_or_else(|| format!("the engine's own metrics have no value for {name}; let it scrape itself"))
-    };
-    let (uptime, window) = (get(UPTIME)?, enough.window.as_secs_f64());
-    if uptime < window {
-        let seconds = numbers::seconds;
-        return Err(format!("it has run for {}; {} are needed", seconds(uptime), seconds(window)));
-    }
-    let at_least = |name: &'static str, least: f64, what: &str| {
-        let found = get(name)?;
-        let reason = || format!("{} {what}; {} are needed", numbers::count(found), numbers::count(least));
-        if found >= least { Ok(found) } else { Err(reason()) }
-    };
-    let series = at_least(SERIES, enough.series, "active series")?;
+    let series = series(answers, enough)?;
     match quantity {
         Quantity::ActiveSeries => Ok(series),
         Quantity::BytesPerSeries => {
-            let (resident, idle) = (get(RESIDENT)?, idle(option));
+            let (resident, idle) = (get(answers, RESIDENT)?, idle(option));
             if resident < idle * (1.0 + enough.above_idle) {
                 return Err(format!(
                     "it takes {} of memory, of which an idle server takes {}; {} are needed",
@@ -245,30 +272,95 @@ fn value(
             }
             Ok((resident - idle) / series)
         }
-        Quantity::BytesPerSample => {
-            if answers.contains_key(COMPACTED) {
-                at_least(COMPACTED, enough.blocks, "blocks written")?;
-            }
-            let samples = at_least(SAMPLES, enough.samples, "samples on the disk")?;
-            let all = get(DISK_BYTES)? / samples;
-            let Some(chunks) = answers.get(CHUNK_BYTES_PER_SAMPLE).copied().filter(|v| v.is_finite()) else {
-                return Ok(all);
-            };
-            // How many samples the blocks hold is reckoned from today's rate: with another rate before, or a gap,
-            // that is wrong, and the chunks show it.
-            if (chunks..=chunks * MOST_INDEX).contains(&all) {
-                Ok(all)
-            } else {
-                Err(format!(
-                    "its blocks come to {} bytes per sample by today's rate, and their chunks to {}: the rate has \
-                     changed within what is kept",
-                    numbers::two(all),
-                    numbers::two(chunks)
-                ))
-            }
+        Quantity::BytesPerSample => disk(answers, enough).map(|(per_sample, _)| per_sample),
+        Quantity::IndexBytesPerSeries => disk(answers, enough).and_then(|(_, index)| index),
+        Quantity::SeriesChurnPerDay => {
+            Ok(get(answers, CREATED)? / series * 86_400.0 / enough.window.as_secs_f64())
         }
-        Quantity::SeriesChurnPerDay => Ok(get(CREATED)? / series * 86_400.0 / window),
-        Quantity::QueriesPerSecond => get(QUERIES),
+        Quantity::QueriesPerSecond => get(answers, QUERIES),
+    }
+}
+
+/// Bytes per sample and, where the engine tells its index apart, of index per created series; where it does not,
+/// the bytes per sample have the index in them.
+fn disk(answers: &Answers, enough: &Enough) -> Result<(f64, Result<f64, String>), String> {
+    series(answers, enough)?;
+    if answers.contains_key(COMPACTED) {
+        at_least(answers, COMPACTED, enough.blocks, "blocks written")?;
+    }
+    let samples = at_least(answers, SAMPLES, enough.samples, "samples on the disk")?;
+    let bytes = get(answers, DISK_BYTES)?;
+    let all = bytes / samples;
+    // How many samples the blocks hold is reckoned from today's rate: with another rate before, or a gap, that is
+    // wrong, and the chunks show it.
+    if let Some(chunks) = chunks(answers)
+        && !(chunks..=chunks * MOST_INDEX).contains(&all)
+    {
+        return Err(format!(
+            "its blocks come to {} bytes per sample by today's rate, and their chunks to {}: the rate has changed \
+             within what is kept",
+            numbers::two(all),
+            numbers::two(chunks)
+        ));
+    }
+    Ok(match index(answers, enough) {
+        Ok(index) => {
+            let (per_sample, per_created) = index.terms(bytes, samples);
+            (per_sample, Ok(per_created))
+        }
+        Err(reason) => (all, Err(format!("{reason}; it is in the bytes per sample"))),
+    })
+}
+
+fn chunks(answers: &Answers) -> Option<f64> {
+    answers.get(CHUNK_BYTES_PER_SAMPLE).copied().filter(|value| value.is_finite())
+}
+
+/// An index on the disk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Index {
+    /// Its bytes.
+    pub bytes: f64,
+    /// Series in it; one that is in the indexes of several blocks counts in each.
+    pub entries: f64,
+    /// Series created within what is kept, each once.
+    pub created: f64,
+}
+
+impl Index {
+    /// The two figures that disk is reckoned with: bytes per sample, and bytes of index per created series. Times
+    /// their numbers they come to `bytes`, all that lies on the disk for `samples`: what a series that lives on
+    /// takes in the index of each further block goes with its samples.
+    pub fn terms(&self, bytes: f64, samples: f64) -> (f64, f64) {
+        let each = self.bytes / self.entries;
+        ((bytes - self.created * each) / samples, each)
+    }
+}
+
+/// The index of an engine that tells it apart. What it holds is reckoned from the series that were made within the
+/// window, as the samples of blocks are.
+///
+/// # Errors
+/// Why it is not told apart, in words.
+pub fn index(answers: &Answers, enough: &Enough) -> Result<Index, String> {
+    let apart = |name| answers.get(name).copied().filter(|value: &f64| value.is_finite() && *value >= 0.0);
+    let (series, bytes) = (get(answers, SERIES)?, get(answers, DISK_BYTES)?);
+    // Blocks tell their chunks, and the rest of them is index.
+    let (index, blocks) = match (apart(INDEX_BYTES), chunks(answers), apart(BLOCKS)) {
+        (Some(index), _, _) => (index, 1.0),
+        (None, Some(chunks), Some(blocks)) => (bytes - chunks * get(answers, SAMPLES)?, blocks.max(1.0)),
+        _ => return Err("the engine does not tell its index apart".to_owned()),
+    };
+    let (Some(created), Some(kept)) = (apart(CREATED), apart(KEPT)) else {
+        return Err("the engine does not tell how many series its index holds".to_owned());
+    };
+    let replaced = created / enough.window.as_secs_f64() * kept;
+    let index = Index { bytes: index, entries: series * blocks + replaced, created: series + replaced };
+    if 0.0 < index.bytes && index.bytes < bytes {
+        Ok(index)
+    } else {
+        let (index, all) = (numbers::bytes(index.bytes), numbers::bytes(bytes));
+        Err(format!("its index comes to {index} of {all}"))
     }
 }
 
@@ -355,6 +447,10 @@ fn is_due(kept: &Measurements, since: &str, reading: &Measurements, now: Timesta
 /// The new values; what cannot be read now stays as it was.
 fn merged(mut kept: Measurements, reading: &Measurements) -> Measurements {
     kept.option.clone_from(&reading.option);
+    // What the bytes per sample hold depends on whether the index was told apart: the two go together.
+    if reading.bytes_per_sample.is_some() {
+        kept.index_bytes_per_series = None;
+    }
     for quantity in Quantity::ALL {
         kept.set(quantity, reading.get(quantity).or(kept.get(quantity)));
     }

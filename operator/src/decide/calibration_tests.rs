@@ -22,6 +22,8 @@ fn answers() -> Answers {
         (CHUNK_BYTES_PER_SAMPLE, 1.2),
         (DISK_BYTES, 1.5e9),
         (SAMPLES, 1e9),
+        (BLOCKS, 5.0),
+        (KEPT, 4.0 * 86_400.0),
     ])
 }
 
@@ -45,7 +47,10 @@ fn answers_come_to_rounded_values() {
         active_series: Some(100_000.0),
         // 415 MB less the 100 MB of an idle server.
         bytes_per_series: Some(3_200.0),
-        bytes_per_sample: Some(1.5),
+        // 1.5 GB less 1.2 GB of chunks are index: of 100k series in each of 5 blocks, and of 50k more a day for 4
+        // days, 430 bytes each. What is not of the 300k series created goes with the samples.
+        index_bytes_per_series: Some(430.0),
+        bytes_per_sample: Some(1.4),
         series_churn_per_day: Some(0.5),
         queries_per_second: Some(2.3),
     };
@@ -75,6 +80,60 @@ fn too_little_data_gives_no_value_but_the_reason() {
     // VictoriaMetrics has no blocks to wait for.
     let other = but(&[(COMPACTED, None), (CHUNK_BYTES_PER_SAMPLE, None)]);
     assert_eq!(other.measurements.bytes_per_sample, Some(1.5));
+}
+
+#[test]
+fn the_two_terms_of_disk_come_to_what_lies_on_it() {
+    // One index for all: 100k series, 50k more a day for 4 days.
+    let apart = [(COMPACTED, None), (CHUNK_BYTES_PER_SAMPLE, None), (BLOCKS, None), (INDEX_BYTES, Some(3e8))];
+    let reading = but(&apart);
+    assert_eq!(reading.lacking, []);
+    let values = &reading.measurements;
+    assert_eq!((values.bytes_per_sample, values.index_bytes_per_series), (Some(1.2), Some(1_000.0)));
+
+    for changes in [&apart[..], &[]] {
+        let answers = but(changes).answers;
+        let found = index(&answers, &ENOUGH).unwrap();
+        let (sample, created) = found.terms(1.5e9, 1e9);
+        assert!((sample * 1e9 + created * found.created - 1.5e9).abs() < 1.0, "{found:?}");
+    }
+}
+
+#[test]
+fn an_index_that_is_not_told_apart_stays_in_the_bytes_per_sample_and_that_is_said() {
+    for (changes, words) in [
+        (vec![(CHUNK_BYTES_PER_SAMPLE, None)], "the engine does not tell its index apart"),
+        (vec![(BLOCKS, None)], "the engine does not tell its index apart"),
+        (vec![(KEPT, None)], "does not tell how many series its index holds"),
+        (vec![(CREATED, Some(f64::NAN))], "does not tell how many series its index holds"),
+        (vec![(INDEX_BYTES, Some(0.0))], "its index comes to 0 of 1.4Gi"),
+        (vec![(INDEX_BYTES, Some(2e9))], "its index comes to 1.9Gi of 1.4Gi"),
+    ] {
+        let reading = but(&changes);
+        let values = &reading.measurements;
+        assert_eq!(
+            (values.bytes_per_sample, values.index_bytes_per_series),
+            (Some(1.5), None),
+            "{changes:?}"
+        );
+        let lacking = reading.lacking.iter().find(|(lacking, _)| *lacking == Quantity::IndexBytesPerSeries);
+        let reason = &lacking.unwrap_or_else(|| panic!("{changes:?}: no reason")).1;
+        assert!(reason.contains(words) && reason.ends_with("it is in the bytes per sample"), "{reason}");
+    }
+}
+
+#[test]
+fn both_terms_of_disk_are_taken_over_together() {
+    let of = |per_sample, index| Measurements {
+        bytes_per_sample: per_sample,
+        index_bytes_per_series: index,
+        ..Measurements::default()
+    };
+    let kept = of(Some(1.2), Some(400.0));
+    // One figure for both: the old second term would be counted twice.
+    assert_eq!(merged(kept.clone(), &of(Some(1.5), None)), of(Some(1.5), None));
+    assert_eq!(merged(of(Some(1.5), None), &of(Some(1.2), Some(300.0))), of(Some(1.2), Some(300.0)));
+    assert_eq!(merged(kept.clone(), &of(None, None)), kept);
 }
 
 #[test]

@@ -56,6 +56,7 @@ struct Head {
     version: String,
     sources: BTreeMap<String, Source>,
     prices: Prices,
+    churn: Figure,
     cost_score: CostScore,
 }
 
@@ -75,6 +76,8 @@ pub struct Catalog {
     pub version: String,
     /// Prices that all options share.
     pub prices: Prices,
+    /// New series of a load per active series and day, where that was not measured.
+    pub churn: Figure,
     /// How cost becomes a score.
     pub cost_score: CostScore,
     sources: BTreeMap<String, Source>,
@@ -107,6 +110,7 @@ impl Catalog {
         let mut catalog = Self {
             version: head.version,
             prices: head.prices,
+            churn: head.churn,
             cost_score: head.cost_score,
             sources: head.sources,
             options: BTreeMap::new(),

@@ -162,7 +162,8 @@ impl<'a> Context<'a> {
         previous: &'a Previous,
         catalog: &'a Catalog,
     ) -> Self {
-        let sheet = Rc::new(Sheet::new(valid, facts, previous, catalog, Load::of(&valid.requirements)));
+        let sheet =
+            Rc::new(Sheet::new(valid, facts, previous, catalog, Load::of(&valid.requirements, catalog)));
         Self {
             valid,
             requirements: valid.requirements.clone(),
@@ -179,7 +180,7 @@ impl<'a> Context<'a> {
 
     /// The same stack with other requirements and weights, before anything is decided.
     pub(super) fn with(&self, requirements: Requirements, priorities: &BTreeMap<Quality, u8>) -> Self {
-        let load = Load::of(&requirements);
+        let load = Load::of(&requirements, self.catalog);
         let sheet = if load == self.sheet.load {
             Rc::clone(&self.sheet)
         } else {

@@ -32,9 +32,13 @@ pub struct Measurements {
     /// Bytes of resident memory for each active series.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_series: Option<f64>,
-    /// Bytes of disk for each sample in blocks.
+    /// Bytes of disk for each sample in blocks. Where the index of created series was told apart it holds only the
+    /// rest, else all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_sample: Option<f64>,
+    /// Bytes of index for each series created within what is kept. None beside `bytes_per_sample`: they are in that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index_bytes_per_series: Option<f64>,
     /// New series a day for each active series.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub series_churn_per_day: Option<f64>,
@@ -50,8 +54,10 @@ pub enum Quantity {
     ActiveSeries,
     /// Bytes of resident memory for each active series.
     BytesPerSeries,
-    /// Bytes of disk for each sample in blocks.
+    /// Bytes of disk for each sample in blocks, without the index of created series where that is known.
     BytesPerSample,
+    /// Bytes of index for each series created within what is kept.
+    IndexBytesPerSeries,
     /// New series a day for each active series.
     SeriesChurnPerDay,
     /// Queries a second.
@@ -60,10 +66,11 @@ pub enum Quantity {
 
 impl Quantity {
     /// Every quantity, in the order in which they are shown.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ActiveSeries,
         Self::BytesPerSeries,
         Self::BytesPerSample,
+        Self::IndexBytesPerSeries,
         Self::SeriesChurnPerDay,
         Self::QueriesPerSecond,
     ];
@@ -74,6 +81,7 @@ impl Quantity {
             Self::ActiveSeries => "activeSeries",
             Self::BytesPerSeries => "bytesPerSeries",
             Self::BytesPerSample => "bytesPerSample",
+            Self::IndexBytesPerSeries => "indexBytesPerSeries",
             Self::SeriesChurnPerDay => "seriesChurnPerDay",
             Self::QueriesPerSecond => "queriesPerSecond",
         }
@@ -85,6 +93,7 @@ impl Quantity {
             Self::ActiveSeries => "series",
             Self::BytesPerSeries => "bytes per series",
             Self::BytesPerSample => "bytes per sample",
+            Self::IndexBytesPerSeries => "index bytes per created series",
             Self::SeriesChurnPerDay => "new series per series and day",
             Self::QueriesPerSecond => "queries per second",
         }
@@ -92,7 +101,7 @@ impl Quantity {
 
     /// Whether it takes the place of a figure of the catalog.
     pub fn displaces(self) -> bool {
-        matches!(self, Self::BytesPerSeries | Self::BytesPerSample)
+        matches!(self, Self::BytesPerSeries | Self::BytesPerSample | Self::IndexBytesPerSeries)
     }
 
     /// Between which values a measured one makes sense; `obstack decide --facts` refuses others.
@@ -101,6 +110,7 @@ impl Quantity {
             Self::ActiveSeries => (0.0, 1e12),
             Self::BytesPerSeries => (1.0, 1e7),
             Self::BytesPerSample => (0.01, 1e4),
+            Self::IndexBytesPerSeries => (0.1, 1e7),
             Self::SeriesChurnPerDay | Self::QueriesPerSecond => (0.0, 1e9),
         }
     }
@@ -113,6 +123,7 @@ impl Measurements {
             Quantity::ActiveSeries => self.active_series,
             Quantity::BytesPerSeries => self.bytes_per_series,
             Quantity::BytesPerSample => self.bytes_per_sample,
+            Quantity::IndexBytesPerSeries => self.index_bytes_per_series,
             Quantity::SeriesChurnPerDay => self.series_churn_per_day,
             Quantity::QueriesPerSecond => self.queries_per_second,
         }
@@ -125,6 +136,7 @@ impl Measurements {
             Quantity::ActiveSeries => self.active_series = value,
             Quantity::BytesPerSeries => self.bytes_per_series = value,
             Quantity::BytesPerSample => self.bytes_per_sample = value,
+            Quantity::IndexBytesPerSeries => self.index_bytes_per_series = value,
             Quantity::SeriesChurnPerDay => self.series_churn_per_day = value,
             Quantity::QueriesPerSecond => self.queries_per_second = value,
         }
@@ -209,6 +221,7 @@ pub fn prior(option: &OptionEntry, quantity: Quantity) -> Option<Range> {
     let (terms, driver) = match quantity {
         Quantity::BytesPerSeries => (&option.models.memory, Driver::Series),
         Quantity::BytesPerSample => (&option.models.storage, Driver::RetainedSample),
+        Quantity::IndexBytesPerSeries => (&option.models.storage, Driver::CreatedSeries),
         _ => return None,
     };
     terms.iter().find(|term| term.per == driver).map(range)
@@ -265,6 +278,8 @@ pub(super) enum Of {
 pub(super) struct Calibration {
     per_series: Option<Range>,
     per_sample: Option<Range>,
+    per_created: Option<Range>,
+    churn: Option<Range>,
 }
 
 impl Calibration {
@@ -280,12 +295,22 @@ impl Calibration {
             .filter(|m| component == COMPONENT && m.measured_option(previous, catalog) == Some(option));
         let range = |value: f64| Range { low: value * (1.0 - SPREAD), high: value * (1.0 + SPREAD) };
         let figure = |quantity| measured.and_then(|m| m.get(quantity)).map(range);
-        Self { per_series: figure(Quantity::BytesPerSeries), per_sample: figure(Quantity::BytesPerSample) }
+        Self {
+            per_series: figure(Quantity::BytesPerSeries),
+            per_sample: figure(Quantity::BytesPerSample),
+            per_created: figure(Quantity::IndexBytesPerSeries),
+            churn: figure(Quantity::SeriesChurnPerDay),
+        }
     }
 
-    /// The range of a term, and whether it was measured.
-    pub(super) fn figure(&self, of: Of, term: &Term) -> (Range, bool) {
-        match (of, term.per) {
+    /// New series per active series and day, where that was measured.
+    pub(super) fn churn(&self) -> Option<Range> {
+        self.churn
+    }
+
+    /// The range of a term, and whether it was measured; none where the measured figure of another term holds it.
+    pub(super) fn figure(&self, of: Of, term: &Term) -> Option<(Range, bool)> {
+        Some(match (of, term.per) {
             (Of::Memory, Driver::Series) => self.per_series.map_or((range(term), false), |r| (r, true)),
             // What an idle server takes is not measured by itself: see `idle`.
             (Of::Memory, Driver::Replica) if self.per_series.is_some() => {
@@ -294,8 +319,14 @@ impl Calibration {
             (Of::Storage, Driver::RetainedSample) => {
                 self.per_sample.map_or((range(term), false), |r| (r, true))
             }
+            (Of::Storage, Driver::CreatedSeries) => match (self.per_created, self.per_sample) {
+                (Some(figure), _) => (figure, true),
+                // Measured as one figure, the bytes per sample have the index in them.
+                (None, Some(_)) => return None,
+                (None, None) => (range(term), false),
+            },
             _ => (range(term), false),
-        }
+        })
     }
 }
 

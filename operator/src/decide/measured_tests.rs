@@ -9,6 +9,7 @@ const MEASURED: Measurements = Measurements {
     active_series: Some(48_000.0),
     bytes_per_series: Some(3_000.0),
     bytes_per_sample: Some(1.2),
+    index_bytes_per_series: None,
     series_churn_per_day: Some(0.5),
     queries_per_second: None,
 };
@@ -38,6 +39,38 @@ fn measured_figures_stand_in_the_place_of_the_catalogs() {
     let (_, arithmetic) = sizing(&plan, "storage");
     assert!(arithmetic.contains("15 d x 0.9 to 1.5 bytes measured"), "{arithmetic}");
     assert!(arithmetic.contains("samples in a log x 6 to 13 bytes ="), "{arithmetic}");
+}
+
+#[test]
+fn disk_has_a_term_for_the_index_of_the_series_created() {
+    let (by_priors, arithmetic) = sizing(&plan(&valid(), None), "storage");
+    let samples = 50_000.0 / 30.0 * 86_400.0 * 15.0;
+    let wal = 50_000.0 / 30.0 * 7_200.0;
+    // 0.1 to 1 new series for each active one, for 15 days, and the active ones themselves.
+    let low = samples + 100.0 * 50_000.0 * 2.5 + 6.0 * wal;
+    let high = 2.0 * samples + 600.0 * 50_000.0 * 16.0 + 13.0 * wal;
+    assert_eq!(by_priors, Range { low: numbers::round2(low), high: numbers::round2(high) });
+    let said = "50k series x (1 + 15 d x 0.1 to 1 new a day) x 100 to 600 bytes in the index";
+    assert!(arithmetic.contains(said), "{arithmetic}");
+
+    // Measured, figure and churn stand in the place of both priors.
+    let apart = Measurements { index_bytes_per_series: Some(200.0), ..MEASURED };
+    let (two_terms, arithmetic) = sizing(&plan(&valid(), Some(apart.clone())), "storage");
+    let said =
+        "50k series x (1 + 15 d x 0.38 to 0.63 measured new a day) x 150 to 250 bytes measured in the index";
+    assert!(arithmetic.contains(said), "{arithmetic}");
+    let low = 0.9 * samples + 150.0 * 50_000.0 * (1.0 + 15.0 * 0.375) + 6.0 * wal;
+    let high = 1.5 * samples + 250.0 * 50_000.0 * (1.0 + 15.0 * 0.625) + 13.0 * wal;
+    assert_eq!(two_terms, Range { low: numbers::round2(low), high: numbers::round2(high) });
+    let more = Measurements { series_churn_per_day: Some(5.0), ..apart };
+    assert!(sizing(&plan(&valid(), Some(more)), "storage").0.high > two_terms.high);
+
+    // Measured in one, it is in the bytes per sample, which is said; the term is not added to that again.
+    let (one_term, arithmetic) = sizing(&plan(&valid(), Some(MEASURED)), "storage");
+    assert!(arithmetic.contains("x 0.9 to 1.5 bytes measured, index included + "), "{arithmetic}");
+    assert!(!arithmetic.contains("in the index"), "{arithmetic}");
+    let (low, high) = (0.9 * samples + 6.0 * wal, 1.5 * samples + 13.0 * wal);
+    assert_eq!(one_term, Range { low: numbers::round2(low), high: numbers::round2(high) });
 }
 
 #[test]
@@ -149,6 +182,7 @@ fn the_catalog_has_one_figure_for_each_that_is_measured() {
         };
         assert_eq!(count(|m| &m.memory, Driver::Series), 1, "{}", option.id);
         assert_eq!(count(|m| &m.storage, Driver::RetainedSample), 1, "{}", option.id);
+        assert_eq!(count(|m| &m.storage, Driver::CreatedSeries), 1, "{}", option.id);
         assert!(idle(option) > 0.0, "{}", option.id);
     }
 }

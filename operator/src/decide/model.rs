@@ -3,13 +3,14 @@
 use obstack_crds::record::Range;
 use obstack_crds::stack::Availability;
 
-use super::catalog::{Driver, Models, Term};
+use super::catalog::{Catalog, Driver, Models, Term};
 use super::measured::{Calibration, Of};
 use super::numbers;
 use crate::validate::{Requirements, Valid};
 
 /// Seconds of samples that a write-ahead log holds.
 const WAL_SECONDS: f64 = 7_200.0;
+const DAY_SECONDS: f64 = 86_400.0;
 /// Seconds in a month of 30.4 days.
 const MONTH_SECONDS: f64 = 2_628_000.0;
 pub(super) const GIB: f64 = 1_073_741_824.0;
@@ -37,28 +38,36 @@ pub(super) struct Load {
     pub(super) samples_per_second: f64,
     pub(super) retention_seconds: f64,
     pub(super) replicated: bool,
+    /// New series per active series and day, by the catalog.
+    pub(super) churn: Range,
 }
 
 impl Load {
-    pub(super) fn of(requirements: &Requirements) -> Self {
+    pub(super) fn of(requirements: &Requirements, catalog: &Catalog) -> Self {
         let series = requirements.active_series.as_f64();
         Self {
             series,
             samples_per_second: series / requirements.scrape_interval.as_secs_f64(),
             retention_seconds: requirements.retention.as_secs_f64(),
             replicated: requirements.availability == Availability::Replicated,
+            churn: Range { low: catalog.churn.low, high: catalog.churn.high },
         }
     }
 
-    fn amount(&self, driver: Driver) -> f64 {
-        match driver {
+    /// How much there is of a driver, with `churn` new series per active series and day.
+    fn amount(&self, driver: Driver, churn: Range) -> Range {
+        point(match driver {
             Driver::Series => self.series,
             Driver::SamplesPerSecond => self.samples_per_second,
             Driver::RetainedSample => self.samples_per_second * self.retention_seconds,
+            Driver::CreatedSeries => {
+                let days = self.retention_seconds / DAY_SECONDS;
+                return times(add(point(1.0), times(churn, days)), self.series);
+            }
             Driver::WalSample => self.samples_per_second * WAL_SECONDS.min(self.retention_seconds),
             Driver::SamplePerMonth => self.samples_per_second * MONTH_SECONDS,
             Driver::Replica => 1.0,
-        }
+        })
     }
 }
 
@@ -96,8 +105,10 @@ impl Needs {
 
 fn sum(terms: &[Term], load: &Load, copies: f64, of: Of, measured: &Calibration) -> Range {
     terms.iter().fold(Range::default(), |total, term| {
-        let factor = load.amount(term.per) * if term.once { 1.0 } else { copies };
-        add(total, times(measured.figure(of, term).0, factor))
+        let Some((figure, _)) = measured.figure(of, term) else { return total };
+        let amount = load.amount(term.per, measured.churn().unwrap_or(load.churn));
+        let each = Range { low: figure.low * amount.low, high: figure.high * amount.high };
+        add(total, times(each, if term.once { 1.0 } else { copies }))
     })
 }
 
@@ -118,24 +129,36 @@ pub(super) fn arithmetic_of(
     if terms.is_empty() {
         return "nothing".to_owned();
     }
+    let churn = measured.churn();
+    // Whether the measured bytes of another term hold what a term stands for.
+    let within = terms.iter().any(|term| measured.figure(of, term).is_none());
     let write = |term: &Term| {
-        let each = each(term, measured.figure(of, term));
-        let amount = numbers::count(load.amount(term.per));
-        match term.per {
+        let each = each(term, measured.figure(of, term)?);
+        let amount = numbers::range(load.amount(term.per, load.churn), numbers::count);
+        Some(match term.per {
             Driver::Replica => format!("{each} of its own"),
             Driver::Series => format!("{amount} series x {each}"),
             Driver::SamplesPerSecond => format!("{amount} samples/s x {each}"),
             Driver::RetainedSample => format!(
-                "{} samples/s x {} x {each}",
+                "{} samples/s x {} x {each}{}",
                 numbers::count(load.samples_per_second),
-                numbers::seconds(load.retention_seconds)
+                numbers::seconds(load.retention_seconds),
+                if within { ", index included" } else { "" }
+            ),
+            Driver::CreatedSeries => format!(
+                "{} series x (1 + {} x {}{} new a day) x {each} in the index",
+                numbers::count(load.series),
+                numbers::seconds(load.retention_seconds),
+                numbers::range(churn.unwrap_or(load.churn), numbers::count),
+                if churn.is_some() { " measured" } else { "" }
             ),
             Driver::WalSample => format!("{amount} samples in a log x {each}"),
             Driver::SamplePerMonth => format!("{amount} samples a month x {each}"),
-        }
+        })
     };
-    let join =
-        |once: bool| terms.iter().filter(|t| t.once == once).map(write).collect::<Vec<_>>().join(" + ");
+    let join = |once: bool| {
+        terms.iter().filter(|t| t.once == once).filter_map(write).collect::<Vec<_>>().join(" + ")
+    };
     let (each, once) = (join(false), join(true));
     let parts: Vec<String> = [
         (!each.is_empty()).then(|| if copies == 1 { each.clone() } else { format!("{copies} x ({each})") }),

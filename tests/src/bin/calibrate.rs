@@ -63,13 +63,14 @@ the loads measured. The other loads only check: nothing of them is used.
 - Memory is measured with the questions that `obstack calibrate` and the operator ask, over the second half of the
   run: the 95th percentile of resident memory (VictoriaMetrics: without pages of files) and of active series.
 - Disk is what compaction makes of the run once the load has ended: Prometheus writes its head as a block, through a
-  snapshot over the admin API; VictoriaMetrics flushes and merges its parts. With {scrapes} samples per series the index
-  weighs more on each sample than in blocks of days, so that bytes per sample are above what a server at rest has.
-- A calibrated figure is the mean of the two loads that calibrate. Memory is that figure times the series, and the
-  low end of what the catalog gives an idle server.
+  snapshot over the admin API; VictoriaMetrics flushes and merges its parts. The model is samples times bytes per
+  sample, and series created times bytes of index: the series at the begin, and each that took the place of another, as
+  the engine counts them. With {scrapes} samples per series the index weighs more than in blocks of days.
+- A calibrated figure is the mean of the two loads that calibrate, in which no series is replaced. Memory is that
+  figure times the series, and the low end of what the catalog gives an idle server.
 - The prior's error is that of the middle of its range, as it is.
-- VictoriaMetrics merges its parts and its index in the background, as far as it has come by then: its bytes per sample
-  differ between two runs of the same load.
+- VictoriaMetrics merges its parts and its index in the background, as far as it has come by then: its figures differ
+  between two runs of the same load.
 ";
 
 fn main() -> ExitCode {
@@ -105,13 +106,18 @@ async fn run(args: &Args, catalog: &Catalog) -> String {
         let (prometheus, victoria) = tokio::join!(prometheus.finish(catalog), victoria.finish(catalog));
         for outcome in [prometheus, victoria] {
             let (engine, values) = (outcome.engine.title(), &outcome.reading.measurements);
-            let per_sample = outcome.disk.bytes / outcome.disk.samples;
+            let disk = &outcome.disk;
+            let (per_sample, per_created) = disk
+                .index
+                .map_or((disk.bytes / disk.samples, 0.0), |index| index.terms(disk.bytes, disk.samples));
             eprintln!(
-                "{:4} s  {:<10} {engine:<16} {:?} bytes per series, {per_sample:.2} per sample, {:.0} samples",
+                "{:4} s  {:<10} {engine:<16} {:?} bytes per series, {per_sample:.2} per sample, {:.0} samples, \
+                 {per_created:.0} of index for each of {:.0} series",
                 begun.elapsed().as_secs(),
                 load.name,
                 values.bytes_per_series,
-                outcome.disk.samples
+                disk.samples,
+                disk.index.map_or(0.0, |index| index.created)
             );
             outcomes.push(outcome);
         }

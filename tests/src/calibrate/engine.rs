@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use obstack::decide::calibration::{DISK_BYTES, Engine, SAMPLES};
+use obstack::decide::calibration::{DISK_BYTES, Engine, INDEX_BYTES, Index, SAMPLES};
 use obstack::observe::measure::Measurer;
 use serde_json::json;
 
@@ -38,6 +38,8 @@ pub struct Disk {
     pub bytes: f64,
     /// Samples in it.
     pub samples: f64,
+    /// The index among it, where the engine tells it apart.
+    pub index: Option<Index>,
     /// Bytes of the write-ahead log, where there is one.
     pub wal: Option<f64>,
 }
@@ -98,49 +100,63 @@ impl Running {
 
     async fn snapshot(&self) -> Disk {
         let wal = size(&self.folder.join("data/wal"));
+        let created = self.ask("sum(prometheus_tsdb_head_series_created_total{job=\"self\"})").await;
+        let created = created.expect("an answer").expect("a count of series");
         let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build();
         let url = format!("{}/api/v1/admin/tsdb/snapshot", self.url);
         let answer = client.expect("an HTTP client").post(url).send().await.expect("an answer");
         let answer: serde_json::Value = answer.json().await.expect("a document");
         let name = answer["data"]["name"].as_str().unwrap_or_else(|| panic!("no snapshot: {answer}"));
         let (mut bytes, mut samples) = (0.0, 0.0);
+        let mut index = Index { bytes: 0.0, entries: 0.0, created };
         for block in blocks(&self.folder.join("data/snapshots").join(name)) {
             bytes += size(&block);
             samples += samples_of(&block);
+            index.bytes += std::fs::metadata(block.join("index")).expect("an index").len() as f64;
+            index.entries += series_of(&block);
         }
-        Disk { bytes, samples, wal: Some(wal) }
+        Disk { bytes, samples, index: Some(index), wal: Some(wal) }
+    }
+
+    /// The one number that a query gives.
+    async fn ask(&self, query: &str) -> Result<Option<f64>, String> {
+        let measurer = Measurer::new(None).expect("an HTTP client");
+        measurer.query(&self.url, query).await.map_err(|error| error.to_string())
     }
 
     async fn merged(&self) -> Disk {
         for path in ["internal/force_flush", "internal/force_merge"] {
             ask::text(&format!("{}/{path}", self.url)).await.expect("an answer");
         }
-        let measurer = Measurer::new(None).expect("an HTTP client");
         let ask = async |name: &'static str| {
             let mut questions = Engine::VictoriaMetrics.questions().iter();
             let question = questions.find(|question| question.name == name).expect("a question");
             let query = question.query(r#"job="self""#, Duration::from_secs(10));
-            let answer = measurer.query(&self.url, &query).await;
-            answer.map(Option::unwrap_or_default).map_err(|error| error.to_string())
+            self.ask(&query).await.map(Option::unwrap_or_default)
         };
         let received = "sum(vm_rows_received_by_storage_total{job=\"self\"})";
+        // Since the start, which was on an empty disk.
+        let created = "sum(vm_new_timeseries_created_total{job=\"self\"})";
         // Most of them: it goes on scraping itself, and the last seconds are always still on their way.
         until("the end of the forced merge", MERGE_BOUND, || async {
             if self.log().contains(MERGED) { Ok(()) } else { Err(self.tail()) }
         })
         .await;
-        let (bytes, samples) = until("the samples are on the disk", MERGE_BOUND, || async {
-            let all = measurer.query(&self.url, received).await.map_err(|error| error.to_string())?;
+        let (bytes, samples, index) = until("the samples are on the disk", MERGE_BOUND, || async {
+            let all = self.ask(received).await?;
             let before = ask(DISK_BYTES).await?;
             tokio::time::sleep(SETTLED).await;
             let (bytes, samples) = (ask(DISK_BYTES).await?, ask(SAMPLES).await?);
+            let (index, created) = (ask(INDEX_BYTES).await?, self.ask(created).await?.unwrap_or_default());
+            let index = Index { bytes: index, entries: created, created };
             let enough = all.is_some_and(|all| all > 0.0 && samples >= MOST_WRITTEN * all);
             let settled = (bytes - before).abs() <= AGREE * bytes;
             let seen = || format!("{samples} samples of {all:?}, {before} and then {bytes} bytes");
-            if enough && settled { Ok((bytes, samples)) } else { Err(seen()) }
+            if enough && settled { Ok((bytes, samples, index)) } else { Err(seen()) }
         })
         .await;
-        Disk { bytes, samples, wal: None }
+        let index = Some(index).filter(|index| index.bytes > 0.0 && index.created > 0.0);
+        Disk { bytes, samples, index, wal: None }
     }
 
     /// Its blocks in the order of their names.
@@ -249,9 +265,21 @@ fn blocks(folder: &Path) -> Vec<PathBuf> {
 /// # Panics
 /// When it has none.
 pub fn samples_of(block: &Path) -> f64 {
+    stat(block, "numSamples")
+}
+
+/// Series in the index of a block, as its own description has it.
+///
+/// # Panics
+/// When it has none.
+pub fn series_of(block: &Path) -> f64 {
+    stat(block, "numSeries")
+}
+
+fn stat(block: &Path, name: &str) -> f64 {
     let text = std::fs::read_to_string(block.join("meta.json")).expect("a description");
     let meta: serde_json::Value = serde_json::from_str(&text).expect("a document");
-    meta["stats"]["numSamples"].as_f64().expect("a number of samples")
+    meta["stats"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {text}"))
 }
 
 /// Bytes of all files under a folder.

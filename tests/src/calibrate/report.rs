@@ -43,9 +43,18 @@ pub fn tables(engine: Engine, outcomes: &[Outcome], catalog: &Catalog) -> String
     let outcomes: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.engine == engine).collect();
     let mut out = format!("## {}\n", engine.title());
     let memory = memory_rows(option, &outcomes);
-    let disk = disk_rows(option, &outcomes);
+    let (apart, disk) = disk_rows(option, &outcomes);
     table(&mut out, "Memory", "Resident memory of the process, in bytes.", &memory);
     table(&mut out, "Disk", "Compacted data with its index, in bytes for all samples of the run.", &disk);
+    match apart {
+        Some(figures) => index(&mut out, option, &outcomes, figures),
+        None => {
+            line!(
+                out,
+                "\nThe engine does not tell its index apart: one figure per sample holds all of the disk."
+            );
+        }
+    }
     wal(&mut out, option, &outcomes);
     for (what, rows) in [("memory", &memory), ("disk", &disk)] {
         line!(out, "\n{}", verdict(what, rows));
@@ -78,20 +87,74 @@ fn memory_rows<'a>(option: &OptionEntry, outcomes: &[&'a Outcome]) -> Vec<Row<'a
     outcomes.iter().map(row).collect()
 }
 
-fn disk_rows<'a>(option: &OptionEntry, outcomes: &[&'a Outcome]) -> Vec<Row<'a>> {
-    let each = figure(outcomes, |outcome| Some(outcome.disk.bytes / outcome.disk.samples));
-    let each = each.expect("a measured figure for disk");
-    let prior = prior(option, Quantity::BytesPerSample).expect("a figure of the catalog");
+/// Bytes per sample and, where every load's index is told apart, of index per created series.
+fn disk_figures(outcomes: &[&Outcome]) -> (f64, Option<f64>) {
+    let terms = |outcome: &Outcome| {
+        let disk = &outcome.disk;
+        Some(disk.index?.terms(disk.bytes, disk.samples))
+    };
+    let mean = |each: &dyn Fn(&Outcome) -> Option<f64>| figure(outcomes, each);
+    if outcomes.iter().all(|outcome| outcome.disk.index.is_some())
+        && let (Some(sample), Some(created)) =
+            (mean(&|o| terms(o).map(|t| t.0)), mean(&|o| terms(o).map(|t| t.1)))
+    {
+        return (sample, Some(created));
+    }
+    let all = mean(&|outcome| Some(outcome.disk.bytes / outcome.disk.samples));
+    (all.expect("a measured figure for disk"), None)
+}
+
+/// The rows, with both figures where there are two.
+fn disk_rows<'a>(option: &OptionEntry, outcomes: &[&'a Outcome]) -> (Option<(f64, f64)>, Vec<Row<'a>>) {
+    let (sample, created) = disk_figures(outcomes);
+    let by_sample = prior(option, Quantity::BytesPerSample).expect("a figure of the catalog");
+    let by_series = prior(option, Quantity::IndexBytesPerSeries).unwrap_or_default();
     let row = |outcome: &&'a Outcome| {
         let samples = outcome.disk.samples;
+        let series = outcome.disk.index.map_or(0.0, |index| index.created);
         Row {
             outcome,
-            prior: Range { low: samples * prior.low, high: samples * prior.high },
-            calibrated: samples * each,
+            prior: Range {
+                low: samples * by_sample.low + series * by_series.low,
+                high: samples * by_sample.high + series * by_series.high,
+            },
+            calibrated: samples * sample + series * created.unwrap_or_default(),
             measured: outcome.disk.bytes,
         }
     };
-    outcomes.iter().map(row).collect()
+    (created.map(|created| (sample, created)), outcomes.iter().map(row).collect())
+}
+
+/// Both figures of the disk, each beside what the catalog has, and what the index came to.
+fn index(out: &mut String, option: &OptionEntry, outcomes: &[&Outcome], (sample, created): (f64, f64)) {
+    let figure = |quantity: Quantity, measured: f64| {
+        let prior = prior(option, quantity).expect("a figure of the catalog");
+        format!(
+            "{} {} (the catalog has {}, its middle {} off)",
+            numbers::two(measured),
+            quantity.unit(),
+            numbers::range(prior, numbers::count),
+            percent(f64::midpoint(prior.low, prior.high) / measured - 1.0)
+        )
+    };
+    let of_loads = outcomes.iter().filter_map(|outcome| {
+        let index = outcome.disk.index?;
+        let (_, each) = index.terms(outcome.disk.bytes, outcome.disk.samples);
+        Some(format!(
+            "{} {} for each of {}, {:.0} % of the disk",
+            outcome.workload.name,
+            numbers::count(each),
+            numbers::count(index.created),
+            100.0 * index.bytes / outcome.disk.bytes
+        ))
+    });
+    line!(
+        out,
+        "\nCalibrated with {} and {}. Bytes of index for each series that was created came to {}.",
+        figure(Quantity::BytesPerSample, sample),
+        figure(Quantity::IndexBytesPerSeries, created),
+        numbers::list(&of_loads.collect::<Vec<_>>(), "and")
+    );
 }
 
 fn table(out: &mut String, title: &str, what: &str, rows: &[Row<'_>]) {
@@ -176,7 +239,7 @@ fn percent(share: f64) -> String {
 mod tests {
     use std::time::Duration;
 
-    use obstack::decide::calibration::{Answers, Enough, read};
+    use obstack::decide::calibration::{Answers, Enough, Index, read};
 
     use super::super::Workload;
     use super::super::engine::Disk;
@@ -202,7 +265,7 @@ mod tests {
             interval: Duration::from_secs(1),
             calibrates,
         };
-        let disk = Disk { bytes, samples: 1e7, wal: Some(8e7) };
+        let disk = Disk { bytes, samples: 1e7, index: None, wal: Some(8e7) };
         Outcome { engine: Engine::Prometheus, workload, answers, reading, disk }
     }
 
@@ -220,8 +283,44 @@ mod tests {
             "disk is within 25 % on all 2 loads that only check.",
             "| near | 100k | 6 | never | 1 s | 290Mi to 950Mi | 430Mi | +44 % | 380Mi | **-11 %** |",
             "It came to a 8, near 8 and far 8.",
+            "The engine does not tell its index apart: one figure per sample holds all of the disk.",
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
+    }
+
+    #[test]
+    fn an_index_that_is_told_apart_is_reckoned_by_the_series_created() {
+        // 1 byte for each of 10M samples, and 100 bytes of index for each series created.
+        let with = |name, calibrates, created: f64| {
+            let index = Index { bytes: 100.0 * created, entries: created, created };
+            let mut outcome = outcome(name, calibrates, 4e8, 1e7 + index.bytes);
+            outcome.disk.index = Some(index);
+            outcome
+        };
+        let mut outcomes = vec![
+            with("still", true, 1e5),
+            with("churning", false, 1e6),
+            // What was created and took nothing is off, and nothing of it enters the figures.
+            with("odd", false, 1e6),
+        ];
+        outcomes[2].disk.bytes = 1.1e7;
+        outcomes[2].disk.index = Some(Index { bytes: 1e6, entries: 1e6, created: 1e6 });
+        let text = tables(Engine::Prometheus, &outcomes, &Catalog::embedded().unwrap());
+        for part in [
+            "| 19Mi to 76Mi | 19Mi | +150 % | 19Mi | +0 % (calibrates) |",
+            "| 100Mi to 590Mi | 100Mi | +232 % | 100Mi | **+0 %** |",
+            "disk is NOT within 25 % on 1 of 2 loads that only check: odd by +900 %.",
+            "Calibrated with 1 bytes per sample (the catalog has 1 to 2, its middle +50 % off) and \
+             100 index bytes per created series (the catalog has 100 to 600, its middle +250 % off).",
+            "still 100 for each of 100k, 50 % of the disk",
+            "churning 100 for each of 1M, 91 % of the disk",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        // A load whose index is not known takes the second figure from all of them.
+        outcomes[2].disk.index = None;
+        let text = tables(Engine::Prometheus, &outcomes, &Catalog::embedded().unwrap());
+        assert!(text.contains("does not tell its index apart"), "{text}");
     }
 }

@@ -22,12 +22,15 @@ pub(super) fn check(catalog: &Catalog, sources: &BTreeMap<String, Source>) -> Re
         within(&at, ensure(!source.title.is_empty(), || format!("{at}: write its title")))?;
         within(&at, ensure(is_date(&source.date), || format!("{at}: write its date as YYYY-MM")))?;
     }
-    for (name, figure) in [
+    for (at, figure) in [
         ("memory", &catalog.prices.memory),
         ("storage", &catalog.prices.storage),
         ("cpu", &catalog.prices.cpu),
-    ] {
-        let at = format!("prices.{name}");
+    ]
+    .map(|(name, figure)| (format!("prices.{name}"), figure))
+    .into_iter()
+    .chain([("churn".to_owned(), &catalog.churn)])
+    {
         let range = (figure.low, figure.high);
         within(&at, number(&at, range, &figure.unit, &figure.source, &figure.quote, sources))?;
     }

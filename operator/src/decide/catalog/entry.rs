@@ -75,6 +75,9 @@ pub enum Driver {
     SamplesPerSecond,
     /// Samples in the whole retention.
     RetainedSample,
+    /// Series created within the retention: the active ones, and those that came in their place. What an index
+    /// grows with.
+    CreatedSeries,
     /// Samples of the last two hours, kept in a log or a buffer.
     WalSample,
     /// Samples in a month of 30.4 days.

@@ -32,6 +32,8 @@ struct Overlay {
     sources: BTreeMap<String, Source>,
     /// Prices in the place of the catalog's.
     prices: PricesChange,
+    /// New series per active series and day, in the place of the catalog's.
+    churn: Option<Figure>,
     components: BTreeMap<Component, ComponentOverlay>,
 }
 
@@ -183,6 +185,10 @@ impl Catalog {
                 self.origins.insert(format!("prices.{name}"), file.to_owned());
             }
         }
+        if let Some(churn) = overlay.churn {
+            self.churn = churn;
+            self.origins.insert("churn".to_owned(), file.to_owned());
+        }
         for (component, overlay) in overlay.components {
             let options = self.options.entry(component).or_default();
             for option in overlay.add {
@@ -293,6 +299,7 @@ components:
     fn models_scores_and_prices_can_be_changed_each_by_itself() {
         let text = format!(
             "{SOURCES}prices: {{ memory: {{ low: 20, high: 30, unit: USD per GiB and month, source: load-test, quote: our bill }} }}
+churn: {{ low: 2, high: 3, unit: new series per active series and day, source: load-test, quote: \"2.5 a day\" }}
 components:
   metricsStore:
     change:
@@ -311,6 +318,7 @@ components:
         assert_eq!(new_option.scores[&Quality::Security].high, 12.0);
         assert_eq!(new_option.scores[&Quality::Reliability], old_option.scores[&Quality::Reliability]);
         assert_eq!((new.prices.memory.low, new.prices.cpu.clone()), (20.0, old.prices.cpu.clone()));
+        assert_eq!((new.churn.low, new.churn.high), (2.0, 3.0));
         assert_eq!(new.source("load-test"), "load test of March, 2026-03 (independent)");
     }
 
@@ -356,6 +364,10 @@ components:
             (
                 "prices: { cpu: { low: 2, high: 1, unit: x, source: ours, quote: y } }".into(),
                 vec!["prices.cpu", "low <= high"],
+            ),
+            (
+                "churn: { low: 0.5, high: 0.5, unit: x, source: ours, quote: y }".into(),
+                vec!["churn", "a judgement carries a wide range"],
             ),
             (
                 "components: { metricsStore: { change: [ { id: Prometheus }, { id: Prometheus } ] } }".into(),
