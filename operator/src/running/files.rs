@@ -203,7 +203,8 @@ impl Share {
     }
 }
 
-fn size_of(file: &Fragment) -> usize {
+/// What a file takes in a part, in bytes before compression, about.
+pub(super) fn size_of(file: &Fragment) -> usize {
     file.key.len() + file.path.len() + file.bytes.len() + ENTRY_BYTES
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
 
-use super::files::{Files, SHARES};
+use super::files::{Files, SHARES, size_of};
 use super::pointer::KeptOut;
 use super::{
     Engine, Fragment, GENERATION_PLACEHOLDER, MAX_PART_BYTES, MAX_PART_COMPRESSED, MAX_PARTS,
@@ -296,7 +296,11 @@ struct EntryText<'a> {
 
 fn pack_one(index: usize, share: &[&Fragment]) -> Result<Part, PackError> {
     let file = PartText { fragments: share.iter().map(|f| entry(f)).collect::<Result<_, _>>()? };
-    let json = serde_json::to_vec(&file).map_err(|e| PackError::Encoding(e.to_string()))?;
+    // A part grows to some MiB: room for all of it at once costs no copies on the way, and a sixteenth more is for what
+    // JSON escapes.
+    let size: usize = share.iter().map(|fragment| size_of(fragment)).sum();
+    let mut json = Vec::with_capacity(size + size / 16);
+    serde_json::to_writer(&mut json, &file).map_err(|e| PackError::Encoding(e.to_string()))?;
     // Nothing that is known to be too large is compressed only to be thrown away.
     let gzip = if json.len() > MAX_PART_BYTES { Vec::new() } else { gzip(&json)? };
     if json.len() > MAX_PART_BYTES || gzip.len() > MAX_PART_COMPRESSED {
