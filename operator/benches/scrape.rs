@@ -5,17 +5,15 @@
 
 mod common;
 
-use std::sync::Arc;
-
 use common::objects::monitor;
-use common::stack::{Stack, source};
+use common::stack::{Kept, Stack, source};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use obstack::scrape::assets::HeldAssets;
 use obstack::scrape::engine::{Additional, build_engine};
 use obstack::scrape::jobs::{Built, build};
 use obstack::scrape::objects::{Kind, Monitor};
 use obstack::scrape::settings::Settings;
-use obstack::scrape::sources::{Cache, Source};
+use obstack::scrape::sources::Sources;
 use serde_json::{Value, json};
 
 /// A ServiceMonitor as charts write them: two endpoints, steps of relabelling, credentials.
@@ -89,24 +87,23 @@ fn stack(c: &mut Criterion) {
     let mut group = c.benchmark_group("stack");
     group.sample_size(20);
     for count in [100, 1_000, 10_000] {
-        let mut sources: Vec<Arc<Source>> =
-            (0..count).map(|index| source(&monitor(index, NAMESPACES, 0))).collect();
+        let mut sources: Sources = (0..count).map(|index| source(&monitor(index, NAMESPACES, 0))).collect();
         group.bench_function(format!("full build, {count} monitors"), |b| {
             b.iter_with_large_drop(|| {
-                let mut cache = Cache::default();
-                (stack.build(&sources, &mut cache, None), cache)
+                let mut kept = Kept::default();
+                (stack.build(&sources, &mut kept, None), kept)
             });
         });
-        let mut cache = Cache::default();
-        let mut before = stack.build(&sources, &mut cache, None);
+        let mut kept = Kept::default();
+        let mut before = stack.build(&sources, &mut kept, None);
         let mut version = 0;
         group.bench_function(format!("one change, {count} monitors"), |b| {
             b.iter(|| {
                 version += 1;
                 let place = (version * 37) % count;
-                sources[place] = source(&monitor(place, NAMESPACES, version));
-                let after = stack.build(&sources, &mut cache, Some(&before));
-                assert_eq!(cache.built(), 1, "the others are kept");
+                sources.insert(source(&monitor(place, NAMESPACES, version)));
+                let after = stack.build(&sources, &mut kept, Some(&before));
+                assert_eq!(kept.cache.built(), 1, "the others are kept");
                 assert_ne!(after.digest, before.digest, "the change is in it");
                 before = after;
             });

@@ -5,13 +5,12 @@
 mod common;
 
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Instant;
 
 use common::objects::{monitor, wide_monitor};
-use common::stack::{Stack, source};
+use common::stack::{Kept, Stack, source};
 use obstack::running::{MAX_PART_BYTES, MAX_PART_COMPRESSED};
-use obstack::scrape::sources::{Cache, Source};
+use obstack::scrape::sources::Sources;
 
 /// Name, monitors, namespaces, and whether they are wide.
 const CASES: [(&str, usize, usize, bool); 4] = [
@@ -42,23 +41,23 @@ fn main() {
 
 fn run((name, count, namespaces, wide): (&str, usize, usize, bool)) {
     let object = |index| if wide { wide_monitor(index, namespaces) } else { monitor(index, namespaces, 0) };
-    let mut sources: Vec<Arc<Source>> = (0..count).map(|index| source(&object(index))).collect();
+    let mut sources: Sources = (0..count).map(|index| source(&object(index))).collect();
     let held = memory("VmRSS:");
-    let (stack, mut cache) = (Stack::new(), Cache::default());
+    let (stack, mut kept) = (Stack::new(), Kept::default());
     let begun = Instant::now();
-    let generation = stack.build(&sources, &mut cache, None);
+    let generation = stack.build(&sources, &mut kept, None);
     let full = begun.elapsed();
     let peak = memory("VmHWM:");
-    sources[count / 2] = source(&monitor(count / 2, namespaces, 1));
+    sources.insert(source(&monitor(count / 2, namespaces, 1)));
     let begun = Instant::now();
-    let changed = stack.build(&sources, &mut cache, Some(&generation));
+    let changed = stack.build(&sources, &mut kept, Some(&generation));
     let one = begun.elapsed();
     let touched = changed.parts.iter().zip(&generation.parts).filter(|(a, b)| a.digest != b.digest).count();
     assert_eq!(touched, 1, "a change touches its own part");
     let compressed = generation.parts.iter().map(|part| part.gzip.len()).max().unwrap_or(0);
     let before = generation.parts.iter().map(|part| part.size).max().unwrap_or(0);
     assert!(compressed <= MAX_PART_COMPRESSED && before <= MAX_PART_BYTES, "every part is below its limit");
-    let bytes: usize = generation.fragments.iter().map(|fragment| fragment.bytes.len()).sum();
+    let bytes: usize = generation.fragments().map(|fragment| fragment.bytes.len()).sum();
     println!(
         "| {name} | {held} | {:.2} | {:.1} | {peak} | {bytes} | {} | {compressed} ({} %) | {before} ({} %) |",
         full.as_secs_f64(),

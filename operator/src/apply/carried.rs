@@ -72,6 +72,12 @@ impl Carriers {
         carried
     }
 
+    /// Whether a version of a Secret is the one that was read or written last.
+    pub(super) fn is_known(&self, namespace: &str, name: &str, version: u64) -> bool {
+        let key = (namespace.to_owned(), name.to_owned());
+        self.known().get(&key).is_some_and(|(known, _)| *known == Some(version))
+    }
+
     /// Remembers what was written.
     pub(super) fn wrote(&self, namespace: &str, name: &str, answer: &DynamicObject, carried: Carried) {
         self.known().insert((namespace.to_owned(), name.to_owned()), (version(answer), carried));
@@ -117,6 +123,8 @@ mod tests {
         carriers.wrote("n", "s", &secret("7", b""), ours.clone());
         assert_eq!(read(&secret("5", &part.gzip)), ours, "the watch lags");
         assert_eq!(read(&secret("7", b"")), ours, "a version is read once");
+        let known = [6, 7, 8].map(|version| carriers.is_known("n", "s", version));
+        assert_eq!(known, [false, true, false], "what others wrote before or after is news");
         assert_eq!(read(&secret("8", b"by hand")), Carried::Part(None));
         carriers.gone("n", "s");
         assert!(!carriers.has("n", "s"));

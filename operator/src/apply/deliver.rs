@@ -53,6 +53,11 @@ impl Applier {
         Ok(held)
     }
 
+    /// Whether a version of a Secret that carries configuration was read or written by this process last.
+    pub fn knows_carrier(&self, namespace: &str, name: &str, version: u64) -> bool {
+        self.carriers.is_known(namespace, name, version)
+    }
+
     /// What one Secret of this stack holds; none where there is none. `surely` asks the API where nothing is
     /// known yet.
     async fn carried(

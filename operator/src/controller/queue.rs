@@ -78,6 +78,11 @@ impl Queue {
         Some(id)
     }
 
+    /// Whether a task looks at a stack now.
+    pub fn is_running(&self, id: &StackId) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.running)
+    }
+
     /// How many times in a row a stack has failed, the present time included.
     pub fn failures(&self, id: &StackId) -> u32 {
         self.entries.get(id).map_or(0, |entry| entry.failures) + 1
@@ -137,7 +142,9 @@ mod tests {
         assert_eq!(queue.take(start), None);
         let later = start + GATHER;
         assert_eq!(queue.waiting(later + Duration::from_secs(2)), (1, Duration::from_secs(2)));
+        assert!(!queue.is_running(&id("a")));
         assert_eq!(queue.take(later), Some(id("a")));
+        assert!(queue.is_running(&id("a")));
         // Changed while it runs: looked at again right after, not meanwhile.
         queue.changed(id("a"), later);
         assert_eq!(queue.take(later + GATHER), None);

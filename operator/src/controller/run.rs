@@ -20,7 +20,7 @@ use crate::apply::writer::within;
 use crate::error::Class;
 use crate::http::Health;
 use crate::names::StackId;
-use crate::observe::stores::Trigger;
+use crate::observe::stores::{Shown, Trigger};
 use crate::reconcile::{Outcome, World, reconcile};
 use crate::scrape::contents::Holder;
 
@@ -54,6 +54,8 @@ pub(super) struct Controller {
     tasks: JoinSet<Ended>,
     reconciling: usize,
     secrets: HashMap<StackId, BTreeSet<String>>,
+    /// What watches have shown of a stack while it was looked at.
+    shown: HashMap<StackId, Vec<Shown>>,
     sweep_at: Option<Instant>,
     /// Until when sweeps go on although one has succeeded.
     sweep_until: Option<Instant>,
@@ -78,6 +80,7 @@ impl Controller {
             tasks: JoinSet::new(),
             reconciling: 0,
             secrets: HashMap::new(),
+            shown: HashMap::new(),
             sweep_at: None,
             sweep_until: None,
             sweeping: false,
@@ -177,10 +180,16 @@ impl Controller {
                     self.queue.changed(id, now);
                 }
             }
+            // What a write was answered is known once the reconcile that wrote has ended.
+            Trigger::Shown(id, shown) if self.queue.is_running(&id) => {
+                self.shown.entry(id).or_default().push(shown);
+            }
+            Trigger::Shown(id, shown) => self.shown(id, &[shown], now),
             Trigger::Gone(id) => {
                 tracing::info!(stack = %id, "the stack is gone; what an owner reference cannot reach is swept");
                 self.queue.remove(&id);
                 self.secrets.remove(&id);
+                self.shown.remove(&id);
                 self.world.metrics.forget_stack(&id);
                 self.world.caches.forget(&id);
                 self.world.rejections.forget(&id);
@@ -202,6 +211,14 @@ impl Controller {
                 self.all_changed(now);
             }
             Trigger::Sources | Trigger::All => self.all_changed(now),
+        }
+    }
+
+    /// Watches show objects that this process writes. What shows no more than its own writes is no change.
+    fn shown(&mut self, id: StackId, shown: &[Shown], now: Instant) {
+        let is_there = self.world.observer.stores.stacks.get(Some(&id.namespace), &id.name).is_some();
+        if is_there && shown.iter().any(|shown| !self.world.is_echo(&id, shown)) {
+            self.queue.changed(id, now);
         }
     }
 
@@ -227,6 +244,8 @@ impl Controller {
                     self.secrets.insert(id.clone(), outcome.secrets);
                 }
                 self.queue.finish(&id, outcome.next, now, rand::random());
+                let shown = self.shown.remove(&id).unwrap_or_default();
+                self.shown(id, &shown, now);
                 if self.reconciling == 0 {
                     self.world.observer.contents.release_unused();
                 }

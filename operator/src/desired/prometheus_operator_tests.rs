@@ -61,7 +61,7 @@ fn native(spec: &str, prefix: &str) -> Vec<(String, Value)> {
         let text = std::str::from_utf8(&fragment.bytes).unwrap();
         (!name.contains("reloader")).then(|| (name, serde_saphyr::from_str(text).unwrap()))
     };
-    configs.generations[&Role::Metrics].fragments.iter().filter_map(of).collect()
+    configs.generations[&Role::Metrics].fragments().filter_map(of).collect()
 }
 
 const SPEC: &str = "

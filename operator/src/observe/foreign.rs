@@ -23,7 +23,7 @@ use super::slim::Specified;
 use super::stores::{Patience, Scope, Trigger};
 use super::{Fact, discovery};
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
-use crate::scrape::sources::{GROUP, Source, SourceKey, SourceKind};
+use crate::scrape::sources::{GROUP, Source, SourceKey, SourceKind, Sources};
 
 /// What is said of the kinds before the first answer.
 const NOT_ASKED: &str = "not asked yet";
@@ -36,7 +36,7 @@ type Served = BTreeMap<SourceKind, &'static str>;
 /// What is known of one kind.
 #[derive(Debug, Default)]
 struct Kind {
-    objects: BTreeMap<(String, String), Arc<Source>>,
+    objects: Sources,
     /// Namespaces, or the whole cluster (none), whose list is complete.
     synced: BTreeSet<Option<String>>,
     error: Option<String>,
@@ -82,13 +82,12 @@ impl Foreign {
         Self { kinds, served, targets: targets.len() }
     }
 
-    /// Every object of a kind, in the order of namespace and name; none where the cluster does not serve the
-    /// kind.
-    pub fn read(&self, kind: SourceKind) -> Fact<Vec<Arc<Source>>> {
+    /// Every object of a kind; none where the cluster does not serve the kind.
+    pub fn read(&self, kind: SourceKind) -> Fact<Sources> {
         match self.why_missing(kind) {
             Some(reason) => Fact::Unavailable(reason),
-            None if !self.is_served(kind) => Fact::Known(Vec::new()),
-            None => Fact::Known(self.kind(kind).objects.values().cloned().collect()),
+            None if !self.is_served(kind) => Fact::Known(Sources::default()),
+            None => Fact::Known(self.kind(kind).objects.clone()),
         }
     }
 
@@ -254,7 +253,7 @@ impl Follower {
                 }
                 Ok(Event::Delete(object)) => {
                     if let (Some(namespace), Some(name)) = (object.metadata.namespace, object.metadata.name) {
-                        self.write().objects.remove(&(namespace, name));
+                        self.write().objects.remove(&SourceKey { kind: self.kind, namespace, name });
                         let _ = self.triggers.send(Trigger::Sources);
                     }
                 }
@@ -274,14 +273,20 @@ impl Follower {
         let key = SourceKey { kind: self.kind, namespace: place.0.clone(), name: place.1.clone() };
         let names = (about.uid.unwrap_or_default(), about.resource_version.unwrap_or_default());
         let source = Source::new(key, version, names, about.labels.unwrap_or_default(), object.spec);
-        self.write().objects.insert(place.clone(), Arc::new(source));
+        let mut known = self.write();
+        // One that a new list names again is the one that is there, and is not built again.
+        if known.objects.get(&source.key).is_none_or(|before| **before != source) {
+            known.objects.insert(Arc::new(source));
+        }
         Some(place)
     }
 
     /// A list is complete: what was not in it is gone.
     fn synced(&self, listed: BTreeSet<(String, String)>) {
         let mut kind = self.write();
-        kind.objects.retain(|place, _| !self.is_here(place) || listed.contains(place));
+        let is_listed =
+            |source: &Source| listed.contains(&(source.key.namespace.clone(), source.key.name.clone()));
+        kind.objects.retain(|source| !self.is_here(source) || is_listed(source));
         kind.synced.insert(self.target.clone());
         kind.error = None;
     }
@@ -289,13 +294,13 @@ impl Follower {
     /// The API no longer serves the kind, or never did.
     fn forget(&self) {
         let mut kind = self.write();
-        kind.objects.retain(|place, _| !self.is_here(place));
+        kind.objects.retain(|source| !self.is_here(source));
         kind.synced.remove(&self.target);
         kind.error = None;
     }
 
-    fn is_here(&self, place: &(String, String)) -> bool {
-        self.target.as_ref().is_none_or(|only| *only == place.0)
+    fn is_here(&self, source: &Source) -> bool {
+        self.target.as_ref().is_none_or(|only| *only == source.key.namespace)
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, Kind> {

@@ -31,6 +31,9 @@ use crate::scrape::sources::Namespaces;
 pub enum Trigger {
     /// A stack or something of its own changed.
     Stack(StackId),
+    /// An object of a stack that this process writes over and over is now as shown: that may be no more than the echo
+    /// of its own write.
+    Shown(StackId, Shown),
     /// A stack is gone.
     Gone(StackId),
     /// A Secret or a ConfigMap changed, appeared or went: those stacks are meant that refer to it.
@@ -41,6 +44,26 @@ pub enum Trigger {
     Sources,
     /// A watch was started anew: anything can have changed meanwhile.
     All,
+}
+
+/// A version of an object, as a watch shows it. Versions are compared for being the same: a later one hides what
+/// others have written before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A stack, by its UID.
+    Stack {
+        /// Its UID.
+        uid: String,
+        /// Its version.
+        version: u64,
+    },
+    /// A Secret in the stack's namespace.
+    Secret {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: u64,
+    },
 }
 
 /// What a store knows of its watch.
@@ -485,7 +508,17 @@ fn id_of<K: ResourceExt>(object: &K) -> Option<StackId> {
 }
 
 fn stack(object: &DynamicObject, gone: bool) -> Option<Trigger> {
-    id_of(object).map(if gone { Trigger::Gone } else { Trigger::Stack })
+    let id = id_of(object)?;
+    Some(match object.metadata.uid.clone().zip(version_of(object)) {
+        _ if gone => Trigger::Gone(id),
+        Some((uid, version)) => Trigger::Shown(id, Shown::Stack { uid, version }),
+        None => Trigger::Stack(id),
+    })
+}
+
+/// The version of an object, where it is a number, as that of every API server is.
+fn version_of(object: &DynamicObject) -> Option<u64> {
+    object.metadata.resource_version.as_deref()?.parse().ok()
 }
 
 /// The stack of an object in the stack's own namespace, by its label.
@@ -495,11 +528,17 @@ fn labelled<K: ResourceExt>(object: &K, _gone: bool) -> Option<Trigger> {
 }
 
 /// The stack of an owned object: by its owner, or by its labels where it lives elsewhere.
-pub(super) fn owner(object: &DynamicObject, _gone: bool) -> Option<Trigger> {
+pub(super) fn owner(object: &DynamicObject, gone: bool) -> Option<Trigger> {
     let labels = object.labels();
     let owner = object.owner_references().iter().find(|owner| owner.kind == "ObservabilityStack");
     let name = owner.map(|owner| &owner.name).or_else(|| labels.get(LABEL_STACK))?.clone();
     let namespace =
         labels.get(LABEL_STACK_NAMESPACE).cloned().or_else(|| object.metadata.namespace.clone())?;
-    Some(Trigger::Stack(StackId { namespace, name }))
+    let is_secret = object.types.as_ref().is_some_and(|types| types.kind == "Secret")
+        && object.metadata.namespace.as_ref() == Some(&namespace);
+    let id = StackId { namespace, name };
+    Some(match version_of(object).filter(|_| is_secret && !gone) {
+        Some(version) => Trigger::Shown(id, Shown::Secret { name: object.name_any(), version }),
+        None => Trigger::Stack(id),
+    })
 }

@@ -137,7 +137,7 @@ fn culprit(generation: &Generation, refusal: &Refusal, objects: &Objects) -> Opt
         let part = objects.routing.iter().find(|part| part.id == id)?;
         return KeptOut::new(path, part.digest(), path, &refusal.reason);
     }
-    let fragment = generation.fragments.iter().find(|fragment| fragment.path == path)?;
+    let fragment = generation.fragments().find(|fragment| fragment.path == path)?;
     KeptOut::new(&fragment.key, digest(&fragment.bytes), path, &refusal.reason)
 }
 

@@ -25,8 +25,9 @@ use crate::desired::{Context, Pinned};
 use crate::endpoint::Endpoint;
 use crate::error::Class;
 use crate::metrics::{DecisionMetric, Metrics, WireMetric};
-use crate::names::Role;
+use crate::names::{Role, StackId};
 use crate::observe::observer::{address, is_ready};
+use crate::observe::stores::Shown;
 use crate::observe::{Fact, Facts, Observer};
 use crate::running::Generation;
 use crate::scrape::is_handed_over;
@@ -104,6 +105,17 @@ impl World {
             Some(written) if shown.is_some_and(|shown| shown < written.version) => written.status.clone(),
             // A status that cannot be read is written anew.
             _ => serde_json::from_value(object.data["status"].clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Whether a watch shows no more than what this process wrote itself: the reconcile that wrote it has seen to it.
+    pub fn is_echo(&self, id: &StackId, shown: &Shown) -> bool {
+        match shown {
+            Shown::Secret { name, version } => self.applier.knows_carrier(&id.namespace, name, *version),
+            Shown::Stack { uid, version } => {
+                let statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
+                statuses.get(uid).is_some_and(|written| written.version == *version)
+            }
         }
     }
 

@@ -6,16 +6,13 @@ use std::sync::Arc;
 
 use flate2::{Compression, GzBuilder};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
+use super::files::{Files, SHARES, size_of};
 use super::pointer::KeptOut;
 use super::{
     Engine, Fragment, GENERATION_PLACEHOLDER, MAX_PART_BYTES, MAX_PART_COMPRESSED, MAX_PARTS,
     TARGET_PART_BYTES, digest, is_safe_path,
 };
-
-/// What an entry of a part takes beside its key, its path and its content, in bytes, about.
-const ENTRY_BYTES: usize = 48;
 
 /// The configuration of one engine, packed. Equal fragments give equal bytes, in any order and any process, as
 /// long as the number of parts is the same.
@@ -27,12 +24,12 @@ pub struct Generation {
     pub digest: String,
     /// The parts: a power of two of them, at most [`MAX_PARTS`].
     pub parts: Vec<Part>,
-    /// The fragments that it was made from, by key.
-    pub fragments: Vec<Fragment>,
     /// The fragments that were left out because an engine refused them.
     pub kept_out: Vec<KeptOut>,
-    /// For each fragment the first byte of its key's hash: its low bits are its part.
-    places: Vec<u8>,
+    /// The few fragments that are written anew for each generation.
+    own: Files,
+    /// The many fragments that are kept from one generation to the next, and are compared by where they are.
+    files: Files,
 }
 
 /// A share of a generation's fragments.
@@ -92,38 +89,61 @@ impl Generation {
         Self::build_on(engine, fragments, None, &[])
     }
 
-    /// Packs fragments: only those parts are written, hashed and compressed whose fragments differ from those
-    /// of the generation before. The hash of its key decides a fragment's part, so a change of one fragment
-    /// changes one part. There are as many parts as keep each at about [`TARGET_PART_BYTES`] or less, a power
-    /// of two; the number stays that of the generation before while it is not far off.
+    /// Packs fragments like [`Self::build_with`], all of them few.
+    ///
+    /// # Errors
+    /// See [`PackError`].
+    pub fn build_on(
+        engine: Engine,
+        fragments: Vec<Fragment>,
+        before: Option<&Self>,
+        kept_out: &[KeptOut],
+    ) -> Result<Self, PackError> {
+        Self::build_with(engine, fragments, &Files::default(), before, kept_out)
+    }
+
+    /// Packs fragments, those that stand alone and those that are kept: only those parts are written, hashed and
+    /// compressed whose fragments differ from those of the generation before. The hash of its key decides a
+    /// fragment's part, so a change of one fragment changes one part, and nothing else is looked at. There are as
+    /// many parts as keep each at about [`TARGET_PART_BYTES`] or less, a power of two; the number stays that of
+    /// the generation before while it is not far off.
     ///
     /// A fragment of `kept_out` is left out as long as its content is the one that was refused; the main file
     /// never is.
     ///
     /// # Errors
     /// See [`PackError`].
-    pub fn build_on(
+    pub fn build_with(
         engine: Engine,
         mut fragments: Vec<Fragment>,
+        files: &Files,
         before: Option<&Self>,
         kept_out: &[KeptOut],
     ) -> Result<Self, PackError> {
-        let kept_out = leave_out(engine, &mut fragments, kept_out);
-        // Fragments that come sorted cost one look each.
         fragments.sort_by(|a, b| a.key.cmp(&b.key));
-        let before = before.filter(|before| before.engine == engine);
-        let change = Change::of(&fragments, before)?;
-        if change.names_changed {
-            check_paths(&fragments)?;
+        if let Some(pair) = fragments.windows(2).find(|pair| pair[0].key == pair[1].key) {
+            return Err(PackError::Twice(pair[0].key.clone()));
         }
-        let total = fragments.iter().map(size_of).sum();
-        let mut count = part_count(total, before.map(|before| before.parts.len()));
+        let mut own: Files = fragments.iter().collect();
+        let mut files = files.clone();
+        let kept_out = leave_out(engine, [&mut own, &mut files], kept_out);
+        check_names(&own, &files)?;
+        let before = before.filter(|before| before.engine == engine);
+        let touched: Vec<bool> = (0..SHARES)
+            .map(|place| {
+                let same = |before: &Self| {
+                    files.has_same_share(&before.files, place) && own.has_same_share(&before.own, place)
+                };
+                !before.is_some_and(same)
+            })
+            .collect();
+        let mut count = part_count(own.size() + files.size(), before.map(|before| before.parts.len()));
         loop {
             let reusable = before.filter(|before| before.parts.len() == count);
-            match pack(&fragments, &change, count, reusable) {
+            match pack([&own, &files], &touched, count, reusable) {
                 Ok(parts) => {
                     let digest = generation_digest(parts.iter().map(|part| part.digest.as_str()));
-                    return Ok(Self { engine, digest, parts, fragments, kept_out, places: change.places });
+                    return Ok(Self { engine, digest, parts, kept_out, own, files });
                 }
                 Err(PackError::TooLarge { .. }) if count < MAX_PARTS => count *= 2,
                 Err(error) => return Err(error),
@@ -131,16 +151,23 @@ impl Generation {
         }
     }
 
+    /// The fragments that it was made from, in the order of their keys.
+    pub fn fragments(&self) -> impl Iterator<Item = &Fragment> {
+        let mut all: Vec<&Fragment> = self.own.iter().chain(self.files.iter()).collect();
+        all.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        all.into_iter()
+    }
+
     /// A file of the generation as it reaches the engine: text, with the generation's digest in its place.
     pub fn file(&self, path: &str) -> Option<String> {
-        let fragment = self.fragments.iter().find(|f| f.path == path)?;
+        let fragment = self.fragments().find(|f| f.path == path)?;
         let text = String::from_utf8(fragment.bytes.to_vec()).ok()?;
         Some(substitute(self.engine, path, text, &self.digest))
     }
 
     /// Paths of all files, sorted.
     pub fn paths(&self) -> Vec<&str> {
-        let mut paths: Vec<&str> = self.fragments.iter().map(|f| f.path.as_str()).collect();
+        let mut paths: Vec<&str> = self.fragments().map(|f| f.path.as_str()).collect();
         paths.sort_unstable();
         paths
     }
@@ -154,10 +181,8 @@ impl Generation {
         if share < 80 {
             return None;
         }
-        let mask = self.parts.len() - 1;
-        let of_part = |(_, place): &(&Fragment, &u8)| usize::from(**place) & mask == fullest.index;
-        let fragments = self.fragments.iter().zip(&self.places).filter(of_part).map(|(fragment, _)| fragment);
-        let largest = fragments.max_by_key(|fragment| fragment.bytes.len())?;
+        let fragments = share_of([&self.own, &self.files], fullest.index, self.parts.len());
+        let largest = fragments.into_iter().max_by_key(|fragment| fragment.bytes.len())?;
         let indivisible = largest.bytes.len() * 2 > fullest.size;
         (self.parts.len() == MAX_PARTS || indivisible).then(|| {
             format!(
@@ -174,80 +199,22 @@ impl Generation {
     }
 }
 
-/// Takes out what was refused and is still the same.
-fn leave_out(engine: Engine, fragments: &mut Vec<Fragment>, kept_out: &[KeptOut]) -> Vec<KeptOut> {
-    if kept_out.is_empty() {
-        return Vec::new();
-    }
+/// Takes out what was refused and is still the same. Gives what was taken out, in the order of the keys.
+fn leave_out(engine: Engine, mut layers: [&mut Files; 2], kept_out: &[KeptOut]) -> Vec<KeptOut> {
     let mut left_out = Vec::new();
-    fragments.retain(|fragment| {
-        let same = |out: &&KeptOut| out.key == fragment.key && out.digest == digest(&fragment.bytes);
-        match kept_out.iter().find(same) {
-            Some(out) if fragment.path != engine.main_file() => {
+    for out in kept_out {
+        for files in &mut layers {
+            let is_it = |fragment: &Fragment| {
+                fragment.path != engine.main_file() && digest(&fragment.bytes) == out.digest
+            };
+            if files.get(&out.key).is_some_and(is_it) {
+                files.remove_all(&out.key);
                 left_out.push(out.clone());
-                false
             }
-            _ => true,
         }
-    });
+    }
+    left_out.sort_by(|a, b| a.key.cmp(&b.key));
     left_out
-}
-
-/// What differs from the generation before.
-struct Change {
-    /// For each fragment the first byte of its key's hash.
-    places: Vec<u8>,
-    /// By that byte: whether a fragment of it was added, changed or taken away.
-    touched: [bool; 256],
-    /// Whether a key or a path is new.
-    names_changed: bool,
-}
-
-impl Change {
-    fn of(sorted: &[Fragment], before: Option<&Generation>) -> Result<Self, PackError> {
-        let mut change =
-            Self { places: Vec::with_capacity(sorted.len()), touched: [false; 256], names_changed: false };
-        let old = before.map(|b| b.fragments.as_slice()).unwrap_or_default();
-        let old_places = before.map(|b| b.places.as_slice()).unwrap_or_default();
-        let mut old = old.iter().zip(old_places).peekable();
-        let mut last: Option<&str> = None;
-        for fragment in sorted {
-            if last == Some(fragment.key.as_str()) {
-                return Err(PackError::Twice(fragment.key.clone()));
-            }
-            last = Some(&fragment.key);
-            while let Some((_, place)) = old.next_if(|(old, _)| old.key < fragment.key) {
-                change.touch(*place);
-            }
-            let known = old.next_if(|(old, _)| old.key == fragment.key);
-            let place = known.map_or_else(|| place_of(&fragment.key), |(_, place)| *place);
-            change.places.push(place);
-            let same_path = known.is_some_and(|(old, _)| old.path == fragment.path);
-            change.names_changed |= !same_path;
-            if !same_path || !known.is_some_and(|(old, _)| same(&old.bytes, &fragment.bytes)) {
-                change.touch(place);
-            }
-        }
-        old.for_each(|(_, place)| change.touch(*place));
-        Ok(change)
-    }
-
-    fn touch(&mut self, place: u8) {
-        self.touched[usize::from(place)] = true;
-    }
-
-    fn touches(&self, part: usize, count: usize) -> bool {
-        (part..self.touched.len()).step_by(count).any(|place| self.touched[place])
-    }
-}
-
-/// Whether two contents are the same; at once where they are one.
-fn same(left: &Arc<[u8]>, right: &Arc<[u8]>) -> bool {
-    Arc::ptr_eq(left, right) || left == right
-}
-
-fn size_of(fragment: &Fragment) -> usize {
-    fragment.key.len() + fragment.path.len() + fragment.bytes.len() + ENTRY_BYTES
 }
 
 /// How many parts a configuration of this size has, at first sight. A number that was right stays while it is
@@ -268,14 +235,17 @@ pub(super) fn generation_digest<'a>(parts: impl Iterator<Item = &'a str>) -> Str
     digest(parts.collect::<Vec<_>>().join("\n").as_bytes())
 }
 
-/// The first byte of a key's SHA-256. The part of the key, of a power of two of parts, is its low bits.
-fn place_of(key: &str) -> u8 {
-    Sha256::digest(key.as_bytes()).first().copied().unwrap_or_default()
-}
-
-fn check_paths(fragments: &[Fragment]) -> Result<(), PackError> {
+/// Keys and paths are those of one fragment, and paths stay in their folder. What was put in before is known to be
+/// good or doubtful, and only what is doubtful is looked at one by one.
+fn check_names(own: &Files, files: &Files) -> Result<(), PackError> {
+    if let Some(twice) = own.iter().find(|fragment| files.get(&fragment.key).is_some()) {
+        return Err(PackError::Twice(twice.key.clone()));
+    }
+    if own.is_sound() && files.is_sound() && !own.iter().any(|fragment| files.may_hold_path(&fragment.path)) {
+        return Ok(());
+    }
     let mut paths = BTreeSet::new();
-    for fragment in fragments {
+    for fragment in own.iter().chain(files.iter()) {
         if !is_safe_path(&fragment.path) {
             return Err(PackError::Path(fragment.path.clone()));
         }
@@ -286,27 +256,27 @@ fn check_paths(fragments: &[Fragment]) -> Result<(), PackError> {
     Ok(())
 }
 
+/// The fragments of a part, in the order of their keys.
+fn share_of(layers: [&Files; 2], part: usize, count: usize) -> Vec<&Fragment> {
+    let places = (part..SHARES).step_by(count);
+    let mut share: Vec<&Fragment> = places
+        .flat_map(|place| layers.into_iter().flat_map(move |files| files.share(place).iter()))
+        .collect();
+    share.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    share
+}
+
 fn pack(
-    sorted: &[Fragment],
-    change: &Change,
+    layers: [&Files; 2],
+    touched: &[bool],
     count: usize,
     before: Option<&Generation>,
 ) -> Result<Vec<Part>, PackError> {
-    let mut shares: Vec<Vec<&Fragment>> = vec![Vec::new(); count];
-    let kept =
-        |index: usize| before.filter(|_| !change.touches(index, count)).and_then(|b| b.parts.get(index));
-    let reused: Vec<Option<&Part>> = (0..count).map(kept).collect();
-    for (fragment, place) in sorted.iter().zip(&change.places) {
-        let part = usize::from(*place) & (count - 1);
-        if reused[part].is_none() {
-            shares[part].push(fragment);
-        }
-    }
-    let parts = reused.iter().zip(&shares).enumerate();
-    parts
-        .map(|(index, (reused, share))| match reused {
-            Some(part) => Ok((*part).clone()),
-            None => pack_one(index, share),
+    let is_touched = |part: usize| touched.iter().skip(part).step_by(count).any(|touched| *touched);
+    (0..count)
+        .map(|index| {
+            let kept = before.filter(|_| !is_touched(index)).and_then(|before| before.parts.get(index));
+            kept.map_or_else(|| pack_one(index, &share_of(layers, index, count)), |part| Ok(part.clone()))
         })
         .collect()
 }
@@ -326,7 +296,11 @@ struct EntryText<'a> {
 
 fn pack_one(index: usize, share: &[&Fragment]) -> Result<Part, PackError> {
     let file = PartText { fragments: share.iter().map(|f| entry(f)).collect::<Result<_, _>>()? };
-    let json = serde_json::to_vec(&file).map_err(|e| PackError::Encoding(e.to_string()))?;
+    // A part grows to some MiB: room for all of it at once costs no copies on the way, and a sixteenth more is for what
+    // JSON escapes.
+    let size: usize = share.iter().map(|fragment| size_of(fragment)).sum();
+    let mut json = Vec::with_capacity(size + size / 16);
+    serde_json::to_writer(&mut json, &file).map_err(|e| PackError::Encoding(e.to_string()))?;
     // Nothing that is known to be too large is compressed only to be thrown away.
     let gzip = if json.len() > MAX_PART_BYTES { Vec::new() } else { gzip(&json)? };
     if json.len() > MAX_PART_BYTES || gzip.len() > MAX_PART_COMPRESSED {

@@ -7,12 +7,14 @@
 //!   a byte from what the pointer names gets through, so that no mixed set can load.
 
 pub mod delivery;
+mod files;
 mod generation;
 mod objects;
 mod pointer;
 #[cfg(test)]
 mod tests;
 
+pub use files::Files;
 pub(crate) use generation::substitute;
 pub use generation::{Generation, PackError, Part};
 pub use objects::{
@@ -100,6 +102,20 @@ impl Packing {
         self.build_without(engine, fragments, Vec::new())
     }
 
+    /// Packs the fragments of an engine, with the files that are kept from one time to the next.
+    ///
+    /// # Errors
+    /// See [`PackError`].
+    pub fn build_with(
+        &self,
+        engine: Engine,
+        fragments: Vec<Fragment>,
+        files: &Files,
+    ) -> Result<Arc<Generation>, PackError> {
+        let (before, kept_out) = self.of(engine);
+        Ok(Arc::new(Generation::build_with(engine, fragments, files, before, kept_out)?))
+    }
+
     /// Packs the fragments of an engine, of which others were left out before they were fragments.
     ///
     /// # Errors
@@ -110,11 +126,15 @@ impl Packing {
         fragments: Vec<Fragment>,
         out: Vec<KeptOut>,
     ) -> Result<Arc<Generation>, PackError> {
-        let kept_out = self.kept_out.get(&engine).map(Vec::as_slice).unwrap_or_default();
-        let before = self.before.get(&engine).map(Arc::as_ref);
+        let (before, kept_out) = self.of(engine);
         let mut generation = Generation::build_on(engine, fragments, before, kept_out)?;
         generation.kept_out.extend(out);
         Ok(Arc::new(generation))
+    }
+
+    fn of(&self, engine: Engine) -> (Option<&Generation>, &[KeptOut]) {
+        let kept_out = self.kept_out.get(&engine).map(Vec::as_slice).unwrap_or_default();
+        (self.before.get(&engine).map(Arc::as_ref), kept_out)
     }
 }
 

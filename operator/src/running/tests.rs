@@ -203,6 +203,37 @@ fn what_did_not_change_is_taken_from_the_generation_before() {
 }
 
 #[test]
+fn files_that_are_kept_are_packed_like_those_that_are_not() {
+    let main = || vec![main_file("")];
+    let mut kept: Files = padding(8).iter().collect();
+    let built = |files: &Files, before: Option<&Generation>, out: &[KeptOut]| {
+        Generation::build_with(Engine::Prometheus, main(), files, before, out).unwrap()
+    };
+    let before = built(&kept, None, &[]);
+    assert_eq!(before.parts, build(padding(8).into_iter().chain(main()).collect()).parts);
+    kept.remove(&padding(8)[3]);
+    kept.add(&fragment("pad3", "changed"));
+    let next = built(&kept, Some(&before), &[]);
+    assert_eq!(next, built(&kept, None, &[]), "it is the same as packed anew");
+    let pairs = before.parts.iter().zip(&next.parts);
+    let same = pairs.filter(|(old, new)| std::sync::Arc::ptr_eq(&old.gzip, &new.gzip)).count();
+    assert_eq!(same, before.parts.len() - 1, "all but one part are the same memory");
+    let without = built(&kept, Some(&next), &[kept_out("pad3", "changed")]);
+    assert_eq!((without.fragments().count(), without.kept_out.len()), (24, 1));
+    assert_eq!(kept.len(), 24, "what is left out of one generation is still there for the next");
+
+    let refused = |files: &[Fragment]| {
+        let files = files.iter().collect();
+        Generation::build_with(Engine::Prometheus, vec![fragment("a", "1")], &files, None, &[]).unwrap_err()
+    };
+    assert_eq!(refused(&[fragment("a", "2")]), PackError::Twice("a".into()));
+    let same_path = Fragment { key: "b".into(), ..fragment("a", "") };
+    assert_eq!(refused(&[same_path]), PackError::Twice("rules/a.yaml".into()));
+    let escape = Fragment { path: "../x".into(), ..fragment("b", "") };
+    assert_eq!(refused(&[escape]), PackError::Path("../x".into()));
+}
+
+#[test]
 fn the_number_of_parts_does_not_go_back_and_forth() {
     let sized = |count: usize, before: Option<&Generation>| {
         let mut fragments = padding(count);

@@ -253,7 +253,7 @@ fn where_samples_go_builds_no_object_anew_and_follows_its_secret() {
 fn what_an_author_sets_holds_for_every_object() {
     let built = |spec: Value, object: Value| {
         let objects = Cache::default().build(&settings(spec), &[monitor(object)], &Known::new());
-        let jobs = objects.fragments.first().map(|fragment| {
+        let jobs = objects.fragments.iter().next().map(|fragment| {
             let read: Value = serde_saphyr::from_str(std::str::from_utf8(&fragment.bytes).unwrap()).unwrap();
             read["scrape_configs"][0].clone()
         });
@@ -315,8 +315,9 @@ fn rules_of_objects_are_held_to_their_namespace_unless_they_are_excluded() {
         ]
     } });
     let objects = Cache::default().build(&settings(spec), &[rule("free"), rule("held")], &Known::new());
-    let free = text(&objects.fragments, "rules/object.uid-free.yaml");
-    let held = text(&objects.fragments, "rules/object.uid-held.yaml");
+    let files: Vec<Fragment> = objects.fragments.iter().cloned().collect();
+    let free = text(&files, "rules/object.uid-free.yaml");
+    let held = text(&files, "rules/object.uid-held.yaml");
     assert!(!free.contains("tenant"), "{free}");
     assert!(held.contains("up{tenant=\"shop\"}") || held.contains("up{tenant=\\\"shop\\\"}"), "{held}");
 }

@@ -112,8 +112,8 @@ pub fn configs(
             fragments.extend(objects.additions.jobs().cloned());
             done.handed_over.insert(Role::Metrics, fragments);
         } else {
-            fragments.extend(objects.fragments.iter().cloned());
-            done.generations.insert(Role::Metrics, packing.build(Engine::Prometheus, fragments)?);
+            let generation = packing.build_with(Engine::Prometheus, fragments, &objects.fragments)?;
+            done.generations.insert(Role::Metrics, generation);
         }
     }
     if roles.contains(&Role::Alerting) {

@@ -3,11 +3,10 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use obstack::running::{Generation, MAX_PART_COMPRESSED, Pointer, Slot};
-use obstack::scrape::sources::{Cache, Source};
+use obstack::scrape::sources::Sources;
 use obstack_sandbox::api::{ApiServer, Config, Handle};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -15,7 +14,7 @@ use tempfile::TempDir;
 use super::objects;
 use super::operator::Sample;
 use super::report::{mib, table, thousands};
-use super::stack::{Stack, source};
+use super::stack::{Kept, Stack, source};
 
 /// Namespaces that the monitors are spread over.
 const NAMESPACES: usize = 50;
@@ -75,12 +74,12 @@ async fn load(
     count: usize,
     wide: bool,
 ) -> Result<Vec<String>, String> {
-    let (stack, mut cache) = (Stack::new(), Cache::default());
+    let (stack, mut kept) = (Stack::new(), Kept::default());
     let object = |index| {
         if wide { objects::wide_monitor(index, NAMESPACES) } else { objects::monitor(index, NAMESPACES, 0) }
     };
-    let mut sources: Vec<Arc<Source>> = (0..count).map(|index| source(&object(index))).collect();
-    let generation = stack.build(&sources, &mut cache, None);
+    let mut sources: Sources = (0..count).map(|index| source(&object(index))).collect();
+    let generation = stack.build(&sources, &mut kept, None);
     let folder = TempDir::new().map_err(text)?;
     lay(&folder.path().join("current"), &generation)?;
     let jobs = if wide { count } else { 2 * count };
@@ -98,8 +97,8 @@ async fn load(
     eprintln!("{name}: ready after {start:?}, {settled:?}");
 
     // A whole new spec, so that the wide ones change too.
-    sources[7] = source(&objects::monitor(7, NAMESPACES, 1));
-    let changed = stack.build(&sources, &mut cache, Some(&generation));
+    sources.insert(source(&objects::monitor(7, NAMESPACES, 1)));
+    let changed = stack.build(&sources, &mut kept, Some(&generation));
     lay(&folder.path().join("current"), &changed)?;
     let before = engine.sample()?;
     let begun = Instant::now();
@@ -114,7 +113,7 @@ async fn load(
     eprintln!("{name}: reloaded in {reload:?}, {after:?}");
     engine.stop();
     let compressed = generation.parts.iter().map(|part| part.gzip.len());
-    let bytes: usize = generation.fragments.iter().map(|fragment| fragment.bytes.len()).sum();
+    let bytes: usize = generation.fragments().map(|fragment| fragment.bytes.len()).sum();
     Ok(vec![
         name.to_owned(),
         thousands(jobs),

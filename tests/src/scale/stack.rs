@@ -9,7 +9,7 @@ use obstack::names::{Role, StackId};
 use obstack::reconcile::object_settings;
 use obstack::running::{Engine, Generation, Packing};
 use obstack::scrape::contents::Known;
-use obstack::scrape::sources::{Cache, Namespaces, ObjectSettings, Source, SourceKind, pick};
+use obstack::scrape::sources::{Cache, Namespaces, ObjectSettings, Picker, Source, SourceKind, Sources};
 use obstack::scrape::{Given, configs};
 use obstack::validate::{Valid, validate};
 use serde_json::{Value, json};
@@ -20,6 +20,15 @@ use serde_json::{Value, json};
 /// When it lacks what every object has.
 pub fn source(object: &Value) -> Arc<Source> {
     Arc::new(Source::of(SourceKind::ServiceMonitor, "v1", object).expect("a whole object"))
+}
+
+/// What is kept from one build to the next.
+#[derive(Default)]
+pub struct Kept {
+    picker: Picker,
+    /// What objects became.
+    pub cache: Cache,
+    known: Arc<Known>,
 }
 
 /// A stack that takes every monitor, and what building it goes by.
@@ -54,12 +63,12 @@ impl Stack {
     /// When an object is rejected, or the configuration is too large.
     pub fn build(
         &self,
-        sources: &[Arc<Source>],
-        cache: &mut Cache,
+        sources: &Sources,
+        kept: &mut Kept,
         before: Option<&Arc<Generation>>,
     ) -> Arc<Generation> {
-        let picked = pick(&self.valid, sources, &self.namespaces);
-        let objects = cache.build(&self.settings, &picked, &Known::new());
+        let picked = kept.picker.pick(&self.valid, sources, &self.namespaces);
+        let objects = kept.cache.build_from(&self.settings, &picked, &kept.known);
         assert!(objects.rejected.is_empty() && objects.unknown.is_empty(), "{:?}", objects.rejected.first());
         let secrets = BTreeMap::new();
         let given = Given { records: &[], secrets: &secrets, operator_namespace: None, objects: &objects };

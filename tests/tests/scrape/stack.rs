@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use obstack::names::StackId;
 use obstack::reconcile::object_settings;
 use obstack::rules::objects::MAX_FILE_BYTES;
-use obstack::running::{Engine, Fragment, Generation, Pointer, Slot};
+use obstack::running::{Engine, Files, Fragment, Generation, Pointer, Slot, TARGET_PART_BYTES};
 use obstack::scrape::contents::{Content, Holder, Known, Place};
 use obstack::scrape::jobs::MAX_OBJECT_BYTES;
-use obstack::scrape::sources::{Cache, ObjectSettings, Objects, Source, SourceKind};
-use obstack::validate::validate;
+use obstack::scrape::sources::{
+    Cache, Namespaces, ObjectSettings, Objects, Picker, Source, SourceKind, Sources, pick,
+};
+use obstack::validate::{Valid, validate};
 use obstack_tests::mutate::{Random, mutate};
 use serde_json::{Value, json};
 
@@ -222,6 +224,110 @@ fn a_kept_configuration_is_that_of_a_build_from_nothing() {
         assert_eq!((kept.rejected, kept.counts), (anew.rejected, anew.counts), "step {step}");
         assert_eq!((kept.reach, kept.routing.len()), (anew.reach, anew.routing.len()), "step {step}");
     }
+}
+
+/// What the operator keeps from one time to the next: what is watched, what is picked of it, what that became, and how
+/// it was packed.
+#[derive(Default)]
+struct Kept {
+    watched: Sources,
+    picker: Picker,
+    cache: Cache,
+    known: Arc<Known>,
+    packed: Option<Generation>,
+}
+
+impl Kept {
+    fn build(&mut self, valid: &Valid, settings: &ObjectSettings, namespaces: &Namespaces) -> Objects {
+        let picked = self.picker.pick(valid, &self.watched, namespaces);
+        loop {
+            let objects = self.cache.build_from(settings, &picked, &self.known);
+            if objects.unknown.is_empty() {
+                let packed = packed(&objects.fragments, self.packed.as_ref());
+                self.packed = Some(packed);
+                return objects;
+            }
+            let missing = objects.unknown.into_iter().map(|place| (place, Arc::new(Content::Missing)));
+            Arc::make_mut(&mut self.known).extend(missing);
+        }
+    }
+}
+
+/// A few large files beside those of objects, so that there are several parts.
+fn packed(files: &Files, before: Option<&Generation>) -> Generation {
+    let large = |index: usize| {
+        let name = format!("rules/{index}.yaml");
+        Fragment::new(name.clone(), name, "x".repeat(TARGET_PART_BYTES / 2).into_bytes())
+    };
+    let main = Fragment::new("main", Engine::Prometheus.main_file(), b"{}".to_vec());
+    let fragments = (0..5).map(large).chain([main]).collect();
+    Generation::build_with(Engine::Prometheus, fragments, files, before, &[]).unwrap()
+}
+
+/// Whatever was kept, what comes of it is what comes of a start from nothing, to the last byte: over objects that come,
+/// change, go and are listed anew, contents that rotate, namespaces that are labelled and selectors that are written.
+#[test]
+fn what_is_kept_leaves_no_trace_in_what_is_built() {
+    let stack = |labelled: bool| {
+        let selector = if labelled { json!({ "matchLabels": { "team": "a" } }) } else { json!({}) };
+        let objects = json!({ "namespaceSelector": selector });
+        let spec = json!({ "collection": { "objects": objects }, "rules": { "objects": objects },
+            "alerting": { "objects": objects } });
+        let id = StackId { namespace: "monitoring".to_owned(), name: "main".to_owned() };
+        validate(id, &serde_json::from_value(spec).unwrap(), None).unwrap()
+    };
+    let (mut random, mut labelled, mut team) = (Random::new(11), false, "a");
+    let mut kept = Kept { known: Arc::new(known()), ..Kept::default() };
+    let mut parts = 0;
+    for step in 0..150 {
+        let index = random.below(40);
+        let (kind, mut spec) = spec(index);
+        if kind == SourceKind::ServiceMonitor {
+            spec["endpoints"][0]["path"] = json!(format!("/{step}"));
+        }
+        if random.below(5) == 0 {
+            lead_to("nowhere", &mut spec);
+        }
+        let object = source(kind, namespace(index), &format!("app-{index:02}"), &spec);
+        match random.below(12) {
+            0..=1 => kept.watched.remove(&object.key),
+            2 => {
+                let anew = kept.watched.iter().map(|source| Arc::new((**source).clone())).collect();
+                kept.watched = anew;
+            }
+            3 => labelled = !labelled,
+            4 => team = if team == "a" { "b" } else { "a" },
+            5 => {
+                let places: Vec<Place> = kept.known.keys().cloned().collect();
+                let place = places[random.below(places.len())].clone();
+                Arc::make_mut(&mut kept.known).remove(&place);
+            }
+            _ => kept.watched.insert(object),
+        }
+        let labels =
+            |name: &str, team: &str| (name.to_owned(), [("team".to_owned(), team.to_owned())].into());
+        let namespaces = Namespaces::from([labels("team-a", team), labels("team-b", "a")]);
+        let valid = stack(labelled);
+        let settings = object_settings(&valid).unwrap();
+        let objects = kept.build(&valid, &settings, &namespaces);
+
+        let mut fresh = Kept { known: kept.known.clone(), ..Kept::default() };
+        fresh.watched = kept.watched.iter().cloned().collect();
+        let anew = fresh.build(&valid, &settings, &namespaces);
+        assert_eq!(kept.packed, fresh.packed, "step {step}");
+        assert_eq!(objects.fragments, anew.fragments, "step {step}");
+        assert_eq!((objects.rejected, objects.counts), (anew.rejected, anew.counts), "step {step}");
+        assert_eq!(objects.reach, anew.reach, "step {step}");
+        let digests = |parts: &[Arc<obstack::scrape::routing::Built>]| {
+            parts.iter().map(|part| (part.id.clone(), part.digest())).collect::<Vec<_>>()
+        };
+        assert_eq!(digests(&objects.routing), digests(&anew.routing), "step {step}");
+        let plain = pick(&valid, kept.watched.iter(), &namespaces);
+        let picked = kept.picker.pick(&valid, &kept.watched, &namespaces);
+        assert_eq!(picked.iter().cloned().collect::<Vec<_>>(), plain, "step {step}");
+        parts = parts.max(kept.packed.as_ref().map_or(0, |packed| packed.parts.len()));
+    }
+    assert!(parts > 2, "a change has parts to leave alone");
 }
 
 /// An object that is to break its reader, and a word of the reason; none where there is nothing wrong with it.

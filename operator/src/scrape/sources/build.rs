@@ -7,9 +7,9 @@ use std::sync::Arc;
 use obstack_crds::status::{PickedUp, Rejected};
 use obstack_crds::tenancy::MatcherStrategyType;
 
-use super::{Source, SourceKey, SourceKind};
+use super::{Source, SourceKey, SourceKind, Sources};
 use crate::rules::objects::{RuleSettings, build_rules};
-use crate::running::{CURRENT, Fragment};
+use crate::running::{CURRENT, Files, Fragment};
 use crate::scrape::additions::{Additions, build_additions};
 use crate::scrape::assets::Assets;
 use crate::scrape::authored;
@@ -123,8 +123,8 @@ pub(super) enum Became {
 /// What the objects that a stack took became.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
-    /// Files of the metrics store in the order of their keys, those that several objects share once.
-    pub fragments: Arc<Vec<Fragment>>,
+    /// Files of the metrics store, those that several objects share once.
+    pub fragments: Files,
     /// Parts of the alerting's routes.
     pub routing: Vec<Arc<routing::Built>>,
     /// The objects that were kept out, each with its reason.
@@ -138,7 +138,7 @@ pub struct Objects {
     /// Contents that are not known yet: what refers to them is not here, and is built once they are read.
     pub unknown: BTreeSet<Place>,
     /// The objects that were taken.
-    pub(super) picked: Vec<Arc<Source>>,
+    pub(super) picked: Sources,
 }
 
 impl Objects {
@@ -153,9 +153,8 @@ impl Objects {
     pub fn source_named(&self, object: &str) -> Option<&Arc<Source>> {
         let mut words = object.splitn(3, '/');
         let (kind, namespace, name) = (words.next()?, words.next()?, words.next()?);
-        let is_it =
-            |key: &SourceKey| key.name == name && key.namespace == namespace && key.kind.as_str() == kind;
-        self.picked.iter().find(|source| is_it(&source.key))
+        let kind = SourceKind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+        self.picked.get(&SourceKey { kind, namespace: namespace.to_owned(), name: name.to_owned() })
     }
 }
 
@@ -191,11 +190,6 @@ pub fn references_of(settings: &ObjectSettings) -> BTreeSet<Place> {
     // What comes of it does not matter here.
     let _ = settings.additions(&lookup);
     lookup.unknown()
-}
-
-/// Whether a file is that of one object alone, and not one that several share.
-pub(super) fn is_own(file: &Fragment) -> bool {
-    OBJECT_KEYS.iter().any(|prefix| file.key.starts_with(prefix))
 }
 
 /// Builds one object. What it refers to and is not known yet is written down by the lookup.

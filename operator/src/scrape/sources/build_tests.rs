@@ -156,7 +156,7 @@ fn the_store_is_let_into_the_namespaces_that_objects_name() {
 #[test]
 fn a_fragment_leads_back_to_its_object() {
     let objects = Cache::default().build(&settings(), &[monitor("a", "1")], &Known::new());
-    let key = &objects.fragments[0].key;
+    let key = &objects.fragments.iter().next().unwrap().key;
     assert_eq!(objects.source_of(key).unwrap().key.to_string(), "ServiceMonitor/shop/a");
     assert_eq!(objects.source_of("rules/library.watchdog"), None);
     assert_eq!(objects.source_named("ServiceMonitor/shop/a").unwrap().uid, "uid-a");

@@ -5,6 +5,8 @@ mod build;
 mod build_tests;
 mod cache;
 mod pick;
+mod shelf;
+mod sum;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +16,8 @@ pub(crate) use build::asset;
 pub use build::{ObjectSettings, Objects, judge_object, references_of, unknown_of};
 pub use cache::Cache;
 pub(crate) use pick::NAME_LABEL;
-pub use pick::{Namespaces, Verdict, is_searched, judge, pick};
+pub use pick::{Namespaces, Picker, Verdict, is_searched, judge, pick};
+pub use shelf::Sources;
 
 /// Group of the objects. It is never forked: the objects are read as they were installed by others.
 pub const GROUP: &str = "monitoring.coreos.com";

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use obstack_crds::Pickup;
 
-use super::{Group, Source, SourceKind};
+use super::shelf::Share;
+use super::{Group, Source, SourceKind, Sources};
 use crate::names::{LABEL_MANAGED_BY, LABEL_STACK};
 use crate::validate::Valid;
 
@@ -33,21 +34,95 @@ pub fn pick<'a>(
     sources: impl IntoIterator<Item = &'a Arc<Source>>,
     namespaces: &Namespaces,
 ) -> Vec<Arc<Source>> {
-    // A namespace is judged once for each field, not once for each of its objects.
-    let mut judged: HashMap<(Group, &str), bool> = HashMap::new();
-    let mut picked = Vec::new();
-    for source in sources {
-        let field = Field::of(valid, source.key.kind.group());
+    let mut judging = Judging { valid, namespaces, judged: HashMap::new() };
+    sources.into_iter().filter(|source| judging.takes(source)).cloned().collect()
+}
+
+/// Judges many objects.
+struct Judging<'a> {
+    valid: &'a Valid,
+    namespaces: &'a Namespaces,
+    /// A namespace is judged once for each field, not once for each of its objects.
+    judged: HashMap<(Group, &'a str), bool>,
+}
+
+impl<'a> Judging<'a> {
+    fn takes(&mut self, source: &'a Source) -> bool {
+        let field = Field::of(self.valid, source.key.kind.group());
         let selected = field.is_enabled() && field.pickup.selector.selects(&source.labels);
         if !selected || maker(source).is_some() {
-            continue;
+            return false;
         }
         let place = (field.group, source.key.namespace.as_str());
-        if *judged.entry(place).or_insert_with(|| field.takes_namespace(place.1, namespaces).is_ok()) {
-            picked.push(source.clone());
+        let namespaces = self.namespaces;
+        *self.judged.entry(place).or_insert_with(|| field.takes_namespace(place.1, namespaces).is_ok())
+    }
+
+    /// What is taken of a share; the share itself where all of it is.
+    fn share(&mut self, share: &'a Share) -> Share {
+        let takes: Vec<bool> = share.iter().map(|source| self.takes(source)).collect();
+        if takes.iter().all(|taken| *taken) {
+            return share.clone();
+        }
+        let taken = share.iter().zip(takes).filter(|(_, taken)| *taken);
+        Share::new(taken.map(|(source, _)| source.clone()).collect())
+    }
+}
+
+/// What objects are picked by, beside themselves.
+#[derive(PartialEq)]
+struct Criteria {
+    fields: [Pickup; 3],
+    home: String,
+    namespaces: Namespaces,
+}
+
+impl Criteria {
+    fn of(valid: &Valid, namespaces: &Namespaces) -> Self {
+        let fields = [Group::Collection, Group::Rules, Group::Alerting];
+        Self {
+            fields: fields.map(|group| Field::of(valid, group).pickup.clone()),
+            home: valid.id.namespace.clone(),
+            namespaces: namespaces.clone(),
         }
     }
-    picked
+}
+
+/// Picks objects as [`pick`] does, and keeps what was picked: while it goes by the same fields and namespaces, only what
+/// changed among the objects is looked at. What comes of it depends on what is given alone.
+#[derive(Default)]
+pub struct Picker {
+    criteria: Option<Criteria>,
+    from: Sources,
+    picked: Sources,
+}
+
+impl Picker {
+    /// The objects that a stack takes.
+    pub fn pick(&mut self, valid: &Valid, sources: &Sources, namespaces: &Namespaces) -> Sources {
+        let criteria = Criteria::of(valid, namespaces);
+        if self.criteria.as_ref() != Some(&criteria) {
+            (self.from, self.picked) = Default::default();
+            self.criteria = Some(criteria);
+        }
+        let mut judging = Judging { valid, namespaces, judged: HashMap::new() };
+        let mut picked = Sources::default();
+        for kind in SourceKind::ALL {
+            let shares = sources.shares(kind).iter().enumerate();
+            let (from, before) = (self.from.shares(kind), self.picked.shares(kind));
+            let kept = |(place, share): (usize, &'_ Share)| {
+                let kept =
+                    from.get(place).zip(before.get(place)).filter(|(from, _)| Arc::ptr_eq(from, share));
+                kept.map(|(_, picked)| picked.clone())
+            };
+            let shares: Vec<Share> =
+                shares.map(|share| kept(share).unwrap_or_else(|| judging.share(share.1))).collect();
+            picked.put(kind, shares);
+        }
+        self.from = sources.clone();
+        self.picked = picked.clone();
+        picked
+    }
 }
 
 /// Whether a stack takes an object, and if not, which of its fields keeps it out.
