@@ -1,74 +1,135 @@
-//! Which object is at fault where the tool refuses Alertmanager's configuration. All of it is one file, so no reason
-//! names an object for sure: the configuration is tried without some of its objects, a bounded number of times, by
-//! the tool alone. The engine is not touched.
+//! Which part of a change is at fault where no reason names it: the configuration is tried with more and more of the
+//! change, a bounded number of times. Where the engine's tool refuses it the tool alone is asked, and the engine is
+//! not touched; where the engine refuses what its tool takes, see [`super::trial`].
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::checker::{Verdict, check_with};
+use super::checker::{Verdict, check, check_with, culprit};
+use super::lay::{Laid, is_named_by_main};
 use super::layout::Layout;
 use crate::running::{Engine, object_path};
 use crate::yaml::emit;
 
-/// Most runs of the tool: enough for 16,000 objects.
+/// Most tries: enough for 16,000 parts.
 const MOST: u32 = 16;
+/// The lists of Alertmanager's configuration whose items carry the name of their object.
+const LISTS: [&str; 3] = ["receivers", "time_intervals", "mute_time_intervals"];
 /// Most bytes of a configuration that is tried.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// The path of the object at fault; none where it is not one of the objects, or not found with so many tries.
-pub(super) async fn object_at_fault(tool: &Path, layout: &Layout, generation: &str) -> Option<String> {
-    let path = layout.dir(generation).join(Engine::Alertmanager.main_file());
-    let fits = std::fs::metadata(&path).ok()?.len() <= MAX_BYTES;
-    let text = fits.then(|| std::fs::read_to_string(&path).ok()).flatten()?;
-    let config: Value = serde_saphyr::from_str(&text).ok()?;
-    let objects = objects(&config);
-    let trial = Trial { tool, layout, generation, config: &config };
-    // With fewer than `low` of them out it is refused, with `high` it passes: the last of these is at fault.
-    let (mut low, mut high) = (0, objects.len());
-    let mut left = MOST;
-    if high == 0 || !trial.passes_without(&objects[..high]).await? {
+/// Which of `count` parts is at fault: without it and those after it what is tried passes, and with it not. `passes`
+/// tries the first so many of them. None where none of them is at fault, or it is not found with so many tries, or
+/// one comes to nothing.
+pub(super) async fn first_at_fault(
+    count: usize,
+    mut passes: impl AsyncFnMut(usize) -> Option<bool>,
+) -> Option<usize> {
+    // With `low` of them it passes, with `high` it is refused.
+    let (mut low, mut high) = (0, count);
+    if count == 0 || !passes(0).await? {
         return None;
     }
+    let mut left = MOST;
     while high - low > 1 {
         left = left.checked_sub(1).filter(|left| *left > 0)?;
         let middle = low + (high - low) / 2;
-        if trial.passes_without(&objects[..middle]).await? {
-            high = middle;
-        } else {
+        if passes(middle).await? {
             low = middle;
+        } else {
+            high = middle;
         }
     }
-    objects.get(high - 1).map(|id| object_path(id))
+    Some(low)
 }
 
-/// What is tried.
-struct Trial<'a> {
-    tool: &'a Path,
-    layout: &'a Layout,
-    generation: &'a str,
-    config: &'a Value,
-}
-
-impl Trial<'_> {
-    /// Whether the tool takes the configuration without these objects; none where it cannot be run.
-    async fn passes_without(&self, out: &[String]) -> Option<bool> {
-        let text = emit(&without(self.config, out)).ok()?;
-        match check_with(Engine::Alertmanager, self.tool, self.layout, self.generation, &text).await {
-            Verdict::Passed => Some(true),
-            Verdict::Refused(_) => Some(false),
-            Verdict::Skipped(_) => None,
-        }
+/// The path of what is at fault where the tool refuses a generation for this reason: the file that it names, or what
+/// is found without the engine.
+pub(super) async fn tool_at_fault(
+    engine: Engine,
+    tool: &Path,
+    reason: &str,
+    layout: &Layout,
+    generation: &str,
+    laid: &Laid,
+) -> Option<String> {
+    match (engine, culprit(engine, reason, layout, generation, laid)) {
+        (Engine::Alertmanager, _) => object_at_fault(tool, layout, generation).await,
+        (Engine::Prometheus, None) => file_at_fault(tool, layout, generation, laid).await,
+        (Engine::Prometheus, named) => named,
     }
 }
 
-/// The objects that a configuration has receivers or intervals of, as `namespace/name`.
+/// The file at fault: each is checked under a main file that names just those that are tried.
+async fn file_at_fault(tool: &Path, layout: &Layout, generation: &str, laid: &Laid) -> Option<String> {
+    let mut files = laid.changed.clone().or_else(|| layout.files(generation).ok())?;
+    files.retain(|path| is_named_by_main(path));
+    let passes = async |count: usize| {
+        let changed = Some(files.get(..count)?.to_vec());
+        let tried = Laid { changed, main_changed: false, bytes: 0 };
+        passed(check(Engine::Prometheus, Some(tool), layout, generation, &tried).await)
+    };
+    let found = first_at_fault(files.len(), passes).await?;
+    files.get(found).cloned()
+}
+
+/// The object at fault. All of Alertmanager's configuration is one file, so no reason names one for sure.
+async fn object_at_fault(tool: &Path, layout: &Layout, generation: &str) -> Option<String> {
+    let config = read(layout, generation)?;
+    let objects = objects(&config);
+    let passes = async |count: usize| {
+        let text = emit(&without(&config, objects.get(count..)?)).ok()?;
+        passed(check_with(Engine::Alertmanager, tool, layout, generation, &text).await)
+    };
+    let found = first_at_fault(objects.len(), passes).await?;
+    objects.get(found).map(|id| object_path(id))
+}
+
+/// Whether the tool was content; none where it cannot be run.
+fn passed(verdict: Verdict) -> Option<bool> {
+    match verdict {
+        Verdict::Passed => Some(true),
+        Verdict::Refused(_) => Some(false),
+        Verdict::Skipped(_) => None,
+    }
+}
+
+/// Alertmanager's configuration in a generation.
+pub(super) fn read(layout: &Layout, generation: &str) -> Option<Value> {
+    let path = layout.dir(generation).join(Engine::Alertmanager.main_file());
+    let fits = std::fs::metadata(&path).ok()?.len() <= MAX_BYTES;
+    let text = fits.then(|| std::fs::read_to_string(&path).ok()).flatten()?;
+    serde_saphyr::from_str(&text).ok()
+}
+
+/// The objects of Alertmanager's configuration that another lacks or has otherwise, as `namespace/name`.
+pub(super) fn changed_objects(before: &Value, config: &Value) -> Vec<String> {
+    let (was, is) = (by_object(before), by_object(config));
+    is.iter().filter(|(id, items)| was.get(*id) != Some(*items)).map(|(id, _)| (*id).to_owned()).collect()
+}
+
+/// All that each object has brought, by object.
+fn by_object(config: &Value) -> BTreeMap<&str, Vec<&Value>> {
+    let named = LISTS.iter().flat_map(|list| items(&config[*list])).map(|item| (&item["name"], item));
+    let routes = items(&config["route"]["routes"]).iter().map(|route| (&route["receiver"], route));
+    let mut all: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    for (name, item) in named.chain(routes) {
+        if let Some(id) = name.as_str().and_then(object_of) {
+            all.entry(id).or_default().push(item);
+        }
+    }
+    all
+}
+
+fn items(list: &Value) -> &[Value] {
+    list.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The objects that a configuration has receivers, intervals or routes of, as `namespace/name`.
 fn objects(config: &Value) -> Vec<String> {
-    let lists = ["receivers", "time_intervals", "mute_time_intervals"];
-    let items = lists.iter().filter_map(|list| config[*list].as_array()).flatten();
-    let ids: BTreeSet<&str> = items.filter_map(|item| object_of(item["name"].as_str()?)).collect();
-    ids.into_iter().map(str::to_owned).collect()
+    by_object(config).into_keys().map(str::to_owned).collect()
 }
 
 /// The object that a name belongs to: `namespace/name/receiver`.
@@ -78,13 +139,13 @@ fn object_of(name: &str) -> Option<&str> {
 }
 
 /// A configuration without what these objects have brought.
-fn without(config: &Value, out: &[String]) -> Value {
+pub(super) fn without(config: &Value, out: &[String]) -> Value {
     let mut config = config.clone();
     let is_out = |name: &Value| {
         let object = name.as_str().and_then(object_of);
         object.is_some_and(|object| out.binary_search_by(|id| id.as_str().cmp(object)).is_ok())
     };
-    for list in ["receivers", "time_intervals", "mute_time_intervals"] {
+    for list in LISTS {
         if let Some(items) = config.get_mut(list).and_then(Value::as_array_mut) {
             items.retain(|item| !is_out(&item["name"]));
         }
@@ -118,5 +179,23 @@ mod tests {
         assert_eq!(less["route"]["routes"], json!([{ "receiver": "a/one/hook" }]));
         assert_eq!(less["time_intervals"], json!([]));
         assert_eq!(without(&config, &[]), config);
+        assert_eq!(changed_objects(&less, &config), ["b/two"]);
+        assert_eq!(changed_objects(&config, &less), [] as [&str; 0], "what is gone is not tried");
+    }
+
+    #[tokio::test]
+    async fn one_at_fault_among_many_is_found_with_few_tries() {
+        for bad in [[0, 9_999], [4_711, 4_712], [9_998, 9_999]] {
+            let mut tries = 0;
+            let found = first_at_fault(10_000, async |count| {
+                tries += 1;
+                Some(!bad.iter().any(|one| *one < count))
+            });
+            assert_eq!(found.await, Some(bad[0]));
+            assert!(tries <= 15, "{tries}");
+        }
+        assert_eq!(first_at_fault(3, async |_| Some(false)).await, None, "it is none of them");
+        assert_eq!(first_at_fault(3, async |_| None).await, None, "it cannot be tried");
+        assert_eq!(first_at_fault(0, async |_| Some(true)).await, None);
     }
 }
