@@ -20,29 +20,50 @@ const LISTS: [&str; 3] = ["receivers", "time_intervals", "mute_time_intervals"];
 /// Most bytes of a configuration that is tried.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Which of `count` parts is at fault: without it and those after it what is tried passes, and with it not. `passes`
-/// tries the first so many of them. None where none of them is at fault, or it is not found with so many tries, or
-/// one comes to nothing.
-pub(super) async fn first_at_fault(
-    count: usize,
-    mut passes: impl AsyncFnMut(usize) -> Option<bool>,
-) -> Option<usize> {
-    // With `low` of them it passes, with `high` it is refused.
-    let (mut low, mut high) = (0, count);
-    if count == 0 || !passes(0).await? {
-        return None;
+/// The search for the one part of many that is at fault: without it and those after it what is tried passes, and with
+/// it not. That all of them together are refused is known.
+#[derive(Debug)]
+pub(super) struct Search {
+    /// Whether it passes without any of them.
+    passes_without: Option<bool>,
+    /// With so many of them it passes.
+    low: usize,
+    /// With so many of them it is refused.
+    high: usize,
+    left: u32,
+}
+
+impl Search {
+    /// A search among so many.
+    pub(super) fn among(count: usize) -> Self {
+        Self { passes_without: None, low: 0, high: count, left: MOST }
     }
-    let mut left = MOST;
-    while high - low > 1 {
-        left = left.checked_sub(1).filter(|left| *left > 0)?;
-        let middle = low + (high - low) / 2;
-        if passes(middle).await? {
-            low = middle;
-        } else {
-            high = middle;
+
+    /// How many of them are to be tried now, the first ones; none where the search is over.
+    pub(super) fn next(&mut self) -> Option<usize> {
+        match self.passes_without {
+            None => (self.high > 0).then_some(0),
+            Some(true) if self.high - self.low > 1 => {
+                self.left = self.left.checked_sub(1)?;
+                Some(self.low + (self.high - self.low) / 2)
+            }
+            Some(_) => None,
         }
     }
-    Some(low)
+
+    /// Notes whether it passes with so many of them.
+    pub(super) fn note(&mut self, count: usize, passes: bool) {
+        match (count, passes) {
+            (0, passes) => self.passes_without = Some(passes),
+            (count, true) => self.low = count,
+            (count, false) => self.high = count,
+        }
+    }
+
+    /// The place of the one at fault; none where it is none of them, or was not found with so many tries.
+    pub(super) fn found(&self) -> Option<usize> {
+        (self.passes_without == Some(true) && self.high - self.low == 1).then_some(self.low)
+    }
 }
 
 /// The path of what is at fault where the tool refuses a generation for this reason: the file that it names, or what
@@ -66,25 +87,27 @@ pub(super) async fn tool_at_fault(
 async fn file_at_fault(tool: &Path, layout: &Layout, generation: &str, laid: &Laid) -> Option<String> {
     let mut files = laid.changed.clone().or_else(|| layout.files(generation).ok())?;
     files.retain(|path| is_named_by_main(path));
-    let passes = async |count: usize| {
+    let mut search = Search::among(files.len());
+    while let Some(count) = search.next() {
         let changed = Some(files.get(..count)?.to_vec());
         let tried = Laid { changed, main_changed: false, bytes: 0 };
-        passed(check(Engine::Prometheus, Some(tool), layout, generation, &tried).await)
-    };
-    let found = first_at_fault(files.len(), passes).await?;
-    files.get(found).cloned()
+        let verdict = check(Engine::Prometheus, Some(tool), layout, generation, &tried).await;
+        search.note(count, passed(verdict)?);
+    }
+    files.get(search.found()?).cloned()
 }
 
 /// The object at fault. All of Alertmanager's configuration is one file, so no reason names one for sure.
 async fn object_at_fault(tool: &Path, layout: &Layout, generation: &str) -> Option<String> {
     let config = read(layout, generation)?;
     let objects = objects(&config);
-    let passes = async |count: usize| {
+    let mut search = Search::among(objects.len());
+    while let Some(count) = search.next() {
         let text = emit(&without(&config, objects.get(count..)?)).ok()?;
-        passed(check_with(Engine::Alertmanager, tool, layout, generation, &text).await)
-    };
-    let found = first_at_fault(objects.len(), passes).await?;
-    objects.get(found).map(|id| object_path(id))
+        let verdict = check_with(Engine::Alertmanager, tool, layout, generation, &text).await;
+        search.note(count, passed(verdict)?);
+    }
+    objects.get(search.found()?).map(|id| object_path(id))
 }
 
 /// Whether the tool was content; none where it cannot be run.
@@ -183,19 +206,23 @@ mod tests {
         assert_eq!(changed_objects(&config, &less), [] as [&str; 0], "what is gone is not tried");
     }
 
-    #[tokio::test]
-    async fn one_at_fault_among_many_is_found_with_few_tries() {
-        for bad in [[0, 9_999], [4_711, 4_712], [9_998, 9_999]] {
-            let mut tries = 0;
-            let found = first_at_fault(10_000, async |count| {
+    #[test]
+    fn one_at_fault_among_many_is_found_with_few_tries() {
+        let find = |count: usize, passes: &dyn Fn(usize) -> bool| {
+            let (mut search, mut tries) = (Search::among(count), 0);
+            while let Some(count) = search.next() {
+                search.note(count, passes(count));
                 tries += 1;
-                Some(!bad.iter().any(|one| *one < count))
-            });
-            assert_eq!(found.await, Some(bad[0]));
+            }
+            (search.found(), tries)
+        };
+        for bad in [[0, 9_999], [4_711, 4_712], [9_998, 9_999]] {
+            let (found, tries) = find(10_000, &|count| !bad.iter().any(|one| *one < count));
+            assert_eq!(found, Some(bad[0]));
             assert!(tries <= 15, "{tries}");
         }
-        assert_eq!(first_at_fault(3, async |_| Some(false)).await, None, "it is none of them");
-        assert_eq!(first_at_fault(3, async |_| None).await, None, "it cannot be tried");
-        assert_eq!(first_at_fault(0, async |_| Some(true)).await, None);
+        assert_eq!(find(1, &|count| count == 0), (Some(0), 1));
+        assert_eq!(find(3, &|_| false), (None, 1), "it is none of them");
+        assert_eq!(find(0, &|_| true), (None, 0));
     }
 }

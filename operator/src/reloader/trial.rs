@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::bisect::{changed_objects, first_at_fault, read, without};
+use super::bisect::{Search, changed_objects, read, without};
 use super::engine::{EngineClient, EngineError};
 use super::lay::is_named_by_main;
 use super::layout::Layout;
@@ -53,11 +53,13 @@ impl Trials<'_> {
         files.sort_by_key(|path| is_named_by_main(path));
         let discoveries = self.client.failures().await.ok()?.discoveries;
         let begun = Instant::now();
-        let passes = async |count: usize| {
+        let mut search = Search::among(files.len());
+        while let Some(count) = search.next() {
             let held_back = files.get(count..)?.iter().cloned().collect();
-            self.passes(count, begun, Draft { held_back, main: main.clone() }, discoveries).await
-        };
-        let found = first_at_fault(files.len(), passes).await?;
+            let draft = Draft { held_back, main: main.clone() };
+            search.note(count, self.passes(count, begun, draft, discoveries).await?);
+        }
+        let found = search.found()?;
         // Others refer to a certificate or a key: to take it away would break them all.
         files.get(found).filter(|path| is_named_by_main(path)).cloned()
     }
@@ -66,12 +68,13 @@ impl Trials<'_> {
         let config = read(self.layout, self.refused)?;
         let objects = changed_objects(&read(self.layout, self.before)?, &config);
         let begun = Instant::now();
-        let passes = async |count: usize| {
+        let mut search = Search::among(objects.len());
+        while let Some(count) = search.next() {
             let main = emit(&without(&config, objects.get(count..)?)).ok()?;
-            self.passes(count, begun, Draft { held_back: BTreeSet::new(), main }, 0.0).await
-        };
-        let found = first_at_fault(objects.len(), passes).await?;
-        objects.get(found).map(|id| object_path(id))
+            let draft = Draft { held_back: BTreeSet::new(), main };
+            search.note(count, self.passes(count, begun, draft, 0.0).await?);
+        }
+        objects.get(search.found()?).map(|id| object_path(id))
     }
 
     fn file(&self, path: &str) -> std::path::PathBuf {
