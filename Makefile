@@ -12,10 +12,10 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 20
 
 .PHONY: parts
-parts: ## install what the sandbox runs: Prometheus, Alertmanager, their tools, bubblewrap, kubectl, Chromium
+parts: ## install what the sandbox runs: Prometheus, Alertmanager, their tools, bubblewrap, kubectl, Chromium, the oldest promtool
 	@scripts/parts prometheus alertmanager bubblewrap
 	# Only tests run it, and they say so where it is missing.
-	for part in kubectl chromium; do
+	for part in promtool-oldest kubectl chromium; do
 	  code=0; scripts/parts $$part || code=$$?
 	  [ "$$code" = 0 ] || { [ "$$code" = 3 ] && [ "$${CI:-}" != true ]; }
 	done

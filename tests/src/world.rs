@@ -314,6 +314,31 @@ impl World {
         asked.expect("a token").status.and_then(|status| status.token).expect("the server's answer")
     }
 
+    /// An account of this namespace that may get the stacks, and nothing else, and its token.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub async fn reader(&self, namespace: &str, name: &str) -> String {
+        let account = json!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name, "namespace": namespace }
+        });
+        self.apply(&account).await;
+        let rbac = "rbac.authorization.k8s.io";
+        let named = json!({ "name": "readers", "namespace": NAMESPACE });
+        let rules =
+            json!([{ "apiGroups": ["obstack.io"], "resources": ["observabilitystacks"], "verbs": ["get"] }]);
+        let version = format!("{rbac}/v1");
+        self.apply(&json!({ "apiVersion": version, "kind": "Role", "metadata": named, "rules": rules }))
+            .await;
+        self.apply(&json!({
+            "apiVersion": version, "kind": "RoleBinding", "metadata": named,
+            "roleRef": { "apiGroup": rbac, "kind": "Role", "name": "readers" },
+            "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": namespace }]
+        }))
+        .await;
+        self.token(namespace, name).await
+    }
+
     async fn address(&self, namespace: &str, service: &str) -> String {
         let services: Api<Service> = Api::namespaced(self.client(), namespace);
         let service = services.get(service).await.expect("the Service is there");

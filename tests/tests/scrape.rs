@@ -16,6 +16,7 @@ use obstack::scrape::jobs::{Built, MAX_OBJECT_BYTES};
 use obstack::scrape::objects::Kind;
 use obstack::scrape::settings::Settings;
 use obstack_tests::mutate::{Random, mutate};
+use obstack_tests::parts;
 use serde_json::{Value, json};
 
 /// Good objects of every kind, each with fields of every sort.
@@ -238,17 +239,17 @@ fn spoilt_objects_leave_the_good_ones_as_they_are_byte_for_byte() {
 
 #[test]
 fn what_is_left_among_spoilt_objects_is_accepted_by_promtool() {
-    let promtool = obstack_tests::parts::find("promtool");
-    let promtool = promtool.expect("promtool is missing: run `eval \"$(scripts/parts --env)\"`");
-    let version = promtool_version(&promtool);
+    let promtools = parts::promtools();
+    assert!(!promtools.is_empty(), "promtool is missing: run `eval \"$(scripts/parts --env)\"`");
     let held = assets();
-    let settings = engine(&version);
-    for seed in 100..104 {
+    for (promtool, seed) in promtools.iter().flat_map(|tool| (100..104).map(move |seed| (tool, seed))) {
+        let settings = engine(&parts::promtool_version(promtool));
         let (_, all) = mixed(seed);
         let collected = build(&settings, &all, &held);
-        if let Some(told) = told(&promtool, &settings, &collected.jobs()) {
-            let culprit = culprit(&promtool, &settings, &collected);
-            panic!("seed {seed}: {culprit:?}: {told}\n{}", collected.built[&culprit].jobs);
+        if let Some(told) = told(promtool, &settings, &collected.jobs()) {
+            let culprit = culprit(promtool, &settings, &collected);
+            let tool = promtool.display();
+            panic!("{tool}: seed {seed}: {culprit:?}: {told}\n{}", collected.built[&culprit].jobs);
         }
     }
 }
@@ -257,8 +258,8 @@ fn what_is_left_among_spoilt_objects_is_accepted_by_promtool() {
 #[test]
 #[ignore = "runs promtool a thousand times"]
 fn each_object_that_is_left_is_accepted_by_promtool() {
-    let promtool = obstack_tests::parts::find("promtool").expect("promtool is missing");
-    let settings = engine(&promtool_version(&promtool));
+    let promtool = parts::find("promtool").expect("promtool is missing");
+    let settings = engine(&parts::promtool_version(&promtool));
     let seed = std::env::var("OBSTACK_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(100);
     let collected = build(&settings, &mixed(seed).1, &assets());
     let mut refused = Vec::new();
@@ -289,11 +290,4 @@ fn culprit(promtool: &Path, settings: &Settings, collected: &Collected) -> (Kind
         if told(promtool, settings, &jobs[..middle]).is_some() { refused = middle } else { fine = middle }
     }
     collected.built.keys().nth(fine).expect("it is there").clone()
-}
-
-fn promtool_version(promtool: &Path) -> String {
-    let told = Command::new(promtool).arg("--version").output().unwrap();
-    let text = format!("{}{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
-    let version = text.split("version ").nth(1).and_then(|rest| rest.split([' ', '+', ',']).next());
-    version.expect("a version").to_owned()
 }

@@ -1,19 +1,39 @@
-//! What the cluster can do, read through discovery and kept for a while.
+//! What the cluster can do, read through discovery and kept for a while. Where the whole cluster is watched, a type or
+//! a StorageClass that comes or goes has it read again at once.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use k8s_openapi::api::storage::v1::StorageClass;
-use kube::api::{Api, ListParams, ResourceExt};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, ApiResource, ListParams, ResourceExt};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Client, Error};
 use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::JoinSet;
 
-use super::stores::Scope;
+use super::slim::Named;
+use super::stores::{Patience, Scope, Trigger};
 use super::{ClusterFacts, Fact};
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
+use crate::scrape::sources::GROUP;
 
-/// How long what was read is believed: what a cluster can do changes when somebody installs something.
+/// The group of HTTPRoute.
+const GATEWAY: &str = "gateway.networking.k8s.io";
+/// How long what was read is believed where nothing tells that it changed: where only some namespaces are watched,
+/// and for types that are no custom resources.
 const FRESH: Duration = Duration::from_secs(600);
+/// Waits before each look after a change: discovery tells of a type some moments after its definition is there.
+const LOOKS: &[Duration] = &[
+    Duration::from_millis(500),
+    Duration::from_millis(1_500),
+    Duration::from_secs(4),
+    Duration::from_secs(10),
+];
 /// How long a failed read is not tried again.
 const RETRY: Duration = Duration::from_secs(5);
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
@@ -32,9 +52,85 @@ struct Cached {
 }
 
 impl Cluster {
-    /// A reader with nothing read yet.
-    pub fn new(client: Client, scope: Scope) -> Self {
-        Self { client, scope, cached: Arc::default() }
+    /// A reader with nothing read yet. Where the whole cluster is watched, what changes later is noticed by watches,
+    /// which end when the set of tasks is dropped.
+    pub fn start(
+        client: &Client,
+        scope: &Scope,
+        triggers: &UnboundedSender<Trigger>,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        let cluster = Self { client: client.clone(), scope: scope.clone(), cached: Arc::default() };
+        if *scope == Scope::Cluster {
+            let types = ApiResource::erase::<CustomResourceDefinition>(&());
+            let classes = ApiResource::erase::<StorageClass>(&());
+            tasks.spawn(cluster.clone().follow(types, is_of_interest, triggers.clone()));
+            tasks.spawn(cluster.clone().follow(classes, |_| true, triggers.clone()));
+        }
+        cluster
+    }
+
+    /// Follows the metadata of a kind and keeps nothing of it: a change of an object that matters has everything
+    /// read again, a few times, until something else is found.
+    async fn follow(self, kind: ApiResource, matters: fn(&str) -> bool, triggers: UnboundedSender<Trigger>) {
+        let api: Api<Named> = Api::all_with(self.client.clone(), &kind);
+        let mut stream = pin!(watch(api, watcher::Config::default()).backoff(Patience::default()));
+        let (mut listed, mut looks) = (false, LOOKS.iter());
+        let mut next: Option<Instant> = None;
+        loop {
+            let look = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let changed = tokio::select! {
+                event = stream.next() => match event {
+                    Some(Ok(Event::Apply(object) | Event::Delete(object))) => matters(&object.name_any()),
+                    // What was there at first is read with the first reconcile.
+                    Some(Ok(Event::InitDone)) => std::mem::replace(&mut listed, true),
+                    Some(Ok(Event::Init | Event::InitApply(_))) => false,
+                    Some(Err(error)) if is_forbidden(&error) => {
+                        tracing::warn!(
+                            kind = kind.kind,
+                            "no right to watch: that one appears is noticed after up to {} s",
+                            FRESH.as_secs()
+                        );
+                        return;
+                    }
+                    Some(Err(error)) => {
+                        tracing::debug!(kind = kind.kind, %error, "a watch failed and starts again");
+                        false
+                    }
+                    None => return,
+                },
+                () = look => {
+                    if self.has_changed().await {
+                        // The other end goes first when the operator ends.
+                        let _ = triggers.send(Trigger::All);
+                        looks = Default::default();
+                    }
+                    next = looks.next().map(|wait| Instant::now() + *wait);
+                    false
+                }
+            };
+            if changed {
+                looks = LOOKS.iter();
+                next = looks.next().map(|wait| Instant::now() + *wait);
+            }
+        }
+    }
+
+    /// Reads everything again, and says whether it is something else than what was known.
+    async fn has_changed(&self) -> bool {
+        let before = self.cached.lock().await.as_ref().map(|cached| cached.fact.clone());
+        // Nobody has asked yet: the first who does reads it.
+        let Some(before) = before else { return false };
+        let Ok(facts) = self.ask().await else { return false };
+        let fact = Fact::Known(facts);
+        let changed = before != fact;
+        *self.cached.lock().await = Some(Cached { until: Instant::now() + FRESH, fact });
+        changed
     }
 
     /// What the cluster can do. What was known stays known where a later read fails.
@@ -58,8 +154,8 @@ impl Cluster {
         let groups = within(READ_TIMEOUT, self.client.list_api_groups()).await?;
         let serves = |name: &str| groups.groups.iter().any(|group| group.name == name);
         Ok(ClusterFacts {
-            http_route: serves("gateway.networking.k8s.io"),
-            prometheus_operator: serves("monitoring.coreos.com"),
+            http_route: serves(GATEWAY),
+            prometheus_operator: serves(GROUP),
             default_storage_class: self.default_storage_class().await?,
         })
     }
@@ -80,6 +176,21 @@ impl Cluster {
         let is_default =
             |class: &StorageClass| class.annotations().get(DEFAULT_CLASS).is_some_and(|v| v == "true");
         Ok(classes.iter().find(|class| is_default(class)).map(ResourceExt::name_any))
+    }
+}
+
+/// Whether a definition, by its name, is one of a type that is asked for: `httproutes.gateway.networking.k8s.io`.
+fn is_of_interest(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(_, group)| [GATEWAY, GROUP].contains(&group))
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => is_refusal(error),
+        watcher::Error::WatchError(status) => status.code == 403,
+        watcher::Error::NoResourceVersion => false,
     }
 }
 

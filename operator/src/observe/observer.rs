@@ -10,11 +10,10 @@ use kube::api::{DynamicObject, ResourceExt};
 use obstack_crds::DecisionRecord;
 use obstack_crds::workload::SecretKey;
 
-use super::cluster::Cluster;
 use super::contents::Contents;
 use super::engines::Engines;
 use super::measure::Readings;
-use super::stores::{Scope, Stores};
+use super::stores::Stores;
 use super::{ClusterFacts, EngineFact, Fact, Facts, Refusal, ReloaderFact, WireReading, secrets};
 use crate::decide::calibration::Reading;
 use crate::endpoint::{Endpoint, RELOADER_PORT};
@@ -29,23 +28,21 @@ pub struct Observer {
     pub stores: Stores,
     /// What was read of Secrets and ConfigMaps that objects of others refer to.
     pub contents: Contents,
-    cluster: Cluster,
     engines: Engines,
     readings: Readings,
 }
 
 impl Observer {
     /// An observer over these stores.
-    pub fn new(client: Client, scope: Scope, stores: Stores, engines: Engines, readings: Readings) -> Self {
-        let (cluster, contents) = (Cluster::new(client.clone(), scope), Contents::new(client.clone()));
-        Self { cluster, contents, client, stores, engines, readings }
+    pub fn new(client: Client, stores: Stores, engines: Engines, readings: Readings) -> Self {
+        Self { contents: Contents::new(client.clone()), client, stores, engines, readings }
     }
 
     /// Everything that one reconcile of a stack needs to know. What cannot be read is Unavailable.
     pub async fn observe(&self, id: &StackId, uid: &str, references: BTreeSet<SecretKey>) -> Facts {
         let pods = self.pods(id);
         let (cluster, secrets, engines, reloaders, wires, readings) = tokio::join!(
-            self.cluster.read(),
+            self.stores.cluster.read(),
             secrets::read(&self.client, &id.namespace, references),
             self.ask_engines(id, &pods),
             self.ask_reloaders(&pods),

@@ -18,6 +18,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 use super::Fact;
+use super::cluster::Cluster;
 use super::foreign::Foreign;
 use super::handed::{Follower, Handed};
 use super::kinds::{Kind, OWNED};
@@ -186,6 +187,8 @@ pub struct Stores {
     pub owned: Vec<(&'static Kind, Watched<DynamicObject>)>,
     /// Which namespaces are watched.
     pub scope: Scope,
+    /// What the cluster can do.
+    pub cluster: Cluster,
     /// Labels of all namespaces; none where only some namespaces are watched.
     pub namespaces: Option<Watched<PartialObjectMeta<Namespace>>>,
     /// Objects of others that become configuration.
@@ -239,7 +242,19 @@ impl Stores {
             contents.push((Holder::ConfigMap, start.watch_contents(Holder::ConfigMap, target)));
         }
         let foreign = Foreign::start(client, scope, triggers, tasks);
-        Self { scope: scope.clone(), stacks, records, pods, owned, namespaces, foreign, handed, contents }
+        let cluster = Cluster::start(client, scope, triggers, tasks);
+        Self {
+            scope: scope.clone(),
+            cluster,
+            stacks,
+            records,
+            pods,
+            owned,
+            namespaces,
+            foreign,
+            handed,
+            contents,
+        }
     }
 
     /// Whether a store has neither synced nor failed yet.

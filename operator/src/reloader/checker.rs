@@ -124,8 +124,7 @@ async fn check_copy(
 /// The file at fault: the one that the reason names, else the only one that differs from what ran. The main file
 /// is never named: nothing can be left out of it.
 ///
-/// Where the engine refuses what its tool took, and several files differ, none is known. Trying halves of the
-/// change one after the other would find it, at the price of a reload each.
+/// Where several files differ and none is named, it is found by trying: see [`super::bisect`].
 pub(super) fn culprit(
     engine: Engine,
     reason: &str,

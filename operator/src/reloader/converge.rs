@@ -17,6 +17,7 @@ use super::partial::Partial;
 use super::slots::{Slots, Stamp};
 use super::source::Source;
 use super::state::Refusal;
+use super::trial::Trials;
 use super::{ReloaderError, Settings, State};
 
 /// First wait after a failure; it doubles up to [`LONGEST_WAIT`].
@@ -53,6 +54,8 @@ pub(super) struct Converger {
     rested: Option<Instant>,
     /// What the engine may have loaded in part without saying so.
     partial: Partial,
+    /// The generation whose change was tried part by part: once is enough.
+    traced: Option<String>,
 }
 
 /// What a step came to.
@@ -99,6 +102,7 @@ impl Converger {
             asked: None,
             rested: None,
             partial: Partial::default(),
+            traced: None,
         })
     }
 
@@ -236,7 +240,7 @@ impl Converger {
             }
         };
         let before = self.partial.before().map(str::to_owned);
-        let laid = Laid { changed: Some(vec![culprit.path]), main_changed: false, bytes: 0 };
+        let laid = Laid { changed: Some(culprit.path.into_iter().collect()), main_changed: false, bytes: 0 };
         self.metrics.reload(ReloadResult::InPart);
         Some(self.take_back(&current, culprit.reason, before, Some(&laid)).await)
     }
@@ -295,11 +299,50 @@ impl Converger {
         before: Option<String>,
         laid: Option<&Laid>,
     ) -> Step {
-        self.refuse(digest, why, Some(REST), laid);
-        match before.filter(|before| before != digest && self.layout.has(before)) {
-            Some(before) => self.roll_back(&before).await,
-            None => Step::AwaitSlots(OTHER.to_owned()),
+        let engine = self.settings.engine;
+        let path = laid.and_then(|laid| checker::culprit(engine, &why, &self.layout, digest, laid));
+        self.refuse(digest, why, path, Some(REST));
+        let Some(before) = before.filter(|before| before != digest && self.layout.has(before)) else {
+            return Step::AwaitSlots(OTHER.to_owned());
+        };
+        let step = self.roll_back(&before).await;
+        let is_unknown = self.state.refused.as_ref().is_some_and(|refused| refused.path.is_none());
+        if matches!(step, Step::AwaitSlots(_)) && is_unknown && self.traced.as_deref() != Some(digest) {
+            self.traced = Some(digest.to_owned());
+            return self.trace(digest, &before).await;
         }
+        step
+    }
+
+    /// Finds what is at fault in a generation that the engine refused, and has what ran before run again.
+    async fn trace(&mut self, digest: &str, before: &str) -> Step {
+        self.state.current = self.layout.current();
+        self.state.waiting = Some("what is at fault in the change, which is being tried".to_owned());
+        self.publish.send_replace(self.state.clone());
+        let trials = Trials {
+            engine: self.settings.engine,
+            client: &self.engine,
+            layout: &self.layout,
+            metrics: &self.metrics,
+            before,
+            refused: digest,
+        };
+        let path = trials.at_fault().await;
+        match &path {
+            Some(path) => tracing::warn!(generation = digest, path, "what is at fault was found"),
+            None => tracing::warn!(generation = digest, "what is at fault was not found"),
+        }
+        if let (Some(path), Some(refused)) = (path, &mut self.state.refused) {
+            refused.reason =
+                format!("{}; {path} was found at fault by trying the change part by part", refused.reason);
+            refused.path = Some(path);
+        }
+        if self.layout.current().as_deref() == Some(before) {
+            return Step::AwaitSlots(OTHER.to_owned());
+        }
+        let step = self.roll_back(before).await;
+        self.prune(Some(before));
+        step
     }
 
     fn confirmed(&mut self, digest: &str) {
@@ -354,11 +397,13 @@ impl Converger {
             }
             Verdict::Refused(why) => {
                 self.metrics.check(CheckResult::Refused);
-                self.refuse(digest, format!("the engine's tool refused it: {why}"), None, Some(&laid));
-                if let (Engine::Alertmanager, Some(tool)) = (engine, &tool) {
-                    let path = bisect::object_at_fault(tool, &self.layout, digest).await;
-                    self.state.refused = self.state.refused.take().map(|refused| Refusal { path, ..refused });
-                }
+                let path = match &tool {
+                    Some(tool) => {
+                        bisect::tool_at_fault(engine, tool, &why, &self.layout, digest, &laid).await
+                    }
+                    None => None,
+                };
+                self.refuse(digest, format!("the engine's tool refused it: {why}"), path, None);
                 self.prune(before.as_deref());
                 return self.stay(OTHER).await;
             }
@@ -430,10 +475,11 @@ impl Converger {
         Err((ReloadResult::Unconfirmed, EngineError::Refused(why)))
     }
 
-    fn refuse(&mut self, digest: &str, reason: String, rest: Option<Duration>, laid: Option<&Laid>) {
+    fn refuse(&mut self, digest: &str, reason: String, path: Option<String>, rest: Option<Duration>) {
         tracing::error!(generation = digest, %reason, "the generation is refused; what ran before stays");
-        let engine = self.settings.engine;
-        let path = laid.and_then(|laid| checker::culprit(engine, &reason, &self.layout, digest, laid));
+        // What was found once is not forgotten where it is tried again and named by nothing.
+        let known = self.state.refused.take().filter(|refused| refused.generation == digest);
+        let path = path.or_else(|| known?.path);
         self.state.refused = Some(Refusal { generation: digest.to_owned(), reason, path });
         self.rested = rest.map(|rest| Instant::now() + rest);
     }

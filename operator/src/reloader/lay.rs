@@ -46,7 +46,7 @@ impl Laid {
 }
 
 /// Whether the main file itself names a file, by a glob; the others are named by these.
-fn is_named_by_main(path: &str) -> bool {
+pub(super) fn is_named_by_main(path: &str) -> bool {
     path.starts_with("scrape/") || path.starts_with("rules/")
 }
 

@@ -1,7 +1,7 @@
 //! The folder that the engine reads: `generations/<digest>/…` and the link `current`.
 
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 const GENERATIONS: &str = "generations";
@@ -109,6 +109,20 @@ impl Layout {
         as_long && std::fs::read(&path).is_ok_and(|held| held == content)
     }
 
+    /// Paths of the files of a generation that another one lacks or has otherwise, sorted.
+    pub(super) fn changes(&self, before: &str, digest: &str) -> io::Result<Vec<String>> {
+        let differs = |path: &String| {
+            let (old, new) = (self.dir(before).join(path), self.dir(digest).join(path));
+            let (Ok(was), Ok(is)) = (std::fs::metadata(&old), std::fs::metadata(&new)) else { return true };
+            // What did not change is most often one file with two names.
+            let same = (was.dev(), was.ino()) == (is.dev(), is.ino());
+            !same && !std::fs::read(&new).is_ok_and(|content| self.holds(before, path, &content))
+        };
+        let mut files = self.files(digest)?;
+        files.retain(differs);
+        Ok(files)
+    }
+
     /// Puts a generation under its name: all of it is there.
     pub(super) fn complete(&self, digest: &str) -> io::Result<()> {
         let done = self.dir(digest);
@@ -183,7 +197,6 @@ mod tests {
 
     #[test]
     fn a_file_that_stays_is_another_name_of_it() {
-        use std::os::unix::fs::MetadataExt;
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout::new(dir.path().to_owned());
         layout.begin("one").unwrap();
@@ -196,6 +209,21 @@ mod tests {
         layout.complete("two").unwrap();
         let inode = |digest: &str| std::fs::metadata(layout.dir(digest).join("rules/a.yaml")).unwrap().ino();
         assert_eq!(inode("one"), inode("two"));
+    }
+
+    #[test]
+    fn what_changed_is_what_differs_in_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path().to_owned());
+        for (digest, b) in [("one", "b"), ("two", "other")] {
+            layout.begin(digest).unwrap();
+            layout.add(digest, "rules/a.yaml", b"a").unwrap();
+            layout.add(digest, "rules/b.yaml", b.as_bytes()).unwrap();
+            layout.add(digest, &format!("rules/{digest}.yaml"), b"").unwrap();
+            layout.complete(digest).unwrap();
+        }
+        assert_eq!(layout.changes("one", "two").unwrap(), ["rules/b.yaml", "rules/two.yaml"]);
+        assert_eq!(layout.changes("two", "two").unwrap(), [] as [&str; 0]);
     }
 
     #[test]

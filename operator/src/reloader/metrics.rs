@@ -29,11 +29,20 @@ pub(super) enum ReloadResult {
     RolledBack,
     /// The engine took it, and was found later to run it only in part.
     InPart,
+    /// A part of a change was tried, to find what is at fault in it.
+    Trial,
 }
 
 impl ReloadResult {
-    const ALL: [Self; 6] =
-        [Self::Success, Self::Refused, Self::Unconfirmed, Self::Away, Self::RolledBack, Self::InPart];
+    const ALL: [Self; 7] = [
+        Self::Success,
+        Self::Refused,
+        Self::Unconfirmed,
+        Self::Away,
+        Self::RolledBack,
+        Self::InPart,
+        Self::Trial,
+    ];
 
     fn labels(self) -> ResultLabels {
         let result = match self {
@@ -43,6 +52,7 @@ impl ReloadResult {
             Self::Away => "away",
             Self::RolledBack => "rolled_back",
             Self::InPart => "in_part",
+            Self::Trial => "trial",
         };
         ResultLabels { result }
     }

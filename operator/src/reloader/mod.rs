@@ -22,6 +22,7 @@ mod partial;
 mod slots;
 mod source;
 mod state;
+mod trial;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use crate::running::{Engine, Pointer};
+use crate::running::Pointer;
 
 use super::bisect;
 use super::checker::{self, Verdict};
@@ -136,11 +136,11 @@ impl<'a> Once<'a> {
         let tool = self.tool.as_deref();
         match checker::check(engine, tool, &self.layout, digest, &laid).await {
             Verdict::Refused(why) => {
-                let path = match (engine, tool) {
-                    (Engine::Alertmanager, Some(tool)) => {
-                        bisect::object_at_fault(tool, &self.layout, digest).await
+                let path = match tool {
+                    Some(tool) => {
+                        bisect::tool_at_fault(engine, tool, &why, &self.layout, digest, &laid).await
                     }
-                    _ => checker::culprit(engine, &why, &self.layout, digest, &laid),
+                    None => None,
                 };
                 let reason = format!("the engine's tool refused it: {why}");
                 let refusal = Refusal { generation: digest.to_owned(), reason, path };

@@ -39,8 +39,8 @@ pub(super) struct Partial {
 /// A file that was loaded in part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Culprit {
-    /// Its path, below `current/`.
-    pub(super) path: String,
+    /// Its path, below `current/`; none where it can be one of several.
+    pub(super) path: Option<String>,
     /// What the engine did not make of it.
     pub(super) reason: String,
 }
@@ -108,7 +108,10 @@ impl Partial {
             found = paths.iter().find_map(|path| without_pool(layout, generation, path, &pools));
         }
         if found.is_none() && failures.discoveries > self.discoveries {
-            found = without_discovery(layout, generation, &paths);
+            let of_change = self.before.is_some() && !self.is_known(generation);
+            found = without_discovery(layout, generation, &paths)
+                // Where it is one of several, it is taken back once and looked for.
+                .filter(|culprit| culprit.path.is_some() || of_change);
             if found.is_none() {
                 tracing::warn!(
                     count = failures.discoveries,
@@ -141,10 +144,10 @@ fn without_pool(layout: &Layout, generation: &str, path: &str, pools: &BTreeSet<
         "{path}: the engine took it and could not make the scrape pool of job {missing}: look at its \
          certificates and at its HTTP settings"
     );
-    Some(Culprit { path: path.to_owned(), reason })
+    Some(Culprit { path: Some(path.to_owned()), reason })
 }
 
-/// The one file among these that asks for a discovery whose making can fail.
+/// The file among these that asks for a discovery whose making can fail; no path where several do.
 fn without_discovery(layout: &Layout, generation: &str, paths: &[String]) -> Option<Culprit> {
     let asks = |path: &&String| {
         let file = text(layout, generation, path).unwrap_or_default();
@@ -155,8 +158,17 @@ fn without_discovery(layout: &Layout, generation: &str, paths: &[String]) -> Opt
     };
     let mut asking = paths.iter().filter(asks);
     let (path, other) = (asking.next()?, asking.next());
-    let reason = format!("{path}: the engine took it and could not make its discovery: look at its settings");
-    other.is_none().then(|| Culprit { path: path.clone(), reason })
+    Some(match other {
+        None => {
+            let reason =
+                format!("{path}: the engine took it and could not make its discovery: look at its settings");
+            Culprit { path: Some(path.clone()), reason }
+        }
+        Some(_) => {
+            let reason = "the engine took it and could not make the discovery of one of its jobs".to_owned();
+            Culprit { path: None, reason }
+        }
+    })
 }
 
 #[cfg(test)]
@@ -188,7 +200,7 @@ mod tests {
         };
         assert_eq!(find(&["a/0", "b/0", "b/1"]), None);
         let culprit = find(&["a/0", "b/0"]).unwrap();
-        assert_eq!(culprit.path, "scrape/b.yaml");
+        assert_eq!(culprit.path.as_deref(), Some("scrape/b.yaml"));
         assert!(culprit.reason.contains("job b/1"), "{culprit:?}");
     }
 
@@ -203,9 +215,9 @@ mod tests {
             let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
             without_discovery(&layout, "one", &paths).map(|culprit| culprit.path)
         };
-        assert_eq!(find(&["scrape/a.yaml", "scrape/b.yaml"]).as_deref(), Some("scrape/b.yaml"));
+        assert_eq!(find(&["scrape/a.yaml", "scrape/b.yaml"]), Some(Some("scrape/b.yaml".to_owned())));
         assert_eq!(find(&["scrape/a.yaml"]), None);
-        assert_eq!(find(&["scrape/b.yaml", "scrape/c.yaml"]), None, "it can be either");
+        assert_eq!(find(&["scrape/b.yaml", "scrape/c.yaml"]), Some(None), "it can be either");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Arguments: words, of which one must be in the folder and name of a case; `--folder PATH` for other data of the
 //! same layout (else `OBSTACK_CONFORMANCE`, else `tests/conformance`); `--promtool PATH`, which can be repeated (else
-//! the one of `OBSTACK_PARTS` and of the PATH), or `--no-promtool`; `-v` to print every difference in full. The last
+//! `promtool` and `promtool-oldest` of `OBSTACK_PARTS` and of the PATH, which must be there with `CI=true`), or `--no-promtool`; `-v` to print every difference in full. The last
 //! line is `conformance: N cases, N pass, N on purpose, N fail`.
 
 mod alertmanager;
@@ -110,7 +110,7 @@ impl Options {
             }
         }
         if judge && options.promtools.is_empty() {
-            options.promtools.extend(obstack_tests::parts::find("promtool"));
+            options.promtools.extend(obstack_tests::parts::promtools());
         }
         Ok(options)
     }

@@ -11,6 +11,7 @@ use obstack::scrape::objects::Kind;
 use obstack::scrape::references::UnseenAssets;
 use obstack::scrape::settings::Settings;
 use obstack::scrape::version::Version;
+use obstack_tests::parts::promtool_version;
 
 use super::data::Data;
 use super::prometheus::{Assumed, Case};
@@ -88,8 +89,5 @@ fn judge(promtool: &Path, version: Version, case: &Case) -> Result<(), String> {
 }
 
 fn version(promtool: &Path) -> Version {
-    let told = Command::new(promtool).arg("--version").output().expect("promtool runs");
-    let text = format!("{}{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
-    let version = text.split("version ").nth(1).and_then(|rest| rest.split([' ', '+', ',']).next());
-    version.and_then(|text| text.parse().ok()).expect("a version of promtool")
+    promtool_version(promtool).parse().expect("a version of Prometheus")
 }

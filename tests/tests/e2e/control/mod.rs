@@ -11,3 +11,4 @@ mod leaders;
 mod page;
 mod start;
 mod trouble;
+mod types;

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use obstack::names::Role;
 use obstack::running::{CURRENT, Generation};
+use obstack_tests::parts::promtool_version;
 use serde_json::Value;
 
 use super::{Case, cases, root};
@@ -46,22 +47,46 @@ pub(super) fn run(tool: &Path, args: &[&str], dir: &Path, what: &str) -> String 
 #[test]
 fn promtool_takes_every_configuration_and_every_rule() {
     let Some(promtool) = tool("promtool") else { return };
-    let mut checked = 0;
-    for (name, text) in cases() {
-        let case = Case::of(&text);
-        let Some(generation) = case.built.configs.generations.get(&Role::Metrics) else { continue };
-        let dir = tempfile::tempdir().unwrap();
-        lay_down(generation, dir.path());
-        let said = run(&promtool, &["check", "config", "prometheus.yaml"], dir.path(), &name);
-        // Rules are found through the glob of the main file: no rule file, no check.
-        let rules = generation.paths().iter().filter(|path| path.starts_with("rules/")).count();
-        assert!(said.contains(&format!("{rules} rule files found")), "{name}: {said}");
-        // What `obstack config` prints is one file that can be checked as it is.
-        std::fs::write(dir.path().join("joined.yaml"), case.config()).unwrap();
-        run(&promtool, &["check", "config", "--syntax-only", "joined.yaml"], dir.path(), &name);
-        checked += 1;
-    }
+    let checked = cases().iter().filter(|(name, text)| is_taken(&promtool, name, &Case::of(text))).count();
     assert!(checked >= 10, "only {checked} cases deploy Prometheus");
+}
+
+/// The same for the oldest supported Prometheus, of each case that leaves the version open.
+#[test]
+fn the_oldest_promtool_takes_every_configuration_and_every_rule() {
+    let Some(promtool) = tool("promtool-oldest") else { return };
+    let version = promtool_version(&promtool);
+    let oldest = cases().into_iter().filter_map(|(name, text)| Some((name, of_version(&text, &version)?)));
+    let checked = oldest.filter(|(name, text)| is_taken(&promtool, name, &Case::of(text))).count();
+    assert!(checked >= 10, "only {checked} cases deploy Prometheus and leave its version open");
+}
+
+/// A case with this version of Prometheus; none where it names one itself.
+fn of_version(text: &str, version: &str) -> Option<String> {
+    let mut documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    let stack = documents.iter_mut().find(|document| document["kind"] == "ObservabilityStack").unwrap();
+    let image = &mut stack["spec"]["metrics"]["image"];
+    if image.get("tag").is_some() || image.get("digest").is_some() {
+        return None;
+    }
+    image["tag"] = format!("v{version}").into();
+    let documents = documents.iter().map(|document| obstack::yaml::emit(document).unwrap());
+    Some(documents.collect::<Vec<_>>().join("---\n"))
+}
+
+/// Checks the configuration of a case; whether it deploys Prometheus.
+fn is_taken(promtool: &Path, name: &str, case: &Case) -> bool {
+    let Some(generation) = case.built.configs.generations.get(&Role::Metrics) else { return false };
+    let dir = tempfile::tempdir().unwrap();
+    lay_down(generation, dir.path());
+    let said = run(promtool, &["check", "config", "prometheus.yaml"], dir.path(), name);
+    // Rules are found through the glob of the main file: no rule file, no check.
+    let rules = generation.paths().iter().filter(|path| path.starts_with("rules/")).count();
+    assert!(said.contains(&format!("{rules} rule files found")), "{name}: {said}");
+    // What `obstack config` prints is one file that can be checked as it is.
+    std::fs::write(dir.path().join("joined.yaml"), case.config()).unwrap();
+    run(promtool, &["check", "config", "--syntax-only", "joined.yaml"], dir.path(), name);
+    true
 }
 
 #[test]

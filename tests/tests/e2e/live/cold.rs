@@ -114,17 +114,31 @@ async fn what_prometheus_refuses_or_loads_in_part_is_taken_back_and_named() {
     let partly = left_out(&trial, "new").await;
     trial.world.live("main", BOUND).await;
 
-    // Both are mended and come in.
-    trial
-        .merge(
-            "ServiceMonitor",
-            "other-1",
-            json!({ "spec": { "endpoints": monitor("x")["spec"]["endpoints"] } }),
-        )
-        .await;
-    trial
-        .merge("ServiceMonitor", "new", json!({ "spec": { "endpoints": monitor("x")["spec"]["endpoints"] } }))
-        .await;
+    // Ten that run change at once, and two of them get it: each is found by trying, and the others go in.
+    let from = Instant::now();
+    let before = trial.wanted("metrics").await.unwrap();
+    for number in 5..15 {
+        let name = format!("other-{number}");
+        let is_broken = [7, 12].contains(&number);
+        let spec = if is_broken { broken(&name)["spec"].clone() } else { json!({ "jobLabel": "ten" }) };
+        trial.merge("ServiceMonitor", &name, json!({ "spec": spec })).await;
+    }
+    let of_many = [left_out(&trial, "other-7").await, left_out(&trial, "other-12").await];
+    until("the eight others to be live", BOUND, || async {
+        let wanted = trial.wanted("metrics").await;
+        let says = trial.names("metrics", &replica).await;
+        let kept_out = trial.world.stack("main").await.status.unwrap_or_default().rejected.len();
+        let live = says.is_some() && says == wanted && wanted.as_ref() != Some(&before) && kept_out == 4;
+        if live { Ok(()) } else { Err(format!("{wanted:?} {says:?} {kept_out}")) }
+    })
+    .await;
+    let many_after = from.elapsed();
+
+    // All are mended and come in.
+    let mended = json!({ "spec": { "endpoints": monitor("x")["spec"]["endpoints"] } });
+    for name in ["other-1", "new", "other-7", "other-12"] {
+        trial.merge("ServiceMonitor", name, mended.clone()).await;
+    }
     until("nothing to be kept out", BOUND, || async {
         let rejected =
             trial.world.stack("main").await.status.map(|status| status.rejected).unwrap_or_default();
@@ -134,7 +148,8 @@ async fn what_prometheus_refuses_or_loads_in_part_is_taken_back_and_named() {
     let text = format!(
         "## What the engine refuses, or loads in part\n\n{}.\n\n| what | running again after | the culprit, as the \
          status names it |\n|---|---:|---|\n| promtool takes it, Prometheus refuses the reload | {:.1} s | {}: {} |\n| \
-         Prometheus takes the reload and lacks a job's scrape pool | {:.1} s | {}: {} |\n",
+         Prometheus takes the reload and lacks a job's scrape pool | {:.1} s | {}: {} |\n| ten monitors \
+         change at once, and Prometheus refuses two of them: the eight others are live | {:.1} s | {}: {}; {}: {} |\n",
         build(),
         refused_after.as_secs_f64(),
         refused.object,
@@ -142,6 +157,11 @@ async fn what_prometheus_refuses_or_loads_in_part_is_taken_back_and_named() {
         partly_after.as_secs_f64(),
         partly.object,
         partly.reason,
+        many_after.as_secs_f64(),
+        of_many[0].object,
+        of_many[0].reason,
+        of_many[1].object,
+        of_many[1].reason,
     );
     publish("4-refused", &text);
     trial.world.stop().await;

@@ -38,27 +38,48 @@ async fn what_the_engine_refuses_is_taken_back() {
     assert!(reason.contains("nobody"), "{reason}");
 }
 
+/// A configuration of these objects, of which some are at fault.
+fn objects(bad: &[usize], numbers: impl IntoIterator<Item = usize>) -> String {
+    let of = |number: usize| {
+        let url = if bad.contains(&number) { "http://%zz" } else { "http://127.0.0.1:9/" };
+        let name = format!("team/object-{number}/hook");
+        (format!("{{receiver: {name}}},"), format!("{{name: {name}, webhook_configs: [{{url: '{url}'}}]}},"))
+    };
+    let (routes, receivers): (String, String) = numbers.into_iter().map(of).unzip();
+    format!("route: {{receiver: one, routes: [{routes}]}}\nreceivers: [{{name: one}}, {receivers}]\n")
+}
+
+/// The same where the engine alone judges: of ten objects that change at once two are at fault, and each is found
+/// among those that changed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_objects_that_the_engine_refuses_are_named_one_by_one() {
+    let rig = Rig::live(Engine::Alertmanager, Check::None, &[ONE]).await;
+    let good = rig.generation(&[("alertmanager.yaml", &objects(&[], 0..5))]);
+    rig.deliver(&good);
+    rig.confirmed(&good).await;
+    let mut left: Vec<usize> = (0..15).collect();
+    for number in [6, 13] {
+        let bad = rig.generation(&[("alertmanager.yaml", &objects(&[6, 13], left.clone()))]);
+        rig.deliver(&bad);
+        let wanted = format!("object/team/object-{number}");
+        rig.state("the object at fault to be found", |s| s["refused"]["path"] == wanted.as_str()).await;
+        rig.refused(&bad, &good).await;
+        left.retain(|one| *one != number);
+    }
+    let all = rig.generation(&[("alertmanager.yaml", &objects(&[], left))]);
+    rig.deliver(&all);
+    rig.confirmed(&all).await;
+}
+
 /// All objects share one file, and the one at fault is found by trying it without some of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_object_that_amtool_refuses_is_named() {
     let rig = Rig::live(Engine::Alertmanager, Check::Tool, &[ONE]).await;
-    let config = |bad: Option<usize>| {
-        let of = |number: usize| {
-            let url = if bad == Some(number) { "http://%zz" } else { "http://127.0.0.1:9/" };
-            let name = format!("team/object-{number}/hook");
-            (
-                format!("{{receiver: {name}}},"),
-                format!("{{name: {name}, webhook_configs: [{{url: '{url}'}}]}},"),
-            )
-        };
-        let (routes, receivers): (String, String) = (0..9).map(of).unzip();
-        format!("route: {{receiver: one, routes: [{routes}]}}\nreceivers: [{{name: one}}, {receivers}]\n")
-    };
-    let good = rig.generation(&[("alertmanager.yaml", &config(None))]);
+    let good = rig.generation(&[("alertmanager.yaml", &objects(&[], 0..9))]);
     rig.deliver(&good);
     rig.confirmed(&good).await;
     for number in [0, 4, 8] {
-        let bad = rig.generation(&[("alertmanager.yaml", &config(Some(number)))]);
+        let bad = rig.generation(&[("alertmanager.yaml", &objects(&[number], 0..9))]);
         rig.deliver(&bad);
         rig.refused(&bad, &good).await;
         let path = rig.status().await.unwrap()["refused"]["path"].clone();

@@ -113,6 +113,47 @@ async fn what_the_engine_refuses_is_taken_back() {
     assert!(metrics.contains("obstack_reloader_checks_total{result=\"skipped\"} 1"), "{metrics}");
 }
 
+/// Ten files change at once, two of them are at fault, and the engine's answer names none: each is found by trying
+/// parts of the change, one after the other, and the others go in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_engine_refuses_of_many_changes_is_found_one_by_one() {
+    let rig = live(Check::None).await;
+    let mut running = rig.generation(&[PENDING, FIRING]);
+    let before = alert(&rig, "Pending", "pending").await;
+    let rule = |number: usize| {
+        let expr = if [3, 7].contains(&number) { "sum(" } else { "vector(1)" };
+        let text =
+            format!("groups: [{{name: new-{number}, rules: [{{record: r{number}, expr: '{expr}'}}]}}]");
+        (format!("rules/new-{number}.yaml"), text)
+    };
+    let mut changed: Vec<(String, String)> = (0..10).map(rule).collect();
+    let all = |changed: &[(String, String)]| {
+        let changed = changed.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+        rig.generation(&[PENDING, FIRING].into_iter().chain(changed).collect::<Vec<_>>())
+    };
+    for wanted in ["rules/new-3.yaml", "rules/new-7.yaml"] {
+        let bad = all(&changed);
+        rig.deliver(&bad);
+        rig.state("the file at fault to be found", |s| s["refused"]["path"] == wanted).await;
+        let reason = rig.refused(&bad, &running).await;
+        assert!(reason.contains("refused the reload") && reason.contains(wanted), "{reason}");
+        // What the operator does with it: all but this go in.
+        changed.retain(|(path, _)| path != wanted);
+    }
+    running = all(&changed);
+    rig.deliver(&running);
+    rig.confirmed(&running).await;
+    let new = groups(&rig).await.into_iter().filter(|name| name.starts_with("new-")).count();
+    assert_eq!(new, 8);
+    assert_eq!(alert(&rig, "Pending", "pending").await["activeAt"], before["activeAt"], "it was never lost");
+    let metrics = rig.metrics().await;
+    let trials = metrics.lines().find_map(|line| {
+        line.strip_prefix("obstack_reloader_reloads_total{result=\"trial\"} ")?.parse::<u32>().ok()
+    });
+    assert!(trials.is_some_and(|trials| (6..=10).contains(&trials)), "{trials:?}: at most five for each");
+    assert!(rig.generations().len() <= 2, "{:?}", rig.generations());
+}
+
 /// promtool reads the settings of tracing and does not look for its certificate; Prometheus applies everything
 /// else, shows the new configuration, and fails there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,7 +170,11 @@ async fn what_promtool_takes_and_the_engine_loads_in_part_is_taken_back_whole() 
     assert!(metrics.contains("obstack_reloader_checks_total{result=\"passed\"} 1"), "{metrics}");
     assert!(metrics.contains("obstack_reloader_reloads_total{result=\"rolled_back\"} 1"), "{metrics}");
     assert_eq!(groups(&rig).await, ["a", "b"]);
-    assert_eq!(rig.status().await.unwrap()["refused"]["path"], Value::Null, "more than one file differs");
+    rig.state("what is at fault to be looked for", |s| {
+        s["refused"]["path"] == Value::Null && s["waiting"] == "another generation than the refused one"
+    })
+    .await;
+    assert_eq!(rig.engine_says().await, Some(first.digest.clone()), "no file is: the main file is at fault");
 }
 
 /// A job whose certificate is none. promtool looks whether it is there; Prometheus takes the reload, and cannot make

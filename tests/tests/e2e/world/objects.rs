@@ -16,6 +16,10 @@ use serde_json::{Value, json};
 
 /// For one step; most take some seconds.
 const BOUND: Duration = Duration::from_secs(120);
+/// What a status names at most, its last entry being how many more there are.
+const SHOWN: usize = 32;
+/// No URL, so that the object that refers to it is at fault.
+const SECRET: &str = "not a url: notforyoureyes";
 /// The job of the ServiceMonitor `web`.
 const JOB: &str = "serviceMonitor/monitoring/web/0";
 
@@ -49,6 +53,8 @@ async fn what_charts_bring_goes_in_and_one_at_fault_stays_out() {
         "{rejected:?}"
     );
 
+    more_are_kept_out_than_a_status_holds(&world).await;
+
     // A rule of one object fires, and the route of another tells it.
     until("the alert at the receiver", BOUND, || async {
         if receiver.mentioning("FromAnObject").is_empty() { Err(receiver.bodies()) } else { Ok(()) }
@@ -65,6 +71,61 @@ async fn what_charts_bring_goes_in_and_one_at_fault_stays_out() {
     counted(&world, &[("ScrapeConfig", 1, 0), ("PrometheusRule", 1, 0)]).await;
     world.live("main", BOUND).await;
     world.stop().await;
+}
+
+/// The status names the first of them, and the operator's own list all, without what Secrets hold; then they go.
+async fn more_are_kept_out_than_a_status_holds(world: &World) {
+    let names: Vec<String> = (0..SHOWN + 8).map(|number| format!("broken-{number}")).collect();
+    for name in &names {
+        world.apply(&coreos::object("ServiceMonitor", NAMESPACE, name, broken())).await;
+    }
+    // At fault by what its Secret holds.
+    world.secret("no-url", &[("url", SECRET)]).await;
+    let hook = json!({ "name": "hook", "slackConfigs": [{ "apiURL": { "name": "no-url", "key": "url" } }] });
+    let leaky = json!({ "route": { "receiver": "hook" }, "receivers": [hook] });
+    world.apply(&coreos::object("AlertmanagerConfig", NAMESPACE, "leaky", leaky)).await;
+
+    let token = world.reader(NAMESPACE, "reader").await;
+    let url = format!("{}/rejected.json", world.operator_url().await);
+    let wanted = names.len() + 2;
+    let text = until("everything that is kept out to be listed", BOUND, || async {
+        let text = ask::with_token(&url, &token).await?;
+        let lists: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        let listed = lists[0]["rejected"].as_array().map_or(0, Vec::len);
+        let shown = world.stack("main").await.status.unwrap_or_default().rejected;
+        let says = shown.last().map(|last| last.object.clone()).unwrap_or_default();
+        let more = format!("{} more", wanted - SHOWN + 1);
+        let all = listed == wanted && shown.len() == SHOWN && says == more;
+        if all { Ok(text) } else { Err(format!("{listed} of {wanted}; {} shown, {says:?}", shown.len())) }
+    })
+    .await;
+    let lists: Value = serde_json::from_str(&text).unwrap();
+    let list = &lists[0];
+    assert_eq!((&list["namespace"], &list["name"]), (&json!(NAMESPACE), &json!("main")));
+    assert_eq!((lists.as_array().unwrap().len(), &list["complete"]), (1, &json!(true)));
+    let reason = |object: &str| {
+        let mut rejected = list["rejected"].as_array().unwrap().iter();
+        let found =
+            rejected.find(|one| one["object"] == object).unwrap_or_else(|| panic!("{object}: {text}"));
+        found["reason"].as_str().unwrap().to_owned()
+    };
+    for name in &names {
+        let reason = reason(&format!("ServiceMonitor/{NAMESPACE}/{name}"));
+        assert!(reason.starts_with("spec.endpoints[0].interval: found \"soon\"; write "), "{reason}");
+    }
+    assert!(!reason(&format!("AlertmanagerConfig/{NAMESPACE}/leaky")).is_empty());
+    assert!(!text.contains("notforyoureyes"), "{text}");
+    assert!(ask::text(&url).await.unwrap_err().contains("401"), "nobody reads it without a token");
+
+    for name in &names {
+        delete(world, "ServiceMonitor", name).await;
+    }
+    delete(world, "AlertmanagerConfig", "leaky").await;
+    until("one to be left", BOUND, || async {
+        let left = world.stack("main").await.status.unwrap_or_default().rejected;
+        if left.len() == 1 { Ok(()) } else { Err(left.len()) }
+    })
+    .await;
 }
 
 fn spec() -> Value {
@@ -161,7 +222,8 @@ async fn a_secret_is_rotated(world: &World) {
 }
 
 async fn delete(world: &World, kind: &str, name: &str) {
-    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("monitoring.coreos.com", "v1", kind));
+    let version = if kind == "AlertmanagerConfig" { "v1alpha1" } else { "v1" };
+    let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("monitoring.coreos.com", version, kind));
     let objects: Api<DynamicObject> = Api::namespaced_with(world.client(), NAMESPACE, &kind);
     objects.delete(name, &DeleteParams::default()).await.unwrap();
 }

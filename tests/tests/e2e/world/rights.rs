@@ -357,31 +357,14 @@ async fn life(world: &World, searched: &[&[&str]]) {
 /// refused.
 async fn the_page_is_read(world: &World) {
     world.restricted_namespace(VISITORS).await;
-    for name in ["reader", "stranger"] {
-        let account = json!({
-            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": name, "namespace": VISITORS }
-        });
-        world.apply(&account).await;
-    }
-    let rbac = "rbac.authorization.k8s.io";
-    let named = json!({ "name": "readers", "namespace": NAMESPACE });
-    let rules =
-        json!([{ "apiGroups": ["obstack.io"], "resources": ["observabilitystacks"], "verbs": ["get"] }]);
-    world
-        .apply(
-            &json!({ "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": named, "rules": rules }),
-        )
-        .await;
-    world
-        .apply(&json!({
-            "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": named,
-            "roleRef": { "apiGroup": rbac, "kind": "Role", "name": "readers" },
-            "subjects": [{ "kind": "ServiceAccount", "name": "reader", "namespace": VISITORS }]
-        }))
-        .await;
+    let stranger = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "stranger", "namespace": VISITORS }
+    });
+    world.apply(&stranger).await;
+    let reader = world.reader(VISITORS, "reader").await;
     let url = format!("{}/decisions.json", world.operator_url().await);
     let shown = "main-metrics-store-0001";
-    let answer = ask::with_token(&url, &world.token(VISITORS, "reader").await).await.unwrap();
+    let answer = ask::with_token(&url, &reader).await.unwrap();
     assert!(answer.contains(shown), "{answer}");
     let answer = ask::with_token(&url, &world.token(VISITORS, "stranger").await).await.unwrap();
     assert_eq!(answer.trim(), "[]");
