@@ -33,6 +33,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(60);
 /// What is waited for while the wanted generation is refused.
 const OTHER: &str = "another generation than the refused one";
 
+/// What is waited for while parts of a refused change are tried.
+const TRYING: &str = "what is at fault in the change, which is tried part by part";
+
 /// Brings the engine to what the pointer names.
 pub(super) struct Converger {
     settings: Settings,
@@ -317,7 +320,7 @@ impl Converger {
     /// Finds what is at fault in a generation that the engine refused, and has what ran before run again.
     async fn trace(&mut self, digest: &str, before: &str) -> Step {
         self.state.current = self.layout.current();
-        self.state.waiting = Some("what is at fault in the change, which is being tried".to_owned());
+        self.state.waiting = Some(TRYING.to_owned());
         self.publish.send_replace(self.state.clone());
         let trials = Trials {
             engine: self.settings.engine,
@@ -340,7 +343,7 @@ impl Converger {
         if self.layout.current().as_deref() == Some(before) {
             return Step::AwaitSlots(OTHER.to_owned());
         }
-        let step = self.roll_back(before).await;
+        let step = self.put_back(before).await;
         self.prune(Some(before));
         step
     }
@@ -486,15 +489,21 @@ impl Converger {
 
     /// Brings the generation before back, and asks for it.
     async fn roll_back(&mut self, before: &str) -> Step {
+        let step = self.put_back(before).await;
+        if matches!(step, Step::AwaitSlots(_)) {
+            self.metrics.reload(ReloadResult::RolledBack);
+            tracing::warn!(generation = before, "the generation before runs again");
+        }
+        step
+    }
+
+    /// Has a generation run again that was left for another one or for a trial.
+    async fn put_back(&mut self, before: &str) -> Step {
         if let Err(error) = self.layout.switch(before) {
             return Step::Retry(format!("current cannot be switched back: {error}"));
         }
         match self.reload(before).await {
-            Ok(()) => {
-                self.metrics.reload(ReloadResult::RolledBack);
-                tracing::warn!(generation = before, "the generation before runs again");
-                Step::AwaitSlots(OTHER.to_owned())
-            }
+            Ok(()) => Step::AwaitSlots(OTHER.to_owned()),
             Err(EngineError::Away(why) | EngineError::Refused(why)) => {
                 self.asked = None;
                 Step::Retry(format!("the generation before is not confirmed yet: {why}"))
