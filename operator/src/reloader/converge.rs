@@ -336,8 +336,7 @@ impl Converger {
             None => tracing::warn!(generation = digest, "what is at fault was not found"),
         }
         if let (Some(path), Some(refused)) = (path, &mut self.state.refused) {
-            refused.reason =
-                format!("{}; {path} was found at fault by trying the change part by part", refused.reason);
+            refused.reason = format!("{path}, found by trying the change part by part: {}", refused.reason);
             refused.path = Some(path);
         }
         if self.layout.current().as_deref() == Some(before) {
