@@ -203,7 +203,7 @@ async fn a_stopped_api_server_comes_back_with_all_data(plane: &mut ControlPlane,
     assert_eq!(plane.address(), address);
     until("the client gets through again", BOUND, || maps.get("free")).await;
 
-    plane.pause_api_server();
+    plane.pause_api_server().await.unwrap();
     let asked = tokio::time::timeout(Duration::from_secs(1), maps.get("free")).await;
     assert!(asked.is_err(), "a paused API server answers: {asked:?}");
     plane.resume_api_server();

@@ -212,19 +212,22 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Stops the API server's process where it is: connections stay open, and nothing is answered.
-    pub fn pause_api_server(&self) {
-        self.signal_api_server(Signal::SIGSTOP);
+    /// Stops the API server's process where it is: connections stay open, and nothing is answered once this
+    /// returns.
+    ///
+    /// # Errors
+    /// When a thread of it runs on.
+    pub async fn pause_api_server(&self) -> Result<(), Error> {
+        match &self.api_server {
+            Some(process) => process.pause(END_BOUND).await,
+            None => Ok(()),
+        }
     }
 
     /// Lets a paused API server go on.
     pub fn resume_api_server(&self) {
-        self.signal_api_server(Signal::SIGCONT);
-    }
-
-    fn signal_api_server(&self, signal: Signal) {
         if let Some(process) = &self.api_server {
-            process.signal(signal);
+            process.signal(Signal::SIGCONT);
         }
     }
 

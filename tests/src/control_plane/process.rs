@@ -8,6 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 use super::Error;
@@ -113,6 +114,27 @@ impl Process {
             // The id is that of the child as long as nobody has waited for it, and only `check` and `kill`
             // do.
             let _ = kill(Pid::from_raw(id), signal);
+        }
+    }
+
+    /// Stops it where it is. A process that was sent the signal runs on until each of its threads has taken it,
+    /// which is waited for.
+    pub(super) async fn pause(&self, bound: Duration) -> Result<(), Error> {
+        self.signal(Signal::SIGSTOP);
+        // Only looked at: that it is stopped, or has ended, is left for others to see.
+        let look = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
+        let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or_default());
+        let end = Instant::now() + bound;
+        loop {
+            let state = waitid(Id::Pid(id), look).map_err(|error| Error::io(self.name)(error.into()))?;
+            if state != WaitStatus::StillAlive {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                let what = format!("{} runs on after {bound:?}", self.name);
+                return Err(Error::io(what)(io::ErrorKind::TimedOut.into()));
+            }
+            tokio::time::sleep(POLL).await;
         }
     }
 
