@@ -76,8 +76,8 @@ impl Files {
     /// Takes a file out, whoever has put it in.
     pub(super) fn remove_all(&mut self, key: &str) {
         let place = usize::from(place_of(key));
-        let (gone, kept) = self.shares[place].held.iter().cloned().partition(|held| held.file.key == key);
-        let (gone, held): (Vec<Held>, Vec<Held>) = (gone, kept);
+        let all = self.shares[place].held.iter().cloned();
+        let (gone, held): (Vec<Held>, Vec<Held>) = all.partition(|held| held.file.key == key);
         let mut share = Share { held, size: 0 };
         share.size = share.iter().map(size_of).sum();
         self.shares[place] = Arc::new(share);

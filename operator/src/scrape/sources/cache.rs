@@ -93,11 +93,9 @@ impl Cache {
             let count = built.len().max(shares.len());
             built.resize_with(count, Built::default);
             for (place, built) in built.iter_mut().enumerate() {
-                let none = Share::default;
-                match shares.get(place) {
-                    Some(share) => round.build(built, share, &mut self.sum),
-                    None => round.build(built, &none(), &mut self.sum),
-                }
+                // Of what is gone nothing is left.
+                let share = shares.get(place).cloned().unwrap_or_default();
+                round.build(built, &share, &mut self.sum);
             }
         }
         self.built = round.built;
