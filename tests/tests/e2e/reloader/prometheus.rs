@@ -95,6 +95,31 @@ async fn what_promtool_refuses_never_reaches_the_engine() {
     assert_eq!(rig.generations(), kept);
 }
 
+/// promtool names the certificate that it misses and not the file that asks for it: that file is found by having it
+/// check parts of the change, and the engine hears nothing of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_promtool_refuses_without_a_name_is_found_among_many_changes() {
+    let rig = live(Check::Tool).await;
+    let first = rig.generation(&[PENDING, FIRING]);
+    let job = |number: usize| {
+        let tls =
+            if number == 5 { "tls_config: {cert_file: /nowhere/cert, key_file: /nowhere/key}, " } else { "" };
+        let targets = "static_configs: [{targets: ['127.0.0.1:1']}]";
+        let text = format!("scrape_configs: [{{job_name: new-{number}, {tls}{targets}}}]\n");
+        (format!("scrape/new-{number}.yaml"), text)
+    };
+    let jobs: Vec<(String, String)> = (0..8).map(job).collect();
+    let changed = jobs.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+    let bad = rig.generation(&[PENDING, FIRING].into_iter().chain(changed).collect::<Vec<_>>());
+    rig.deliver(&bad);
+    let reason = rig.refused(&bad, &first).await;
+    assert!(reason.contains("/nowhere/cert") && !reason.contains("new-"), "{reason}");
+    assert_eq!(rig.status().await.unwrap()["refused"]["path"], "scrape/new-5.yaml");
+    let metrics = rig.metrics().await;
+    assert!(metrics.contains("obstack_reloader_reloads_total{result=\"refused\"} 0"), "{metrics}");
+    assert!(metrics.contains("obstack_reloader_reloads_total{result=\"trial\"} 0"), "{metrics}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_engine_refuses_is_taken_back() {
     let rig = live(Check::None).await;
