@@ -100,7 +100,11 @@ async fn what_promtool_refuses_never_reaches_the_engine() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_promtool_refuses_without_a_name_is_found_among_many_changes() {
     let rig = live(Check::Tool).await;
-    let first = rig.generation(&[PENDING, FIRING]);
+    let main = format!("scrape_config_files: ['{}/scrape/*.yaml']\n", rig.target().join("current").display());
+    let main = ("prometheus.yaml", main.as_str());
+    let first = rig.generation(&[main, GOOD_JOB]);
+    rig.deliver(&first);
+    rig.confirmed(&first).await;
     let job = |number: usize| {
         let tls =
             if number == 5 { "tls_config: {cert_file: /nowhere/cert, key_file: /nowhere/key}, " } else { "" };
@@ -110,7 +114,7 @@ async fn what_promtool_refuses_without_a_name_is_found_among_many_changes() {
     };
     let jobs: Vec<(String, String)> = (0..8).map(job).collect();
     let changed = jobs.iter().map(|(path, text)| (path.as_str(), text.as_str()));
-    let bad = rig.generation(&[PENDING, FIRING].into_iter().chain(changed).collect::<Vec<_>>());
+    let bad = rig.generation(&[main, GOOD_JOB].into_iter().chain(changed).collect::<Vec<_>>());
     rig.deliver(&bad);
     let reason = rig.refused(&bad, &first).await;
     assert!(reason.contains("/nowhere/cert") && !reason.contains("new-"), "{reason}");
