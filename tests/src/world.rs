@@ -10,8 +10,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
+use obstack::names::LABEL_STACK;
 use obstack_crds::record::TripwireState;
-use obstack_crds::{DecisionRecord, ObservabilityStack};
+use obstack_crds::{Component, DecisionRecord, ObservabilityStack};
 use obstack_sandbox::api::RequestInfo;
 use obstack_sandbox::manifests;
 use serde_json::{Value, json};
@@ -264,21 +265,26 @@ impl World {
     /// # Panics
     /// When that takes longer than `bound`.
     pub async fn watched(&self, name: &str, bound: Duration) {
-        self.known(name, &["replay", "retention", "engine-dead"], bound).await;
+        let wires = ["replay", "retention", "engine-dead"];
+        self.known(name, &wires.map(|wire| (Component::MetricsStore, wire)), bound).await;
     }
 
-    /// Waits until these tripwires of a stack's metrics store hold.
+    /// Waits until these tripwires hold, each by its component and its id.
     ///
     /// # Panics
     /// When that takes longer than `bound`.
-    pub async fn known(&self, name: &str, wires: &[&str], bound: Duration) {
+    pub async fn known(&self, name: &str, wires: &[(Component, &str)], bound: Duration) {
         let records: Api<DecisionRecord> = Api::namespaced(self.client(), NAMESPACE);
-        let record = format!("{name}-metrics-store-0001");
+        let of_stack = ListParams::default().labels(&format!("{LABEL_STACK}={name}"));
         until("the tripwires to be known", bound, || async {
-            let record = records.get(&record).await.map_err(|error| error.to_string())?;
-            let now = record.status.unwrap_or_default().tripwires;
-            let holds = |id: &&str| now.iter().any(|w| w.id == **id && w.state == TripwireState::Holding);
-            if wires.iter().all(holds) { Ok(()) } else { Err(format!("{now:?}")) }
+            let records = records.list(&of_stack).await.map_err(|error| error.to_string())?.items;
+            let holds = |(component, wire): &&(Component, &str)| {
+                let ours = records.iter().filter(|record| record.spec.component == *component);
+                let mut all = ours.filter_map(|record| record.status.as_ref()).flat_map(|now| &now.tripwires);
+                all.any(|now| now.id == *wire && now.state == TripwireState::Holding)
+            };
+            let unknown: Vec<_> = wires.iter().filter(|wire| !holds(wire)).collect();
+            if unknown.is_empty() { Ok(()) } else { Err(format!("{unknown:?}")) }
         })
         .await;
     }

@@ -3,13 +3,19 @@
 
 use std::time::Duration;
 
+use obstack_crds::Component;
 use obstack_tests::ask;
 use obstack_tests::wait::until;
 use obstack_tests::world::World;
 
 /// Tripwires that need 20 to 45 minutes of scrapes until they are known, which is news and is written. Where it is
 /// waited for longer than a minute, all that they count is divided by this, and they are known before.
-const SLOW: [(&str, u32); 3] = [("memory", 15), ("rules-missed", 10), ("queries", 10)];
+const SLOW: [(Component, &str, u32); 4] = [
+    (Component::MetricsStore, "memory", 15),
+    (Component::MetricsStore, "rules-missed", 10),
+    (Component::MetricsStore, "queries", 10),
+    (Component::Collection, "sample-limit", 10),
+];
 
 /// How long nothing may be written: 60 s, or `OBSTACK_SOAK_SECONDS`.
 fn span() -> Duration {
@@ -22,14 +28,15 @@ async fn nothing_is_written_at_rest() {
     // Shortened, so that a minute holds many rounds.
     let soaks = span() > Duration::from_secs(60);
     let slow = if soaks { SLOW.as_slice() } else { &[] };
-    let divided = slow.iter().map(|(wire, by)| format!("--tripwire-divisor=metricsStore/{wire}={by}"));
+    let divided =
+        slow.iter().map(|(component, wire, by)| format!("--tripwire-divisor={component}/{wire}={by}"));
     let args: Vec<String> = std::iter::once("--resync=2s".to_owned()).chain(divided).collect();
     let world = World::start_with(&args.iter().map(String::as_str).collect::<Vec<_>>()).await;
     world.apply_example("quickstart.yaml").await;
     world.live("main", Duration::from_secs(60)).await;
     // What the first scrapes tell of tripwires is news; what needs hours of them comes after this test.
     world.watched("main", Duration::from_secs(120)).await;
-    let slow: Vec<&str> = slow.iter().map(|(wire, _)| *wire).collect();
+    let slow: Vec<(Component, &str)> = slow.iter().map(|(component, wire, _)| (*component, *wire)).collect();
     world.known("main", &slow, Duration::from_secs(600)).await;
     world.quiet(Duration::from_secs(5), Duration::from_secs(60)).await;
 
