@@ -108,13 +108,15 @@ impl Process {
         }
     }
 
+    /// Its process id, as system calls take it. It is that of the child as long as nobody has waited for it, and only
+    /// `check` and `kill` do.
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
     /// Sends a signal; nothing happens when it is gone.
     pub(super) fn signal(&self, signal: Signal) {
-        if let Ok(id) = i32::try_from(self.child.id()) {
-            // The id is that of the child as long as nobody has waited for it, and only `check` and `kill`
-            // do.
-            let _ = kill(Pid::from_raw(id), signal);
-        }
+        let _ = kill(self.pid(), signal);
     }
 
     /// Stops it where it is. A process that was sent the signal runs on until each of its threads has taken it,
@@ -123,10 +125,10 @@ impl Process {
         self.signal(Signal::SIGSTOP);
         // Only looked at: that it is stopped, or has ended, is left for others to see.
         let look = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::WNOHANG;
-        let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap_or_default());
         let end = Instant::now() + bound;
         loop {
-            let state = waitid(Id::Pid(id), look).map_err(|error| Error::io(self.name)(error.into()))?;
+            let state =
+                waitid(Id::Pid(self.pid()), look).map_err(|error| Error::io(self.name)(error.into()))?;
             if state != WaitStatus::StillAlive {
                 return Ok(());
             }
