@@ -36,8 +36,8 @@ pub const VERSION: &str = "v1alpha1";
 /// of its revision (11 characters) must fit a label value of 63.
 pub const MAX_STACK_NAME: usize = 36;
 
-/// All custom resource definitions, in the order in which they are installed. They are made once: their schemas take
-/// tens of milliseconds.
+/// All custom resource definitions, in the order in which they are installed. They are made once, as each walks through
+/// its whole schema.
 pub fn all() -> Vec<CustomResourceDefinition> {
     static ALL: LazyLock<Vec<CustomResourceDefinition>> =
         LazyLock::new(|| vec![ObservabilityStack::crd(), DecisionRecord::crd()]);
