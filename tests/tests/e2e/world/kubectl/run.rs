@@ -90,6 +90,8 @@ impl Lane {
             .env("LC_ALL", "C.UTF-8")
             .env("TZ", "UTC")
             .env("TMPDIR", "/tmp")
+            // It runs for a moment; collecting its heap takes a quarter of that.
+            .env("GOGC", "off")
             .env_remove("KUBECTL_EXTERNAL_DIFF")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
