@@ -24,7 +24,7 @@ use crate::decide::{DecideFacts, Previous, calibration, decide, records};
 use crate::desired::{DesiredError, desired};
 use crate::error::Class;
 use crate::names::StackId;
-use crate::observe::Fact;
+use crate::observe::{Fact, Haste};
 use crate::scrape::{Given, configs};
 use crate::status::{End, Reached, wanted_engines};
 use crate::validate::{Fault, secret_refs};
@@ -35,8 +35,9 @@ pub use rejections::Rejections;
 use world::whole_second;
 pub use world::{Settings, World};
 
-/// Reconciles one stack. `failures` is how often in a row it would have failed, this time included.
-pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> Outcome {
+/// Reconciles one stack. `failures` is how often in a row it would have failed, this time included; `haste` says whether
+/// something waits to be brought.
+pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32, haste: &Haste) -> Outcome {
     let Some(owner) = owner_of(object) else { return Outcome::nothing_to_do() };
     let turn = world.turn(&owner, object, failures);
 
@@ -51,7 +52,7 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32) -> 
 
     let references = secret_refs(&valid);
     let turn = turn.referring_to(&references);
-    let facts = world.observer.observe(&owner.id, &owner.uid, references).await;
+    let facts = world.observer.observe(&owner.id, &owner.uid, references, haste).await;
     let existing = match &facts.records {
         Fact::Known(existing) => existing,
         Fact::Unavailable(reason) => {

@@ -165,7 +165,7 @@ pub async fn run_on(
     let writer = Writer::new(client.clone(), gate, metrics.clone());
     let home = options.namespace.clone().filter(|namespace| options.scope.covers(namespace));
     let world = World {
-        observer: Observer::new(client.clone(), stores.clone(), engines, readings),
+        observer: Observer::new(client.clone(), stores.clone(), engines, readings, &triggers),
         applier: Applier::new(writer.clone(), stores.clone(), metrics.clone()),
         recorder: Recorder::new(client.clone(), writer, options.identity.clone()),
         teller,

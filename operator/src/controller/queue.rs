@@ -33,6 +33,8 @@ pub enum Next {
 #[derive(Debug, Default)]
 struct Entry {
     due: Option<Instant>,
+    /// Something changed since it was looked at last.
+    changed: bool,
     running: bool,
     failures: u32,
     unsettled: u32,
@@ -59,7 +61,8 @@ impl Queue {
 
     /// Something of the stack changed: it is looked at soon.
     pub fn changed(&mut self, id: StackId, now: Instant) {
-        self.at(id, now + GATHER);
+        self.at(id.clone(), now + GATHER);
+        self.entries.entry(id).or_default().changed = true;
     }
 
     /// A stack is gone.
@@ -67,15 +70,16 @@ impl Queue {
         self.entries.remove(id);
     }
 
-    /// Takes the stack that has been due for longest, and marks it as running.
-    pub fn take(&mut self, now: Instant) -> Option<StackId> {
+    /// Takes the stack that has been due for longest, and marks it as running. Whether something changed, or it is only
+    /// time to look again, comes with it.
+    pub fn take(&mut self, now: Instant) -> Option<(StackId, bool)> {
         let due = |entry: &Entry| entry.due.filter(|due| !entry.running && *due <= now);
         let (_, id) = self.entries.iter().filter_map(|(id, entry)| Some((due(entry)?, id))).min()?;
         let id = id.clone();
         let entry = self.entries.get_mut(&id)?;
         entry.due = None;
         entry.running = true;
-        Some(id)
+        Some((id, std::mem::take(&mut entry.changed)))
     }
 
     /// Whether a task looks at a stack now.
@@ -133,6 +137,10 @@ mod tests {
         StackId { namespace: "n".to_owned(), name: name.to_owned() }
     }
 
+    fn taken(name: &str, changed: bool) -> Option<(StackId, bool)> {
+        Some((id(name), changed))
+    }
+
     #[test]
     fn a_burst_of_events_is_one_look_and_a_running_stack_is_not_taken_twice() {
         let mut queue = Queue::new(RESYNC);
@@ -143,13 +151,13 @@ mod tests {
         let later = start + GATHER;
         assert_eq!(queue.waiting(later + Duration::from_secs(2)), (1, Duration::from_secs(2)));
         assert!(!queue.is_running(&id("a")));
-        assert_eq!(queue.take(later), Some(id("a")));
+        assert_eq!(queue.take(later), taken("a", true));
         assert!(queue.is_running(&id("a")));
         // Changed while it runs: looked at again right after, not meanwhile.
         queue.changed(id("a"), later);
         assert_eq!(queue.take(later + GATHER), None);
         queue.finish(&id("a"), Next::Settled, later + GATHER, 0.5);
-        assert_eq!(queue.take(later + GATHER), Some(id("a")));
+        assert_eq!(queue.take(later + GATHER), taken("a", true));
     }
 
     #[test]
@@ -159,7 +167,7 @@ mod tests {
         queue.at(id("a"), start + Duration::from_secs(2));
         queue.at(id("b"), start + Duration::from_secs(1));
         assert_eq!(queue.next_due(), Some(start + Duration::from_secs(1)));
-        assert_eq!(queue.take(start + Duration::from_secs(3)), Some(id("b")));
+        assert_eq!(queue.take(start + Duration::from_secs(3)), taken("b", false));
     }
 
     #[test]
@@ -169,7 +177,7 @@ mod tests {
         let mut waits = Vec::new();
         for next in [Next::Unsettled, Next::Unsettled, Next::Unsettled, Next::Settled, Next::Unsettled] {
             queue.at(id("a"), now);
-            assert_eq!(queue.take(now), Some(id("a")));
+            assert_eq!(queue.take(now), taken("a", false));
             queue.finish(&id("a"), next, now, 0.5);
             let due = queue.next_due().unwrap();
             waits.push(due.duration_since(now).as_millis());

@@ -20,6 +20,7 @@ use crate::apply::writer::within;
 use crate::error::Class;
 use crate::http::Health;
 use crate::names::StackId;
+use crate::observe::Haste;
 use crate::observe::stores::{Shown, Trigger};
 use crate::reconcile::{Outcome, World, reconcile};
 use crate::scrape::contents::Holder;
@@ -54,6 +55,8 @@ pub(super) struct Controller {
     tasks: JoinSet<Ended>,
     reconciling: usize,
     secrets: HashMap<StackId, BTreeSet<String>>,
+    /// Tells a reconcile on its way that something waits for its end.
+    haste: HashMap<StackId, watch::Sender<bool>>,
     /// What watches have shown of a stack while it was looked at.
     shown: HashMap<StackId, Vec<Shown>>,
     sweep_at: Option<Instant>,
@@ -80,6 +83,7 @@ impl Controller {
             tasks: JoinSet::new(),
             reconciling: 0,
             secrets: HashMap::new(),
+            haste: HashMap::new(),
             shown: HashMap::new(),
             sweep_at: None,
             sweep_until: None,
@@ -150,16 +154,18 @@ impl Controller {
 
     fn begin(&mut self, now: Instant) {
         while self.reconciling < AT_ONCE {
-            let Some(id) = self.queue.take(now) else { break };
+            let Some((id, changed)) = self.queue.take(now) else { break };
             let Some(object) = self.world.observer.stores.stacks.get(Some(&id.namespace), &id.name) else {
                 self.queue.remove(&id);
                 continue;
             };
             let (world, failures) = (self.world.clone(), self.queue.failures(&id));
+            let (hurry, haste) = Haste::new(changed);
+            self.haste.insert(id.clone(), hurry);
             self.reconciling += 1;
             self.tasks.spawn(async move {
                 let begun = Instant::now();
-                let work = AssertUnwindSafe(reconcile(&world, &object, failures)).catch_unwind();
+                let work = AssertUnwindSafe(reconcile(&world, &object, failures, &haste)).catch_unwind();
                 let outcome = work.await.unwrap_or_else(|_| Outcome::bug(failures));
                 Ended::Reconcile { id, outcome, length: begun.elapsed() }
             });
@@ -177,11 +183,13 @@ impl Controller {
         match trigger {
             Trigger::Stack(id) => {
                 if self.world.observer.stores.stacks.get(Some(&id.namespace), &id.name).is_some() {
-                    self.queue.changed(id, now);
+                    self.changed(id, now);
                 }
             }
-            // What a write was answered is known once the reconcile that wrote has ended.
+            // What a write was answered is known once the reconcile that wrote has ended. A reconcile that has not
+            // written yet is in haste from here on: what is shown is no echo of it.
             Trigger::Shown(id, shown) if self.queue.is_running(&id) => {
+                self.hurry(&id);
                 self.shown.entry(id).or_default().push(shown);
             }
             Trigger::Shown(id, shown) => self.shown(id, &[shown], now),
@@ -203,7 +211,7 @@ impl Controller {
                 };
                 let stacks: Vec<StackId> = self.secrets.iter().filter_map(refers).collect();
                 for id in stacks {
-                    self.queue.changed(id, now);
+                    self.changed(id, now);
                 }
             }
             Trigger::Contents => {
@@ -218,13 +226,25 @@ impl Controller {
     fn shown(&mut self, id: StackId, shown: &[Shown], now: Instant) {
         let is_there = self.world.observer.stores.stacks.get(Some(&id.namespace), &id.name).is_some();
         if is_there && shown.iter().any(|shown| !self.world.is_echo(&id, shown)) {
-            self.queue.changed(id, now);
+            self.changed(id, now);
         }
     }
 
     fn all_changed(&mut self, now: Instant) {
         for id in self.world.observer.stores.stack_ids() {
-            self.queue.changed(id, now);
+            self.changed(id, now);
+        }
+    }
+
+    fn changed(&mut self, id: StackId, now: Instant) {
+        self.hurry(&id);
+        self.queue.changed(id, now);
+    }
+
+    /// Lets a reconcile on its way wait no longer for replicas that hang.
+    fn hurry(&self, id: &StackId) {
+        if let Some(hurry) = self.haste.get(id) {
+            hurry.send_replace(true);
         }
     }
 
@@ -233,6 +253,7 @@ impl Controller {
         match ended {
             Ok(Ended::Reconcile { id, outcome, length }) => {
                 self.reconciling -= 1;
+                self.haste.remove(&id);
                 self.world.metrics.count_reconcile(outcome.result, length);
                 let millis = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
                 tracing::debug!(stack = %id, result = outcome.result, millis, "reconciled");

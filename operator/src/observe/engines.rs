@@ -94,15 +94,19 @@ impl Engines {
         Ok(Self { http: client()? })
     }
 
-    /// What the engine of a role says, at the URL of one replica, prefix included. None where the role's
-    /// engine has no such questions.
-    pub async fn ask(&self, role: Role, url: &str) -> Option<Fact<EngineFact>> {
+    /// Whether the engine of a role can be asked what it runs.
+    pub(super) fn has_questions(role: Role) -> bool {
+        role != Role::Dashboards
+    }
+
+    /// What the engine of a role says, at the URL of one replica, prefix included.
+    pub async fn ask(&self, role: Role, url: &str) -> Fact<EngineFact> {
         let answer = match role {
             Role::Metrics => self.prometheus(url).await,
             Role::Alerting => self.alertmanager(url).await,
-            Role::Dashboards => return None,
+            Role::Dashboards => Err(EngineError::Question("it does not say what it runs".to_owned())),
         };
-        Some(answer.map_or_else(|error| Fact::Unavailable(error.to_string()), Fact::Known))
+        answer.map_or_else(|error| Fact::Unavailable(error.to_string()), Fact::Known)
     }
 
     /// What the reloader of a replica says; `url` is the reloader's.
@@ -180,13 +184,12 @@ mod tests {
         tokio::spawn(async move { axum::serve(listener, long).await });
         crate::tls::install_provider();
         let engines = Engines::new().unwrap();
-        let Some(Fact::Unavailable(reason)) = engines.ask(Role::Alerting, &url).await else {
+        let Fact::Unavailable(reason) = engines.ask(Role::Alerting, &url).await else {
             panic!("an answer of any length was read")
         };
         assert_eq!(reason, "answered with more than 32 MiB");
         let nothing = engines.ask(Role::Metrics, "http://127.0.0.1:9").await;
-        assert!(matches!(nothing, Some(Fact::Unavailable(_))), "{nothing:?}");
-        assert_eq!(engines.ask(Role::Dashboards, &url).await, None);
+        assert!(matches!(nothing, Fact::Unavailable(_)), "{nothing:?}");
     }
 
     #[tokio::test]

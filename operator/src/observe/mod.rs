@@ -1,6 +1,7 @@
 //! Reads only: the cluster and the engines become [`Facts`]. A failed read is an Unavailable fact, never an
 //! error: what is not known changes nothing.
 
+mod answers;
 pub mod cluster;
 pub mod contents;
 mod discovery;
@@ -10,11 +11,13 @@ pub mod handed;
 pub mod kinds;
 pub mod measure;
 pub mod observer;
+mod replicas;
 pub mod secrets;
 mod slim;
 pub mod stores;
 mod wires;
 
+pub use answers::Haste;
 pub use observer::Observer;
 
 use std::collections::BTreeMap;

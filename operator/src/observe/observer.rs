@@ -3,21 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use futures::future::join_all;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{DynamicObject, ResourceExt};
 use obstack_crds::DecisionRecord;
 use obstack_crds::workload::SecretKey;
+use tokio::sync::mpsc::UnboundedSender;
 
+use super::answers::Haste;
 use super::contents::Contents;
 use super::engines::Engines;
 use super::measure::Readings;
-use super::stores::Stores;
-use super::{ClusterFacts, EngineFact, Fact, Facts, Refusal, ReloaderFact, WireReading, secrets};
-use crate::decide::calibration::Reading;
-use crate::endpoint::{Endpoint, RELOADER_PORT};
-use crate::names::own_job;
+use super::replicas::Replicas;
+use super::stores::{Stores, Trigger};
+use super::{ClusterFacts, Fact, Facts, Refusal, ReloaderFact, secrets};
 use crate::names::{LABEL_ROLE, LABEL_STACK, LABEL_STACK_UID, Role, StackId};
 
 /// Reads what a reconcile needs to know.
@@ -28,26 +27,41 @@ pub struct Observer {
     pub stores: Stores,
     /// What was read of Secrets and ConfigMaps that objects of others refer to.
     pub contents: Contents,
-    engines: Engines,
-    readings: Readings,
+    replicas: Replicas,
 }
 
 impl Observer {
-    /// An observer over these stores.
-    pub fn new(client: Client, stores: Stores, engines: Engines, readings: Readings) -> Self {
-        Self { contents: Contents::new(client.clone()), client, stores, engines, readings }
+    /// An observer over these stores. `late` is told of stacks whose replicas answered late.
+    pub fn new(
+        client: Client,
+        stores: Stores,
+        engines: Engines,
+        readings: Readings,
+        late: &UnboundedSender<Trigger>,
+    ) -> Self {
+        let replicas = Replicas::new(engines, readings, late);
+        Self { contents: Contents::new(client.clone()), client, stores, replicas }
     }
 
-    /// Everything that one reconcile of a stack needs to know. What cannot be read is Unavailable.
-    pub async fn observe(&self, id: &StackId, uid: &str, references: BTreeSet<SecretKey>) -> Facts {
+    /// Everything that one reconcile of a stack needs to know. What cannot be read is Unavailable. In haste, replicas
+    /// that take long are given by what they said before.
+    pub async fn observe(
+        &self,
+        id: &StackId,
+        uid: &str,
+        references: BTreeSet<SecretKey>,
+        haste: &Haste,
+    ) -> Facts {
         let pods = self.pods(id);
+        let none = BTreeMap::new();
+        let asked = pods.known().unwrap_or(&none);
         let (cluster, secrets, engines, reloaders, wires, readings) = tokio::join!(
             self.stores.cluster.read(),
             secrets::read(&self.client, &id.namespace, references),
-            self.ask_engines(id, &pods),
-            self.ask_reloaders(&pods),
-            self.ask_for_wires(id, &pods),
-            self.measure(id, &pods),
+            self.replicas.engines(id, asked, haste),
+            self.replicas.reloaders(id, asked, haste),
+            self.replicas.wires(id, asked, haste),
+            self.replicas.readings(id, asked, haste),
         );
         let cluster = self.with_handed(cluster);
         let (owned, records) = (self.owned(uid), self.records(id));
@@ -119,97 +133,6 @@ impl Observer {
                 Fact::Known(records)
             }
             Err(reason) => Fact::Unavailable(reason),
-        }
-    }
-
-    async fn ask_engines(
-        &self,
-        id: &StackId,
-        pods: &Fact<BTreeMap<Role, Vec<Pod>>>,
-    ) -> BTreeMap<Role, BTreeMap<String, Fact<EngineFact>>> {
-        let questions = pods.known().into_iter().flatten().flat_map(|(role, pods)| {
-            let endpoint = Endpoint::of(id, *role);
-            pods.iter().map(move |pod| {
-                let endpoint = endpoint.clone();
-                async move { (*role, pod.name_any(), self.ask_engine(*role, &endpoint, pod).await) }
-            })
-        });
-        let mut engines: BTreeMap<Role, BTreeMap<String, Fact<EngineFact>>> = BTreeMap::new();
-        for (role, pod, answer) in join_all(questions).await {
-            if let Some(answer) = answer {
-                engines.entry(role).or_default().insert(pod, answer);
-            }
-        }
-        engines
-    }
-
-    /// How the tripwires stand, by each replica of the metrics store: each has its own data, and judges by
-    /// itself.
-    async fn ask_for_wires(
-        &self,
-        id: &StackId,
-        pods: &Fact<BTreeMap<Role, Vec<Pod>>>,
-    ) -> BTreeMap<String, Fact<Vec<WireReading>>> {
-        let endpoint = Endpoint::of(id, Role::Metrics);
-        let pods = pods.known().and_then(|pods| pods.get(&Role::Metrics)).into_iter().flatten();
-        let questions = pods.map(|pod| {
-            let url = address(pod).filter(|_| is_ready(pod)).map(|address| endpoint.url_at(address));
-            async move {
-                let said = match url {
-                    Some(url) => self.engines.wires(id, &url).await,
-                    None => Fact::Unavailable("its pod is not ready".to_owned()),
-                };
-                (pod.name_any(), said)
-            }
-        });
-        join_all(questions).await.into_iter().collect()
-    }
-
-    /// What the reloaders say, those of pods that are not ready included: a first configuration that is refused
-    /// keeps its pod from becoming ready.
-    async fn ask_reloaders(
-        &self,
-        pods: &Fact<BTreeMap<Role, Vec<Pod>>>,
-    ) -> BTreeMap<Role, BTreeMap<String, Fact<ReloaderFact>>> {
-        let configured = |role: &Role| *role != Role::Dashboards;
-        let pods = pods.known().into_iter().flatten().filter(|(role, _)| configured(role));
-        let questions = pods.flat_map(|(role, pods)| pods.iter().map(move |pod| (*role, pod))).filter_map(
-            |(role, pod)| {
-                let address = pod.status.as_ref()?.pod_ip.as_deref()?;
-                let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-                let url = format!("http://{host}:{RELOADER_PORT}");
-                Some(async move { (role, pod.name_any(), self.engines.reloader(&url).await) })
-            },
-        );
-        let mut reloaders: BTreeMap<Role, BTreeMap<String, Fact<ReloaderFact>>> = BTreeMap::new();
-        for (role, pod, fact) in join_all(questions).await {
-            reloaders.entry(role).or_default().insert(pod, fact);
-        }
-        reloaders
-    }
-
-    /// What the ready replicas of the metrics store measure of themselves. Each scrapes all of them, and its own
-    /// metrics are told apart by its pod.
-    async fn measure(
-        &self,
-        id: &StackId,
-        pods: &Fact<BTreeMap<Role, Vec<Pod>>>,
-    ) -> BTreeMap<String, Fact<Reading>> {
-        let endpoint = Endpoint::of(id, Role::Metrics);
-        let stores = pods.known().and_then(|pods| pods.get(&Role::Metrics)).into_iter().flatten();
-        let questions = stores.filter(|pod| is_ready(pod)).filter_map(|pod| {
-            let url = endpoint.url_at(pod.status.as_ref()?.pod_ip.as_deref()?);
-            let (name, job) = (pod.name_any(), own_job(Role::Metrics.as_str()));
-            let matchers = format!("job={job:?},namespace={:?},pod={name:?}", id.namespace);
-            Some(async move { (name, self.readings.of(&url, &matchers).await) })
-        });
-        join_all(questions).await.into_iter().collect()
-    }
-
-    async fn ask_engine(&self, role: Role, endpoint: &Endpoint, pod: &Pod) -> Option<Fact<EngineFact>> {
-        match address(pod).filter(|_| is_ready(pod)) {
-            Some(address) => self.engines.ask(role, &endpoint.url_at(address)).await,
-            None => Some(Fact::Unavailable("its pod is not ready".to_owned())),
         }
     }
 }

@@ -5,6 +5,7 @@ mod access;
 mod bench;
 mod changes;
 mod drift;
+mod haste;
 mod install;
 mod layering;
 mod leaders;
