@@ -44,6 +44,7 @@ pub async fn run() -> Result<String, String> {
         eprintln!("{name}: building");
         rows.push(load(&api, &version, name, count, wide).await?);
     }
+    let layouts = layouts(&api, &version).await?;
     api.stop().await;
     let head = [
         "load",
@@ -60,11 +61,82 @@ pub async fn run() -> Result<String, String> {
         "RSS peak, MiB",
     ];
     Ok(format!(
-        "Prometheus {} with its default settings; a part holds {} bytes.\n\n{}",
+        "Prometheus {} with its default settings; a part holds {} bytes.\n\n{}\nThe same {} jobs in files of their \
+         own, as here, and all in the main file, as the peers have them; the middle of {RELOADS} reloads:\n\n{layouts}",
         version_of(&version)?,
         thousands(MAX_PART_COMPRESSED),
-        table(&head, &rows)
+        table(&head, &rows),
+        thousands(2 * LAID),
     ))
+}
+
+/// Monitors of the comparison of layouts.
+const LAID: usize = 1_000;
+/// Reloads of each layout.
+const RELOADS: usize = 9;
+
+/// What a reload costs, and an answer of `status/config`, with jobs in files of their own and in the main file.
+async fn layouts(api: &Handle, program: &Path) -> Result<String, String> {
+    let (stack, mut kept) = (Stack::new(), Kept::default());
+    let sources: Sources = (0..LAID).map(|index| source(&objects::monitor(index, NAMESPACES, 0))).collect();
+    let generation = stack.build(&sources, &mut kept, None);
+    let mut rows = Vec::new();
+    for (name, in_main) in [("files of jobs", false), ("all in the main file", true)] {
+        let folder = TempDir::new().map_err(text)?;
+        let current = folder.path().join("current");
+        lay(&current, &generation)?;
+        if in_main {
+            join_jobs(&current)?;
+        }
+        let mut engine = Engine::start(api, program, folder.path())?;
+        engine.ready().await?;
+        tokio::time::sleep(SETTLE).await;
+        let (mut took, before) = (Vec::new(), engine.sample()?);
+        for _ in 0..RELOADS {
+            let begun = Instant::now();
+            engine.reload().await?;
+            took.push(begun.elapsed().as_secs_f64());
+        }
+        let cpu = (engine.sample()?.cpu - before.cpu) / RELOADS as f64;
+        took.sort_by(f64::total_cmp);
+        let begun = Instant::now();
+        let told = engine.config().await?;
+        let answer = begun.elapsed().as_secs_f64();
+        let jobs = engine.jobs().await?;
+        if jobs < 2 * LAID {
+            return Err(format!("{name}: the engine runs {jobs} jobs of {}", 2 * LAID));
+        }
+        eprintln!("{name}: {took:?}, {cpu} CPU s, {answer} s for its configuration");
+        rows.push(vec![
+            name.to_owned(),
+            format!("{:.2}", took[RELOADS / 2]),
+            format!("{cpu:.2}"),
+            thousands(told.len()),
+            format!("{answer:.2}"),
+        ]);
+        engine.stop();
+    }
+    let head = ["layout", "reload, s", "reload, CPU s", "bytes of `status/config`", "its answer, s"];
+    Ok(table(&head, &rows))
+}
+
+/// Puts the jobs of all files into the main file.
+fn join_jobs(current: &Path) -> Result<(), String> {
+    let main = current.join("prometheus.yaml");
+    let read = |path: &Path| -> Result<Value, String> {
+        serde_saphyr::from_str(&std::fs::read_to_string(path).map_err(text)?).map_err(text)
+    };
+    let mut joined = read(&main)?;
+    let fields = joined.as_object_mut().ok_or("the main file is no map")?;
+    fields.remove("scrape_config_files");
+    let mut jobs =
+        fields.remove("scrape_configs").and_then(|jobs| jobs.as_array().cloned()).unwrap_or_default();
+    for file in std::fs::read_dir(current.join("scrape")).map_err(text)? {
+        let file = read(&file.map_err(text)?.path())?;
+        jobs.extend(file["scrape_configs"].as_array().into_iter().flatten().cloned());
+    }
+    fields.insert("scrape_configs".to_owned(), Value::from(jobs));
+    std::fs::write(&main, obstack::yaml::emit(&joined).map_err(text)?).map_err(text)
 }
 
 async fn load(

@@ -121,8 +121,8 @@ fn role(store: &Store, reference: &Value, namespace: &str) -> Option<Arc<Value>>
     }
 }
 
-fn rules_of(role: &Value) -> Vec<Value> {
-    role.get("rules").and_then(Value::as_array).cloned().unwrap_or_default()
+fn rules_of(role: &Value) -> &[Value] {
+    role.get("rules").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// The bindings of a user in a namespace, after those that hold everywhere.
@@ -137,16 +137,20 @@ fn bindings<'a>(store: &'a Store, user: &User, namespace: &str) -> Vec<&'a Arc<V
 
 /// All rules that a user holds in a namespace (with those that hold everywhere), or only the latter.
 pub(crate) fn rules(store: &Store, user: &User, namespace: &str) -> Vec<Value> {
-    let roles = bindings(store, user, namespace)
-        .into_iter()
-        .filter_map(|b| role(store, &b["roleRef"], meta::namespace(b)));
-    roles.flat_map(|role| rules_of(&role)).collect()
+    roles(store, user, namespace).flat_map(|role| rules_of(&role).to_vec()).collect()
+}
+
+/// The roles that a user is bound to.
+fn roles<'a>(store: &'a Store, user: &User, namespace: &str) -> impl Iterator<Item = Arc<Value>> + 'a {
+    let bound = bindings(store, user, namespace).into_iter();
+    bound.filter_map(move |b| role(store, &b["roleRef"], meta::namespace(b)))
 }
 
 /// Whether a user may do something.
 pub(crate) fn may(store: &Store, user: &User, wanted: &Attributes) -> bool {
     user.groups.iter().any(|g| g == MASTERS)
-        || rules(store, user, &wanted.namespace).iter().any(|rule| allows(rule, wanted))
+        || roles(store, user, &wanted.namespace)
+            .any(|role| rules_of(&role).iter().any(|rule| allows(rule, wanted)))
 }
 
 /// Refuses what a user may not do.
@@ -262,9 +266,9 @@ pub(crate) fn guard(
         let Some(role) = role(store, reference, namespace) else {
             return Err(ApiError::not_found(GROUP, target, name));
         };
-        ("bind", target, name.to_owned(), rules_of(&role))
+        ("bind", target, name.to_owned(), rules_of(&role).to_vec())
     } else {
-        ("escalate", resource.plural.as_str(), meta::name(new).to_owned(), rules_of(new))
+        ("escalate", resource.plural.as_str(), meta::name(new).to_owned(), rules_of(new).to_vec())
     };
     let attributes = Attributes {
         verb: verb.to_owned(),
