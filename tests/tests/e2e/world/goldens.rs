@@ -56,9 +56,8 @@ fn pods(spec: Option<i32>, status: &Value) -> (i64, i64) {
     (i64::from(spec.unwrap_or(1)), status["replicas"].as_i64().unwrap_or(0))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_made_of_each_golden_stack_is_taken() {
-    let server = Server::start_without_node().await;
+/// Asks a server without a node.
+pub(super) async fn what_is_made_of_each_golden_stack_is_taken(server: &Server) {
     let client = server.client();
     let mut install = manifests::load(&[repository("crds"), repository("deploy/install.yaml")]).unwrap();
     // The operator runs beside the cluster, with the rights of its account in it.
@@ -135,5 +134,4 @@ async fn what_is_made_of_each_golden_stack_is_taken() {
         .filter(|answered| answered.code >= 400 && !matches!(answered.code, 404 | 409))
         .collect();
     assert!(refused.is_empty(), "{refused:#?}\n{}", operator.log());
-    server.stop().await;
 }

@@ -16,5 +16,6 @@ mod refusal;
 mod refusals;
 mod rights;
 mod settings;
+mod types;
 mod upgrade;
 mod volumes;

@@ -34,6 +34,8 @@ async fn the_life_of_a_stack() {
     a_change_becomes_live_without_a_restart(&world).await;
     a_hand_edit_is_put_back_and_an_addition_stays(&world).await;
     volumes_and_records_outlive_the_stack(&world).await;
+    // A claim of any other pod: the cluster is up, and its start costs more than this.
+    super::volumes::a_claim_is_bound_to_a_volume_that_goes_with_it(world.server()).await;
     world.stop().await;
 }
 

@@ -10,7 +10,6 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client};
-use obstack_sandbox::manifests;
 use obstack_tests::breaches::breaches;
 use obstack_tests::server::Server;
 use obstack_tests::world::{NAMESPACE, repository};
@@ -47,21 +46,12 @@ fn said(answer: Result<DynamicObject, kube::Error>) -> Vec<String> {
     causes
 }
 
-/// A server with the API types and a namespace.
-async fn start() -> Server {
-    let server = Server::start_without_node().await;
-    let types = manifests::load(&[repository("crds")]).unwrap();
-    manifests::apply(&server.client(), &types).await.unwrap();
-    let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).unwrap();
-    let namespaces: Api<Namespace> = Api::all(server.client());
-    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
-    server
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_bound_and_rule_is_refused_with_its_message() {
-    let server = start().await;
+/// Asks a server that has the API types.
+pub(super) async fn each_bound_and_rule_is_refused_with_its_message(server: &Server) {
     let client = server.client();
+    let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": NAMESPACE } })).unwrap();
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
     let mut table = String::new();
     let mut row = |kind: &str, what: &str, causes: Vec<String>| {
         writeln!(table, "{kind} {what}\n  {}", causes.join("\n  ")).unwrap();
@@ -93,7 +83,6 @@ async fn each_bound_and_rule_is_refused_with_its_message() {
     let differ = found.iter().filter(|(what, causes)| wanted[*what] != **causes);
     let differ: Vec<_> = differ.map(|(what, causes)| (what, causes, &wanted[what])).take(10).collect();
     assert!(differ.is_empty(), "not as in {} (found, wanted): {differ:#?}", golden.display());
-    server.stop().await;
 }
 
 /// The causes of a table by what was tried.

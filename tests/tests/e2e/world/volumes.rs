@@ -12,9 +12,8 @@ use serde_json::json;
 
 const BOUND: Duration = Duration::from_secs(60);
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_is_bound_to_a_volume_that_goes_with_it() {
-    let server = Server::start().await;
+/// Asks a server with a node.
+pub(super) async fn a_claim_is_bound_to_a_volume_that_goes_with_it(server: &Server) {
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(server.client(), "default");
     let volumes: Api<PersistentVolume> = Api::all(server.client());
     let claim = json!({ "metadata": { "name": "data" }, "spec": {
@@ -40,5 +39,4 @@ async fn a_claim_is_bound_to_a_volume_that_goes_with_it() {
         if left.is_none() && !there { Ok(()) } else { Err(format!("folder: {there}; {left:?}")) }
     })
     .await;
-    server.stop().await;
 }
