@@ -1,16 +1,17 @@
 //! A whole cluster for one test, and the operator installed in it as a user would install it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, LogParams, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
 use obstack::names::LABEL_STACK;
+use obstack::observe::observer::is_ready;
 use obstack_crds::record::TripwireState;
 use obstack_crds::{Component, DecisionRecord, ObservabilityStack};
 use obstack_sandbox::api::RequestInfo;
@@ -248,15 +249,45 @@ impl World {
     /// # Panics
     /// When that takes longer than `bound`.
     pub async fn live(&self, name: &str, bound: Duration) -> ObservabilityStack {
+        let begun = Instant::now();
         until("ConfigurationLive for the newest spec", bound, || async {
             let stack = self.stacks().get(name).await.map_err(|e| e.to_string())?;
             let live = Self::condition(&stack, "ConfigurationLive");
             let current = live.as_ref().is_some_and(|live| {
                 live.status == "True" && live.observed_generation == stack.metadata.generation
             });
-            if current { Ok(stack) } else { Err(serde_json::to_string(&stack.status).unwrap_or_default()) }
+            if current {
+                return Ok(stack);
+            }
+            let status = serde_json::to_string(&stack.status).unwrap_or_default();
+            // Near the end of the wait what stands in the way is of interest.
+            let pods = if begun.elapsed() > bound / 10 * 9 { self.not_ready().await } else { String::new() };
+            Err(format!("{status}\n{pods}"))
         })
         .await
+    }
+
+    /// The pods that are not ready, each with what its containers are at and with the end of their logs.
+    async fn not_ready(&self) -> String {
+        let api: Api<Pod> = Api::namespaced(self.client(), NAMESPACE);
+        let mut told = String::new();
+        for pod in self.pods("").await.into_iter().filter(|pod| !is_ready(pod)) {
+            let status = pod.status.clone().unwrap_or_default();
+            let containers =
+                status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+            for container in containers {
+                let log = LogParams {
+                    container: Some(container.name.clone()),
+                    tail_lines: Some(8),
+                    ..LogParams::default()
+                };
+                let log = api.logs(&pod.name_any(), &log).await.unwrap_or_else(|error| error.to_string());
+                let state = serde_json::to_string(&container.state).unwrap_or_default();
+                let (name, restarts) = (&container.name, container.restart_count);
+                told += &format!("{} {name}: {state}, {restarts} restarts\n{log}\n", pod.name_any());
+            }
+        }
+        told
     }
 
     /// Waits until the first scrapes have told of the tripwires of a stack's metrics store. Others need half an
