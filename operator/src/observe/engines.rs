@@ -94,11 +94,6 @@ impl Engines {
         Ok(Self { http: client()? })
     }
 
-    /// Whether the engine of a role can be asked what it runs.
-    pub(super) fn has_questions(role: Role) -> bool {
-        role != Role::Dashboards
-    }
-
     /// What the engine of a role says, at the URL of one replica, prefix included.
     pub async fn ask(&self, role: Role, url: &str) -> Fact<EngineFact> {
         let answer = match role {

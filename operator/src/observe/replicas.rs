@@ -43,22 +43,19 @@ impl Replicas {
         }
     }
 
-    /// What each engine says of itself; those that have no such questions are left out.
+    /// What each engine says of itself.
     pub(super) async fn engines(
         &self,
         id: &StackId,
         pods: &Pods,
         haste: &Haste,
     ) -> BTreeMap<Role, BTreeMap<String, Fact<EngineFact>>> {
-        let asked = pods.iter().filter(|(role, _)| Engines::has_questions(**role));
-        let questions = asked.flat_map(|(role, pods)| pods.iter().map(move |pod| (*role, pod))).map(
-            |(role, pod)| async move {
-                let Some(url) = url(id, role, pod) else { return (role, pod.name_any(), not_ready()) };
-                let engines = self.engines.clone();
-                let question = async move { engines.ask(role, &url).await };
-                (role, pod.name_any(), self.said.ask(&replica(pod), id, haste, question).await)
-            },
-        );
+        let questions = configured(pods).map(|(role, pod)| async move {
+            let Some(url) = url(id, role, pod) else { return (role, pod.name_any(), not_ready()) };
+            let engines = self.engines.clone();
+            let question = async move { engines.ask(role, &url).await };
+            (role, pod.name_any(), self.said.ask(&replica(pod), id, haste, question).await)
+        });
         by_role(join_all(questions).await)
     }
 
@@ -70,19 +67,16 @@ impl Replicas {
         pods: &Pods,
         haste: &Haste,
     ) -> BTreeMap<Role, BTreeMap<String, Fact<ReloaderFact>>> {
-        let configured = pods.iter().filter(|(role, _)| **role != Role::Dashboards);
-        let questions = configured
-            .flat_map(|(role, pods)| pods.iter().map(move |pod| (*role, pod)))
-            .filter_map(|(role, pod)| {
-                let address = address(pod)?;
-                let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-                let url = format!("http://{host}:{RELOADER_PORT}");
-                let engines = self.engines.clone();
-                let question = async move { engines.reloader(&url).await };
-                Some(async move {
-                    (role, pod.name_any(), self.reloaders.ask(&replica(pod), id, haste, question).await)
-                })
-            });
+        let questions = configured(pods).filter_map(|(role, pod)| {
+            let address = address(pod)?;
+            let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+            let url = format!("http://{host}:{RELOADER_PORT}");
+            let engines = self.engines.clone();
+            let question = async move { engines.reloader(&url).await };
+            Some(async move {
+                (role, pod.name_any(), self.reloaders.ask(&replica(pod), id, haste, question).await)
+            })
+        });
         by_role(join_all(questions).await)
     }
 
@@ -120,6 +114,12 @@ impl Replicas {
         });
         join_all(questions).await.into_iter().collect()
     }
+}
+
+/// The pods with a reloader, whose engines say what they run; Grafana has neither.
+fn configured(pods: &Pods) -> impl Iterator<Item = (Role, &Pod)> {
+    let configured = pods.iter().filter(|(role, _)| **role != Role::Dashboards);
+    configured.flat_map(|(role, pods)| pods.iter().map(move |pod| (*role, pod)))
 }
 
 /// The URL of a ready replica's engine, prefix included.
