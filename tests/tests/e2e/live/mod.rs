@@ -29,9 +29,10 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Requests of a trial that are on their way at the same time while it sets up.
 const AT_ONCE: usize = 8;
 
-/// Whether this is a release build.
+/// Whether what is measured is a release build. The trial itself, and the API server in it, need not be one.
 fn is_release() -> bool {
-    std::env::current_exe().is_ok_and(|path| path.components().any(|step| step.as_os_str() == "release"))
+    let operator = obstack_tests::parts::find("obstack");
+    operator.is_some_and(|path| path.components().any(|step| step.as_os_str() == "release"))
 }
 
 /// What kind of build was measured, for the head of a table.
@@ -49,6 +50,18 @@ struct Trial {
 #[derive(Clone, Debug)]
 struct Replica {
     address: String,
+}
+
+/// How long a change took, from when it was asked for.
+struct Lived {
+    /// Until the operator's pointer named it.
+    written: Duration,
+    /// Until every replica that is Ready named it. Prometheus does before it has applied all of it.
+    named: Duration,
+    /// Until every such replica had come to the end of its reload.
+    ended: Duration,
+    /// Those replicas.
+    replicas: Vec<Replica>,
 }
 
 impl Trial {
@@ -135,13 +148,6 @@ impl Trial {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// Whether an engine names a generation, and has come to the end of the reload: Prometheus names a
-    /// configuration before it has applied all of it.
-    async fn runs(&self, role: &str, replica: &Replica, wanted: &str) -> bool {
-        self.names(role, replica).await.as_deref() == Some(wanted)
-            && self.state(replica).await["confirmed"] == wanted
-    }
-
     /// A number that the reloader of a replica says of itself, in seconds.
     async fn told(&self, replica: &Replica, metric: &str) -> f64 {
         let url = format!("http://{}:9533/metrics", replica.address);
@@ -150,9 +156,9 @@ impl Trial {
         line.and_then(|value| value.parse().ok()).unwrap_or_default()
     }
 
-    /// Waits until the pointer names another generation than before, and every replica that is Ready runs just
-    /// that one to the end of its reload. Gives the time until the pointer did, and until the engines did.
-    async fn live(&self, role: &str, before: &str, from: Instant) -> (Duration, Duration, Vec<Replica>) {
+    /// Waits until the pointer names another generation than before, and every replica that is Ready names just
+    /// that one and has come to the end of its reload.
+    async fn live(&self, role: &str, before: &str, from: Instant) -> Lived {
         let wanted = loop {
             let wanted = self.wanted(role).await.filter(|wanted| wanted != before);
             if let Some(wanted) = wanted {
@@ -163,14 +169,19 @@ impl Trial {
         };
         let written = from.elapsed();
         let mut replicas = self.ready(role).await;
-        let mut looked = Instant::now();
+        let (mut looked, mut named) = (Instant::now(), None);
         loop {
-            let mut all = !replicas.is_empty();
+            let (mut all_name, mut all_run) = (!replicas.is_empty(), !replicas.is_empty());
             for replica in &replicas {
-                all &= self.runs(role, replica, &wanted).await;
+                let names = self.names(role, replica).await.as_deref() == Some(wanted.as_str());
+                all_name &= names;
+                all_run = all_run && names && self.state(replica).await["confirmed"] == wanted;
             }
-            if all {
-                return (written, from.elapsed(), replicas);
+            if all_name {
+                named.get_or_insert_with(|| from.elapsed());
+            }
+            if let Some(named) = named.filter(|_| all_run) {
+                return Lived { written, named, ended: from.elapsed(), replicas };
             }
             assert!(from.elapsed() < BOUND, "not live within {BOUND:?}: {replicas:?}");
             tokio::time::sleep(LOOK).await;
