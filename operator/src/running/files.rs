@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::{Fragment, is_safe_path};
+use super::{Fragment, MAX_PARTS, blocks_of, is_safe_path};
 
-/// Number of shares: the first byte of the SHA-256 of a key is its share. Its low bits are the file's part.
-pub(super) const SHARES: usize = 256;
+/// Number of shares: the first bits of the SHA-256 of a key are its share. A part is shares whose low bits are alike,
+/// and so is each of its blocks, by more bits: this is as many blocks as there can be.
+pub(super) const SHARES: usize = MAX_PARTS * blocks_of(MAX_PARTS);
+/// Number of shares of the hashes of paths.
+const PATH_SHARES: usize = 256;
 /// What an entry of a part takes beside its key, its path and its content, in bytes, about.
 const ENTRY_BYTES: usize = 48;
 
@@ -41,14 +44,14 @@ struct Held {
 
 impl Default for Files {
     fn default() -> Self {
-        Self { shares: vec![Arc::default(); SHARES], paths: vec![Arc::default(); SHARES], doubtful: 0 }
+        Self { shares: vec![Arc::default(); SHARES], paths: vec![Arc::default(); PATH_SHARES], doubtful: 0 }
     }
 }
 
 impl Files {
     /// Puts a file in.
     pub fn add(&mut self, file: &Fragment) {
-        let share = Arc::make_mut(&mut self.shares[usize::from(place_of(&file.key))]);
+        let share = Arc::make_mut(&mut self.shares[place_of(&file.key)]);
         match share.find(file) {
             Ok(place) => share.held[place].times += 1,
             Err(place) => {
@@ -62,7 +65,7 @@ impl Files {
 
     /// Takes out what one source has put in.
     pub fn remove(&mut self, file: &Fragment) {
-        let share = Arc::make_mut(&mut self.shares[usize::from(place_of(&file.key))]);
+        let share = Arc::make_mut(&mut self.shares[place_of(&file.key)]);
         let Ok(place) = share.find(file) else { return };
         share.held[place].times -= 1;
         if share.held[place].times == 0 {
@@ -75,7 +78,7 @@ impl Files {
 
     /// Takes a file out, whoever has put it in.
     pub(super) fn remove_all(&mut self, key: &str) {
-        let place = usize::from(place_of(key));
+        let place = place_of(key);
         let all = self.shares[place].held.iter().cloned();
         let (gone, held): (Vec<Held>, Vec<Held>) = all.partition(|held| held.file.key == key);
         let mut share = Share { held, size: 0 };
@@ -86,7 +89,7 @@ impl Files {
 
     /// The file of this key.
     pub fn get(&self, key: &str) -> Option<&Fragment> {
-        self.shares[usize::from(place_of(key))].get(key)
+        self.shares[place_of(key)].get(key)
     }
 
     /// Every file, in the order of the keys.
@@ -208,9 +211,10 @@ pub(super) fn size_of(file: &Fragment) -> usize {
     file.key.len() + file.path.len() + file.bytes.len() + ENTRY_BYTES
 }
 
-/// The first byte of a key's SHA-256. The part of the key, of a power of two of parts, is its low bits.
-fn place_of(key: &str) -> u8 {
-    Sha256::digest(key.as_bytes()).first().copied().unwrap_or_default()
+/// The share of a key: the first two bytes of its SHA-256, the first one low, as far as there are shares.
+fn place_of(key: &str) -> usize {
+    let hash: [u8; 32] = Sha256::digest(key.as_bytes()).into();
+    usize::from(u16::from_le_bytes([hash[0], hash[1]])) % SHARES
 }
 
 fn hash_of(path: &str) -> u64 {

@@ -1,13 +1,9 @@
 //! Fragments become parts, parts become a generation.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::sync::Arc;
 
-use flate2::{Compression, GzBuilder};
-use serde::Serialize;
-
-use super::files::{Files, SHARES, size_of};
+use super::files::{Files, SHARES};
+use super::part::{Part, pack, share_of};
 use super::pointer::KeptOut;
 use super::{
     Engine, Fragment, GENERATION_PLACEHOLDER, MAX_PART_BYTES, MAX_PART_COMPRESSED, MAX_PARTS,
@@ -30,19 +26,6 @@ pub struct Generation {
     own: Files,
     /// The many fragments that are kept from one generation to the next, and are compared by where they are.
     files: Files,
-}
-
-/// A share of a generation's fragments.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Place in the generation, from 0.
-    pub index: usize,
-    /// SHA-256 of the part before compression, in hexadecimal.
-    pub digest: String,
-    /// Bytes before compression.
-    pub size: usize,
-    /// The part, gzip.
-    pub gzip: Arc<[u8]>,
 }
 
 /// Why fragments cannot be packed.
@@ -140,9 +123,9 @@ impl Generation {
         let mut count = part_count(own.size() + files.size(), before.map(|before| before.parts.len()));
         loop {
             let reusable = before.filter(|before| before.parts.len() == count);
-            match pack([&own, &files], &touched, count, reusable) {
+            match pack([&own, &files], &touched, count, reusable.map(|before| before.parts.as_slice())) {
                 Ok(parts) => {
-                    let digest = generation_digest(parts.iter().map(|part| part.digest.as_str()));
+                    let digest = joined_digest(parts.iter().map(|part| part.digest.as_str()));
                     return Ok(Self { engine, digest, parts, kept_out, own, files });
                 }
                 Err(PackError::TooLarge { .. }) if count < MAX_PARTS => count *= 2,
@@ -230,9 +213,9 @@ pub(crate) fn substitute(engine: Engine, path: &str, text: String, generation: &
     if path == engine.main_file() { text.replace(GENERATION_PLACEHOLDER, generation) } else { text }
 }
 
-/// The name of a generation: SHA-256 over the digests of its parts, one a line.
-pub(super) fn generation_digest<'a>(parts: impl Iterator<Item = &'a str>) -> String {
-    digest(parts.collect::<Vec<_>>().join("\n").as_bytes())
+/// The digest of what has digests itself: of a part by its blocks, of a generation by its parts.
+pub(super) fn joined_digest<'a>(digests: impl Iterator<Item = &'a str>) -> String {
+    digest(digests.collect::<Vec<_>>().join("\n").as_bytes())
 }
 
 /// Keys and paths are those of one fragment, and paths stay in their folder. What was put in before is known to be
@@ -254,77 +237,4 @@ fn check_names(own: &Files, files: &Files) -> Result<(), PackError> {
         }
     }
     Ok(())
-}
-
-/// The fragments of a part, in the order of their keys.
-fn share_of(layers: [&Files; 2], part: usize, count: usize) -> Vec<&Fragment> {
-    let places = (part..SHARES).step_by(count);
-    let mut share: Vec<&Fragment> = places
-        .flat_map(|place| layers.into_iter().flat_map(move |files| files.share(place).iter()))
-        .collect();
-    share.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    share
-}
-
-fn pack(
-    layers: [&Files; 2],
-    touched: &[bool],
-    count: usize,
-    before: Option<&Generation>,
-) -> Result<Vec<Part>, PackError> {
-    let is_touched = |part: usize| touched.iter().skip(part).step_by(count).any(|touched| *touched);
-    (0..count)
-        .map(|index| {
-            let kept = before.filter(|_| !is_touched(index)).and_then(|before| before.parts.get(index));
-            kept.map_or_else(|| pack_one(index, &share_of(layers, index, count)), |part| Ok(part.clone()))
-        })
-        .collect()
-}
-
-/// The form of [`super::PartFile`], borrowed.
-#[derive(Serialize)]
-struct PartText<'a> {
-    fragments: Vec<EntryText<'a>>,
-}
-
-#[derive(Serialize)]
-struct EntryText<'a> {
-    key: &'a str,
-    path: &'a str,
-    content: &'a str,
-}
-
-fn pack_one(index: usize, share: &[&Fragment]) -> Result<Part, PackError> {
-    let file = PartText { fragments: share.iter().map(|f| entry(f)).collect::<Result<_, _>>()? };
-    // A part grows to some MiB: room for all of it at once costs no copies on the way, and a sixteenth more is for what
-    // JSON escapes.
-    let size: usize = share.iter().map(|fragment| size_of(fragment)).sum();
-    let mut json = Vec::with_capacity(size + size / 16);
-    serde_json::to_writer(&mut json, &file).map_err(|e| PackError::Encoding(e.to_string()))?;
-    // Nothing that is known to be too large is compressed only to be thrown away.
-    let gzip = if json.len() > MAX_PART_BYTES { Vec::new() } else { gzip(&json)? };
-    if json.len() > MAX_PART_BYTES || gzip.len() > MAX_PART_COMPRESSED {
-        let largest = share.iter().max_by_key(|f| f.bytes.len());
-        return Err(PackError::TooLarge {
-            index,
-            compressed: gzip.len(),
-            size: json.len(),
-            largest: largest.map(|f| f.key.clone()).unwrap_or_default(),
-            largest_size: largest.map_or(0, |f| f.bytes.len()),
-        });
-    }
-    Ok(Part { index, digest: digest(&json), size: json.len(), gzip: gzip.into() })
-}
-
-fn entry(fragment: &Fragment) -> Result<EntryText<'_>, PackError> {
-    let content =
-        std::str::from_utf8(&fragment.bytes).map_err(|_| PackError::NotText(fragment.path.clone()))?;
-    Ok(EntryText { key: &fragment.key, path: &fragment.path, content })
-}
-
-/// Compresses without what would differ from machine to machine: no time, no system, a fixed level, the
-/// fastest: configuration repeats itself so much that the next levels win a tenth and cost three times as much.
-fn gzip(bytes: &[u8]) -> Result<Vec<u8>, PackError> {
-    let mut encoder = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).map_err(|e| PackError::Encoding(e.to_string()))
 }

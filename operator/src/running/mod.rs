@@ -10,20 +10,20 @@ pub mod delivery;
 mod files;
 mod generation;
 mod objects;
+mod part;
 mod pointer;
 #[cfg(test)]
 mod tests;
 
 pub use files::Files;
 pub(crate) use generation::substitute;
-pub use generation::{Generation, PackError, Part};
+pub use generation::{Generation, PackError};
 pub use objects::{
     PART_KEY, POINTER_KEY, PROVEN_FILE, carrier_names, part_file, part_object, part_secret, pointer_object,
     pointer_secret_name,
 };
-pub use pointer::{
-    Entry, KeptOut, MAX_KEPT_OUT, PartFile, PartRef, Pointer, ReadError, Slot, Which, part_digest,
-};
+pub use part::{Entry, Part, PartFile, part_digest};
+pub use pointer::{KeptOut, MAX_KEPT_OUT, PartRef, Pointer, ReadError, Slot, Which};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,13 +31,20 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Most parts that a generation has, a power of two of at most 256. A pod mounts as many optional Secrets per
+/// Most parts that a generation has, a power of two. A pod mounts as many optional Secrets per
 /// mounted slot from the start, because a change of a volume would restart it: raising this is a rolling
 /// restart. 64 parts carry 44.8 MB compressed; configuration is compressed to a tenth and less.
 pub const MAX_PARTS: usize = 64;
 /// Bytes of a part before compression up to which parts are kept where there can be more of them, so that a
-/// change is cheap: it costs its whole part to write, hash, compress and send.
+/// change is cheap: it costs its whole part to send and to read.
 pub const TARGET_PART_BYTES: usize = 256 << 10;
+
+/// The number of blocks in each of `parts` parts, a power of two. A block is written, hashed and compressed by
+/// itself, so that a change costs its own block: about 64 KiB where parts are of [`TARGET_PART_BYTES`], which is
+/// enough for gzip with its window of 32 KiB, and a 1,024th of the whole where there can be no more parts.
+pub(crate) const fn blocks_of(parts: usize) -> usize {
+    if parts < MAX_PARTS { 4 } else { 16 }
+}
 /// Most bytes of a part, compressed. A Secret holds 1 MiB, base64 and its own fields included.
 pub const MAX_PART_COMPRESSED: usize = 700_000;
 /// Most bytes of a part before compression: what a reader is ready to hold.

@@ -1,16 +1,15 @@
 //! The pointer: which parts make the generation. Reading it back trusts nothing.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
-use flate2::read::GzDecoder;
 use serde::{Deserialize, Serialize};
 
-use super::generation::{generation_digest, substitute};
-use super::{Engine, MAX_PART_BYTES, MAX_PARTS, MAX_POINTER_BYTES, digest, is_digest, is_safe_path};
+use super::generation::{joined_digest, substitute};
+use super::part::{PartFile, unpack};
+use super::{Engine, MAX_PART_BYTES, MAX_PARTS, MAX_POINTER_BYTES, is_digest, is_safe_path};
 
 /// Version of the pointer's form.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Most fragments that a pointer says were left out.
 pub const MAX_KEPT_OUT: usize = 32;
 /// Most bytes of each text of a fragment that was left out.
@@ -20,7 +19,7 @@ const MAX_KEPT_TEXT: usize = 512;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Pointer {
-    /// Version of this form: 2.
+    /// Version of this form: 3.
     pub version: u32,
     /// Whose configuration it is.
     pub engine: Engine,
@@ -118,30 +117,10 @@ pub struct PartRef {
     pub slot: Slot,
     /// Name of the Secret that holds it, in the stack's namespace.
     pub secret: String,
-    /// SHA-256 of the part before compression, in hexadecimal.
+    /// SHA-256 over the digests of the part's blocks, in hexadecimal.
     pub digest: String,
     /// Bytes before compression.
     pub size: usize,
-}
-
-/// A part before compression.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PartFile {
-    /// Its fragments, by key.
-    pub fragments: Vec<Entry>,
-}
-
-/// A fragment in a part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Entry {
-    /// Stable key of the source.
-    pub key: String,
-    /// Path below `current/`.
-    pub path: String,
-    /// The content.
-    pub content: String,
 }
 
 /// Why a pointer or its parts cannot be read. A part that is missing or has another digest is usual while a
@@ -248,7 +227,7 @@ impl Pointer {
                 return Err(format!("part {place} names no Secret"));
             }
         }
-        if self.generation != generation_digest(self.parts.iter().map(|p| p.digest.as_str())) {
+        if self.generation != joined_digest(self.parts.iter().map(|p| p.digest.as_str())) {
             return Err("its generation is not the digest of its parts".into());
         }
         let long = |out: &KeptOut| {
@@ -301,17 +280,20 @@ impl Pointer {
 impl PartRef {
     /// Unpacks a part and verifies that it is the one that the pointer names.
     pub fn read(&self, gzip: &[u8]) -> Result<PartFile, ReadError> {
-        // One byte more than the pointer promises is enough to know that it is another part.
-        let mut json = Vec::with_capacity(self.size.min(MAX_PART_BYTES));
-        let bound = self.size.min(MAX_PART_BYTES) as u64 + 1;
-        let unpacked = GzDecoder::new(gzip).take(bound).read_to_end(&mut json);
-        let found = digest(&json);
-        if unpacked.is_err() || found != self.digest {
+        let mut blocks = Vec::new();
+        let found = unpack(gzip, self.size.min(MAX_PART_BYTES), |json| blocks.push(json))
+            .unwrap_or_else(|| "unreadable".to_owned());
+        if found != self.digest {
             return Err(ReadError::Digest { index: self.index, wanted: self.digest.clone(), found });
         }
-        // The message of serde_json can repeat content, and content can be secret.
-        serde_json::from_slice(&json)
-            .map_err(|_| malformed(format!("part {}", self.index), "it is not the JSON of a part"))
+        let mut file = PartFile::default();
+        for json in blocks {
+            // The message of serde_json can repeat content, and content can be secret.
+            let block: PartFile = serde_json::from_slice(&json)
+                .map_err(|_| malformed(format!("part {}", self.index), "it is not the JSON of a part"))?;
+            file.fragments.extend(block.fragments);
+        }
+        Ok(file)
     }
 }
 
@@ -324,11 +306,4 @@ impl KeptOut {
         let fits = key.len() <= MAX_KEPT_TEXT && path.len() <= MAX_KEPT_TEXT;
         fits.then(|| Self { key: key.to_owned(), digest, path: path.to_owned(), reason })
     }
-}
-
-/// The digest of a part that is in a Secret, compressed; none where it is none.
-pub fn part_digest(gzip: &[u8]) -> Option<String> {
-    let mut json = Vec::new();
-    GzDecoder::new(gzip).take(MAX_PART_BYTES as u64 + 1).read_to_end(&mut json).ok()?;
-    (json.len() <= MAX_PART_BYTES).then(|| digest(&json))
 }

@@ -1,0 +1,271 @@
+//! Files become the blocks of parts, and are read back from them.
+//!
+//! A part is what one Secret carries: blocks one after the other, each the JSON of its files and a gzip member of its
+//! own. So a change costs its own block to write, hash and compress, and the others are copied as they are.
+
+use std::io::{Read, Write};
+use std::ops::Range;
+use std::sync::Arc;
+
+use flate2::bufread::GzDecoder;
+use flate2::{Compression, GzBuilder};
+use serde::{Deserialize, Serialize};
+
+use super::files::{Files, SHARES, size_of};
+use super::generation::{PackError, joined_digest};
+use super::{Fragment, MAX_PART_BYTES, MAX_PART_COMPRESSED, blocks_of, digest};
+
+/// A share of a generation's fragments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Place in the generation, from 0.
+    pub index: usize,
+    /// SHA-256 over the digests of its blocks, in hexadecimal.
+    pub digest: String,
+    /// Bytes before compression.
+    pub size: usize,
+    /// The part, gzip: a member for each block.
+    pub gzip: Arc<[u8]>,
+    blocks: Vec<Block>,
+}
+
+/// A block of a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Block {
+    /// SHA-256 of the block before compression, in hexadecimal.
+    digest: String,
+    /// Bytes before compression.
+    size: usize,
+    /// Where it is in the part.
+    place: Range<usize>,
+}
+
+/// A part, or a block of it, before compression.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartFile {
+    /// Its fragments; those of a block by key.
+    pub fragments: Vec<Entry>,
+}
+
+/// A fragment in a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Stable key of the source.
+    pub key: String,
+    /// Path below `current/`.
+    pub path: String,
+    /// The content.
+    pub content: String,
+}
+
+/// The fragments of one of `count` equal shares, in the order of their keys.
+pub(super) fn share_of(layers: [&Files; 2], index: usize, count: usize) -> Vec<&Fragment> {
+    let places = (index..SHARES).step_by(count);
+    let mut share: Vec<&Fragment> = places
+        .flat_map(|place| layers.into_iter().flat_map(move |files| files.share(place).iter()))
+        .collect();
+    share.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    share
+}
+
+/// Packs files into so many parts. What was not touched, of places in [`Files`], is taken from the parts before; they
+/// are as many.
+pub(super) fn pack(
+    layers: [&Files; 2],
+    touched: &[bool],
+    count: usize,
+    before: Option<&[Part]>,
+) -> Result<Vec<Part>, PackError> {
+    let is_touched =
+        |index: usize, count: usize| touched.iter().skip(index).step_by(count).any(|touched| *touched);
+    (0..count)
+        .map(|index| {
+            let before = before.and_then(|before| before.get(index));
+            if let Some(part) = before.filter(|_| !is_touched(index, count)) {
+                return Ok(part.clone());
+            }
+            let blocks = blocks_of(count);
+            let mut packing = Packer { index, ..Packer::default() };
+            for block in 0..blocks {
+                let (place, places) = (index + block * count, count * blocks);
+                let kept = before.filter(|_| !is_touched(place, places));
+                match kept.and_then(|part| Some((part, part.blocks.get(block)?))) {
+                    Some((part, block)) => packing.keep(part, block),
+                    None => packing.write(&share_of(layers, place, places))?,
+                }
+            }
+            packing.finish().map_err(|found| found.too_large(&share_of(layers, index, count)))
+        })
+        .collect()
+}
+
+/// A part that is being packed.
+#[derive(Default)]
+struct Packer {
+    index: usize,
+    size: usize,
+    gzip: Vec<u8>,
+    blocks: Vec<Block>,
+}
+
+impl Packer {
+    /// Adds a block as another part has it.
+    fn keep(&mut self, part: &Part, block: &Block) {
+        self.add(block.digest.clone(), block.size, part.gzip.get(block.place.clone()).unwrap_or_default());
+    }
+
+    /// Adds a block of these files.
+    fn write(&mut self, share: &[&Fragment]) -> Result<(), PackError> {
+        let file = BlockText { fragments: share.iter().map(|f| entry(f)).collect::<Result<_, _>>()? };
+        // A block can grow to some MiB: room for all of it at once costs no copies on the way, and a sixteenth more is
+        // for what JSON escapes.
+        let size: usize = share.iter().map(|fragment| size_of(fragment)).sum();
+        let mut json = Vec::with_capacity(size + size / 16);
+        serde_json::to_writer(&mut json, &file).map_err(|e| PackError::Encoding(e.to_string()))?;
+        // Nothing that is known to be too large is compressed only to be thrown away.
+        let gzip = if self.size + json.len() > MAX_PART_BYTES { Vec::new() } else { gzip(&json)? };
+        self.add(digest(&json), json.len(), &gzip);
+        Ok(())
+    }
+
+    fn add(&mut self, digest: String, size: usize, gzip: &[u8]) {
+        let begin = self.gzip.len();
+        self.size += size;
+        self.gzip.extend_from_slice(gzip);
+        self.blocks.push(Block { digest, size, place: begin..self.gzip.len() });
+    }
+
+    /// The part, where it is within its bounds.
+    fn finish(self) -> Result<Part, Self> {
+        if self.size > MAX_PART_BYTES || self.gzip.len() > MAX_PART_COMPRESSED {
+            return Err(self);
+        }
+        let digest = joined_digest(self.blocks.iter().map(|block| block.digest.as_str()));
+        Ok(Part { index: self.index, digest, size: self.size, gzip: self.gzip.into(), blocks: self.blocks })
+    }
+
+    fn too_large(&self, share: &[&Fragment]) -> PackError {
+        let largest = share.iter().max_by_key(|f| f.bytes.len());
+        PackError::TooLarge {
+            index: self.index,
+            compressed: self.gzip.len(),
+            size: self.size,
+            largest: largest.map(|f| f.key.clone()).unwrap_or_default(),
+            largest_size: largest.map_or(0, |f| f.bytes.len()),
+        }
+    }
+}
+
+/// The form of [`PartFile`], borrowed.
+#[derive(Serialize)]
+struct BlockText<'a> {
+    fragments: Vec<EntryText<'a>>,
+}
+
+#[derive(Serialize)]
+struct EntryText<'a> {
+    key: &'a str,
+    path: &'a str,
+    content: &'a str,
+}
+
+fn entry(fragment: &Fragment) -> Result<EntryText<'_>, PackError> {
+    let content =
+        std::str::from_utf8(&fragment.bytes).map_err(|_| PackError::NotText(fragment.path.clone()))?;
+    Ok(EntryText { key: &fragment.key, path: &fragment.path, content })
+}
+
+fn gzip(bytes: &[u8]) -> Result<Vec<u8>, PackError> {
+    let mut encoder = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).map_err(|e| PackError::Encoding(e.to_string()))
+}
+
+/// Unpacks the blocks of a part, at most `most` bytes of them, and gives the digest of the part; none where it is
+/// none, or larger.
+pub(super) fn unpack(mut gzip: &[u8], most: usize, mut each: impl FnMut(Vec<u8>)) -> Option<String> {
+    let (mut left, mut digests) = (most, Vec::new());
+    while !gzip.is_empty() {
+        let mut json = Vec::new();
+        let mut block = GzDecoder::new(gzip);
+        // One byte more than there may be is enough to know.
+        block.by_ref().take(left as u64 + 1).read_to_end(&mut json).ok()?;
+        left = left.checked_sub(json.len())?;
+        gzip = block.into_inner();
+        digests.push(digest(&json));
+        each(json);
+    }
+    Some(joined_digest(digests.iter().map(String::as_str)))
+}
+
+/// The digest of a part that is in a Secret, compressed; none where it is none.
+pub fn part_digest(gzip: &[u8]) -> Option<String> {
+    unpack(gzip, MAX_PART_BYTES, drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::running::{MAX_PARTS, TARGET_PART_BYTES};
+
+    fn files(count: usize, changed: usize) -> Files {
+        let text = "y".repeat(TARGET_PART_BYTES / 8);
+        let file = |number: usize| {
+            let content = if number == changed { "changed" } else { text.as_str() };
+            Fragment::new(format!("k{number}"), format!("rules/{number}.yaml"), content.as_bytes())
+        };
+        (0..count).map(file).collect::<Vec<_>>().iter().collect()
+    }
+
+    fn packed(files: &Files, before: Option<(&Files, &[Part])>, count: usize) -> Vec<Part> {
+        let is_touched = |place| before.is_none_or(|(old, _)| !files.has_same_share(old, place));
+        let touched: Vec<bool> = (0..SHARES).map(is_touched).collect();
+        pack([files, &Files::default()], &touched, count, before.map(|(_, parts)| parts)).unwrap()
+    }
+
+    #[test]
+    fn a_change_writes_its_own_block_and_copies_the_others() {
+        for count in [1, 8, MAX_PARTS] {
+            let (old, new) = (files(200, usize::MAX), files(200, 7));
+            let before = packed(&old, None, count);
+            let after = packed(&new, Some((&old, &before)), count);
+            assert_eq!(after, packed(&new, None, count), "it is the same as packed anew");
+            let blocks = |parts: &[Part]| -> Vec<(String, Vec<u8>)> {
+                let bytes = |part: &Part, block: &Block| part.gzip[block.place.clone()].to_vec();
+                let of = |part: &Part| -> Vec<_> {
+                    part.blocks.iter().map(|block| (block.digest.clone(), bytes(part, block))).collect()
+                };
+                parts.iter().flat_map(of).collect()
+            };
+            let (before, after) = (blocks(&before), blocks(&after));
+            assert_eq!(before.len(), count * blocks_of(count));
+            assert_eq!(before.iter().zip(&after).filter(|(old, new)| old != new).count(), 1);
+        }
+    }
+
+    /// What is kept is not looked into: a block that were written anew would be whole again.
+    #[test]
+    fn a_block_that_is_kept_is_not_packed_again() {
+        let (old, new) = (files(200, usize::MAX), files(200, 7));
+        let mut before = packed(&old, None, 1);
+        for block in &mut before[0].blocks {
+            block.digest = "kept".to_owned();
+        }
+        let after = packed(&new, Some((&old, &before)), 1);
+        let kept = after[0].blocks.iter().filter(|block| block.digest == "kept").count();
+        assert_eq!(kept, blocks_of(1) - 1);
+    }
+
+    #[test]
+    fn blocks_in_another_order_are_another_part() {
+        let part = packed(&files(40, usize::MAX), None, 1).remove(0);
+        assert_eq!(part_digest(&part.gzip), Some(part.digest.clone()));
+        let (first, rest) = part.gzip.split_at(part.blocks[0].place.end);
+        let moved = [rest, first].concat();
+        assert!(part_digest(&moved).is_some_and(|digest| digest != part.digest));
+        assert_eq!(part_digest(&[&part.gzip, b"more".as_slice()].concat()), None);
+        assert!(unpack(&part.gzip, part.size, drop).is_some());
+        assert_eq!(unpack(&part.gzip, part.size - 1, drop), None, "no more is unpacked than there may be");
+    }
+}
