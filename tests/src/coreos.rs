@@ -3,7 +3,8 @@
 
 use serde_json::{Value, json};
 
-const GROUP: &str = "monitoring.coreos.com";
+/// Their group.
+pub const GROUP: &str = "monitoring.coreos.com";
 /// Kind, resource, and versions with the one that is stored first.
 const KINDS: [(&str, &str, &[&str]); 8] = [
     ("ServiceMonitor", "servicemonitors", &["v1"]),

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
+use super::discovery::News;
 use super::slim::Named;
 use super::stores::{Patience, Scope, Trigger};
 use super::{ClusterFacts, Fact};
@@ -53,10 +54,11 @@ struct Cached {
 
 impl Cluster {
     /// A reader with nothing read yet. Where the whole cluster is watched, what changes later is noticed by watches,
-    /// which end when the set of tasks is dropped.
+    /// which end when the set of tasks is dropped; who asks for types is told by `news`.
     pub fn start(
         client: &Client,
         scope: &Scope,
+        news: &[News],
         triggers: &UnboundedSender<Trigger>,
         tasks: &mut JoinSet<()>,
     ) -> Self {
@@ -64,15 +66,21 @@ impl Cluster {
         if *scope == Scope::Cluster {
             let types = ApiResource::erase::<CustomResourceDefinition>(&());
             let classes = ApiResource::erase::<StorageClass>(&());
-            tasks.spawn(cluster.clone().follow(types, is_of_interest, triggers.clone()));
-            tasks.spawn(cluster.clone().follow(classes, |_| true, triggers.clone()));
+            tasks.spawn(cluster.clone().follow(types, is_of_interest, news.to_vec(), triggers.clone()));
+            tasks.spawn(cluster.clone().follow(classes, |_| true, Vec::new(), triggers.clone()));
         }
         cluster
     }
 
     /// Follows the metadata of a kind and keeps nothing of it: a change of an object that matters has everything
-    /// read again, a few times, until something else is found.
-    async fn follow(self, kind: ApiResource, matters: fn(&str) -> bool, triggers: UnboundedSender<Trigger>) {
+    /// read again, a few times.
+    async fn follow(
+        self,
+        kind: ApiResource,
+        matters: fn(&str) -> bool,
+        news: Vec<News>,
+        triggers: UnboundedSender<Trigger>,
+    ) {
         let api: Api<Named> = Api::all_with(self.client.clone(), &kind);
         let mut stream = pin!(watch(api, watcher::Config::default()).backoff(Patience::default()));
         let (mut listed, mut looks) = (false, LOOKS.iter());
@@ -88,7 +96,10 @@ impl Cluster {
                 event = stream.next() => match event {
                     Some(Ok(Event::Apply(object) | Event::Delete(object))) => matters(&object.name_any()),
                     // What was there at first is read with the first reconcile.
-                    Some(Ok(Event::InitDone)) => std::mem::replace(&mut listed, true),
+                    Some(Ok(Event::InitDone)) => {
+                        news.iter().for_each(News::tells);
+                        std::mem::replace(&mut listed, true)
+                    }
                     Some(Ok(Event::Init | Event::InitApply(_))) => false,
                     Some(Err(error)) if is_forbidden(&error) => {
                         tracing::warn!(
@@ -105,10 +116,10 @@ impl Cluster {
                     None => return,
                 },
                 () = look => {
+                    news.iter().for_each(News::ask_again);
                     if self.has_changed().await {
                         // The other end goes first when the operator ends.
                         let _ = triggers.send(Trigger::All);
-                        looks = Default::default();
                     }
                     next = looks.next().map(|wait| Instant::now() + *wait);
                     false

@@ -16,12 +16,13 @@ use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Client, Error};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Notify, watch as channel};
+use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
 
+use super::Fact;
+use super::discovery::{self, News};
 use super::slim::Specified;
 use super::stores::{Patience, Scope, Trigger};
-use super::{Fact, discovery};
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
 use crate::scrape::sources::{GROUP, Source, SourceKey, SourceKind, Sources};
 
@@ -51,17 +52,17 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// Starts the watches. They end when the set of tasks is dropped.
+    /// Starts the watches. They end when the set of tasks is dropped. `news` has it asked which kinds are served.
     pub fn start(
         client: &Client,
         scope: &Scope,
+        news: &News,
         triggers: &UnboundedSender<Trigger>,
         tasks: &mut JoinSet<()>,
     ) -> Self {
         let unknown = Fact::Unavailable(NOT_ASKED.to_owned());
         let (publish, served) = channel::channel(unknown);
-        let again = Arc::new(Notify::new());
-        tasks.spawn(discover(client.clone(), publish, again.clone(), triggers.clone()));
+        tasks.spawn(discover(client.clone(), publish, news.clone(), triggers.clone()));
         let kinds: Arc<BTreeMap<SourceKind, RwLock<Kind>>> =
             Arc::new(SourceKind::ALL.into_iter().map(|kind| (kind, RwLock::default())).collect());
         let targets = scope.targets();
@@ -73,7 +74,7 @@ impl Foreign {
                     client: client.clone(),
                     kinds: kinds.clone(),
                     served: served.clone(),
-                    again: again.clone(),
+                    news: news.clone(),
                     triggers: triggers.clone(),
                 };
                 tasks.spawn(follower.run());
@@ -133,11 +134,11 @@ impl Foreign {
 async fn discover(
     client: Client,
     publish: channel::Sender<Fact<Served>>,
-    again: Arc<Notify>,
+    news: News,
     triggers: UnboundedSender<Trigger>,
 ) {
     let is_complete = |served: &Served| served.len() == SourceKind::ALL.len();
-    discovery::discover(client, ask, is_complete, publish, again, triggers).await;
+    discovery::discover(client, ask, is_complete, publish, news, triggers).await;
 }
 
 /// One question where the group is not served, and one more for each of its versions where it is.
@@ -193,7 +194,7 @@ struct Follower {
     client: Client,
     kinds: Arc<BTreeMap<SourceKind, RwLock<Kind>>>,
     served: channel::Receiver<Fact<Served>>,
-    again: Arc<Notify>,
+    news: News,
     triggers: UnboundedSender<Trigger>,
 }
 
@@ -259,7 +260,7 @@ impl Follower {
                 }
                 Err(error) => {
                     if is_gone(&error) {
-                        self.again.notify_one();
+                        self.news.ask_again();
                     }
                     self.write().error = Some(error.to_string());
                 }

@@ -12,13 +12,14 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::{Notify, watch as channel};
+use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
 
+use super::Fact;
+use super::discovery::{self, News};
 use super::foreign::is_gone;
 use super::kinds::{Kind, OWNED};
 use super::stores::{Health, Patience, Trigger, owner};
-use super::{Fact, discovery};
 use crate::apply::writer::{READ_TIMEOUT, RequestError, within};
 use crate::names::SELECTOR_OWNED;
 use crate::scrape::sources::GROUP;
@@ -49,21 +50,21 @@ pub fn said<'a>(object: &'a DynamicObject, kind: &str) -> Option<Said<'a>> {
 pub struct Handed {
     wanted: Arc<channel::Sender<bool>>,
     served: channel::Receiver<Fact<bool>>,
-    again: Arc<Notify>,
+    news: News,
 }
 
 impl Handed {
     /// Begins to wait for a stack that wants the types. It ends when the set of tasks is dropped.
     pub(super) fn start(
         client: &Client,
+        news: &News,
         triggers: &UnboundedSender<Trigger>,
         tasks: &mut JoinSet<()>,
     ) -> Self {
         let (wanted, asked) = channel::channel(false);
         let (publish, served) = channel::channel(Fact::Unavailable("not asked yet".to_owned()));
-        let again = Arc::new(Notify::new());
-        tasks.spawn(discover(client.clone(), asked, publish, again.clone(), triggers.clone()));
-        Self { wanted: Arc::new(wanted), served, again }
+        tasks.spawn(discover(client.clone(), asked, publish, news.clone(), triggers.clone()));
+        Self { wanted: Arc::new(wanted), served, news: news.clone() }
     }
 
     /// Says that a stack hands its engines over, or once did.
@@ -86,14 +87,14 @@ async fn discover(
     client: Client,
     mut wanted: channel::Receiver<bool>,
     publish: channel::Sender<Fact<bool>>,
-    again: Arc<Notify>,
+    news: News,
     triggers: UnboundedSender<Trigger>,
 ) {
     if wanted.wait_for(|wanted| *wanted).await.is_err() {
         return;
     }
     let is_complete = |served: &bool| *served;
-    discovery::discover(client, ask, is_complete, publish, again, triggers).await;
+    discovery::discover(client, ask, is_complete, publish, news, triggers).await;
 }
 
 /// One question for all types.
@@ -160,7 +161,7 @@ impl Follower {
                 Ok(event) => event,
                 Err(error) => {
                     if is_gone(&error) {
-                        self.handed.again.notify_one();
+                        self.handed.news.ask_again();
                     }
                     self.health.write().unwrap_or_else(PoisonError::into_inner).error =
                         Some(error.to_string());

@@ -18,6 +18,7 @@ pub mod stores;
 mod wires;
 
 pub use answers::Haste;
+pub use discovery::News;
 pub use observer::Observer;
 
 use std::collections::BTreeMap;

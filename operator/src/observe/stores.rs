@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::Fact;
 use super::cluster::Cluster;
+use super::discovery::News;
 use super::foreign::Foreign;
 use super::handed::{Follower, Handed};
 use super::kinds::{Kind, OWNED};
@@ -220,7 +221,8 @@ impl Stores {
         let records =
             start.watch(&DecisionRecord::api_resource(), &scope.targets(), of_stacks.clone(), labelled);
         let pods = start.watch(&(), &scope.targets(), of_stacks, labelled);
-        let handed = Handed::start(start.client, start.triggers, start.tasks);
+        let news = [News::default(), News::default()];
+        let handed = Handed::start(start.client, &news[0], start.triggers, start.tasks);
         let mut watch_owned = |kind: &'static Kind| {
             if kind.is_handed_over() {
                 start.watch_handed(kind, &scope.targets(), &handed)
@@ -241,8 +243,8 @@ impl Stores {
             contents.push((Holder::Secret, start.watch_contents(Holder::Secret, target)));
             contents.push((Holder::ConfigMap, start.watch_contents(Holder::ConfigMap, target)));
         }
-        let foreign = Foreign::start(client, scope, triggers, tasks);
-        let cluster = Cluster::start(client, scope, triggers, tasks);
+        let foreign = Foreign::start(client, scope, &news[1], triggers, tasks);
+        let cluster = Cluster::start(client, scope, &news, triggers, tasks);
         Self {
             scope: scope.clone(),
             cluster,
