@@ -84,8 +84,21 @@ impl Trial {
             .for_each_concurrent(AT_ONCE, |object| trial.create("ServiceMonitor", object))
             .await;
         trial.world.create_stack("main", spec).await;
+        trial.picked_up("ServiceMonitor", monitors).await;
         trial.world.live("main", BOUND).await;
         trial
+    }
+
+    /// Waits until the stack says that it has picked up so many objects of a kind: that their types have come is
+    /// noticed later than that the stack has.
+    async fn picked_up(&self, kind: &str, count: usize) {
+        until("the objects to be picked up", BOUND, || async {
+            let status = self.world.stack("main").await.status.unwrap_or_default();
+            let found = status.objects.iter().find(|found| found.kind == kind);
+            let found = found.map_or(0, |found| usize::try_from(found.picked_up).unwrap_or_default());
+            if found == count { Ok(()) } else { Err(format!("{found} of {count}")) }
+        })
+        .await;
     }
 
     fn api(&self, kind: &str) -> Api<DynamicObject> {

@@ -73,6 +73,8 @@ async fn prepare(trial: &Trial) {
     trial.create("ServiceMonitor", secret).await;
     let rules = json!({ "groups": [{ "name": "own", "rules": [{ "record": "own", "expr": "vector(0)" }] }] });
     trial.create("PrometheusRule", coreos::object("PrometheusRule", NAMESPACE, "rules", rules)).await;
+    trial.picked_up("ServiceMonitor", OTHERS + 1).await;
+    trial.picked_up("PrometheusRule", 1).await;
     trial.world.live("main", BOUND).await;
     trial.proven("metrics").await;
 }
