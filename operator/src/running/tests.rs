@@ -65,7 +65,7 @@ fn the_bytes_are_those_of_every_other_process() {
     assert_eq!(generation.digest, "b711f572ec6ac40f6d44ab2775e077a1a2f23aac415a39b97837772168a7dae5");
     assert_eq!(
         digest(&generation.parts[0].gzip),
-        "f44b39131031a330a74dc30a1b0a1bfee5538cc54c6408d768dce00c29aa0c41"
+        "fe79e60323c2dd092fc99eeb12652e8e19d31ab3f81e33ac2f6eb516eb24a7f7"
     );
 }
 
