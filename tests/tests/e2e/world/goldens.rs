@@ -130,8 +130,9 @@ pub(super) async fn what_is_made_of_each_golden_stack_is_taken(server: &Server) 
         .answered_since(mark)
         .into_iter()
         .filter(|answered| answered.request.user == user && answered.request.is_mutating())
-        // What is deleted may be gone, and what another wrote first is tried again.
-        .filter(|answered| answered.code >= 400 && !matches!(answered.code, 404 | 409))
+        // What is deleted may be gone, what another wrote first is tried again, and so is what a busy server did not
+        // come to within the time that a write is given: that is no word on the object.
+        .filter(|answered| answered.code >= 400 && !matches!(answered.code, 404 | 409 | 504))
         .collect();
     assert!(refused.is_empty(), "{refused:#?}\n{}", operator.log());
 }
