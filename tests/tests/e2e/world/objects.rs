@@ -28,6 +28,8 @@ async fn what_charts_bring_goes_in_and_one_at_fault_stays_out() {
     let world = World::start().await;
     let receiver = Receiver::start().await.unwrap();
     world.create_stack("main", spec()).await;
+    // Volumes keep the size that they are made with: those of this spec, and not of the example's.
+    world.live("main", BOUND).await;
     world.apply_example("quickstart.yaml").await;
     world.patch_stack("main", json!({ "spec": spec() })).await;
     world.live("main", BOUND).await;
