@@ -20,6 +20,7 @@ pub mod load;
 pub mod mutate;
 pub mod parts;
 pub mod plane;
+pub mod ports;
 pub mod process;
 pub mod receiver;
 pub mod scale;

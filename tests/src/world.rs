@@ -18,6 +18,7 @@ use obstack_sandbox::api::RequestInfo;
 use obstack_sandbox::manifests;
 use serde_json::{Value, json};
 
+use crate::ask;
 use crate::server::{Mark, Server};
 use crate::wait::until;
 
@@ -320,16 +321,21 @@ impl World {
         .await;
     }
 
-    /// URL of a role of a stack through its Service, path prefix included.
+    /// URL of a role of a stack through its Service, path prefix included, once somebody answers there: a Service leads
+    /// to a pod a moment after it is ready, which is after what it runs is live.
     ///
     /// # Panics
-    /// When there is no such Service.
+    /// When there is no such Service, or nobody has answered after a minute.
     pub async fn url(&self, stack: &str, role: &str) -> String {
         let (port, prefix) = match role {
             "metrics" => (9090, "/prometheus"),
             _ => (9093, "/alertmanager"),
         };
-        format!("http://{}:{port}{prefix}", self.address(NAMESPACE, &format!("{stack}-{role}")).await)
+        let address = self.address(NAMESPACE, &format!("{stack}-{role}")).await;
+        let url = format!("http://{address}:{port}{prefix}");
+        let ready = format!("{url}/-/ready");
+        until("the Service to lead to an engine", Duration::from_secs(60), || ask::text(&ready)).await;
+        url
     }
 
     /// URL of the operator's HTTP through its Service.

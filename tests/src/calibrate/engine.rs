@@ -1,7 +1,7 @@
 //! Real engines as processes, scraping a synthetic load and themselves.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use serde_json::json;
 use super::Workload;
 use super::exporter::{Exporter, PART};
 use crate::ask;
+use crate::ports;
 use crate::wait::until;
 
 /// Length of a block as Prometheus ships.
@@ -68,7 +69,7 @@ impl Running {
     ) -> Self {
         let folder = folder.join(format!("{}-{}", workload.name, kind.option()));
         std::fs::create_dir_all(&folder).expect("a folder");
-        let address = free_address();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::loopback().expect("a port")));
         let config = folder.join("scrape.yaml");
         std::fs::write(&config, scrapes(workload, exporter, address).to_string()).expect("a file");
         let log = File::create(folder.join("log")).expect("a file");
@@ -245,11 +246,6 @@ fn scrapes(workload: &Workload, exporter: &Exporter, own: SocketAddr) -> serde_j
             "static_configs": [{ "targets": [own.to_string()] }],
         },
     ] })
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("an address")
 }
 
 fn blocks(folder: &Path) -> Vec<PathBuf> {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::certificates::{Authority, write_private, write_token_keys};
 use super::process::Launch;
-use super::{Error, Options, kubeconfig, ports};
+use super::{Error, Options, kubeconfig};
+use crate::ports;
 
 /// Every request at its end; of watches also their begin.
 const AUDIT_POLICY: &str = "\
@@ -42,7 +43,7 @@ impl Plan {
         folder: &Path,
         authority: &Authority,
     ) -> Result<Self, Error> {
-        let port = ports::free(options.bind)?;
+        let port = ports::free(options.bind).map_err(no_port)?;
         let address = SocketAddr::new(options.reached_at(), port);
         let server = format!("https://{address}");
         let launch = |name: &'static str, args: Vec<String>| Launch {
@@ -62,9 +63,9 @@ impl Plan {
             Ok::<_, Error>(kubeconfig::of_certificate(&server, &authority.own.pem, &certificate))
         };
 
-        let etcd_address =
-            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free(Ipv4Addr::LOCALHOST.into())?);
-        let peer = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free(Ipv4Addr::LOCALHOST.into())?);
+        let local = || ports::loopback().map_err(no_port);
+        let etcd_address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), local()?);
+        let peer = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), local()?);
         let etcd = format!("http://{etcd_address}");
         let mut clients = Vec::new();
         for (name, wanted, more) in [
@@ -74,7 +75,7 @@ impl Plan {
             if wanted {
                 let path = folder.join(format!("{name}.kubeconfig"));
                 write_private(&path, &config(&format!("system:{name}"), &[])?)?;
-                let port = ports::free(Ipv4Addr::LOCALHOST.into())?;
+                let port = local()?;
                 let args = [client(folder, &path, port), more].concat();
                 clients.push((launch(name, args), format!("https://127.0.0.1:{port}/healthz")));
             }
@@ -88,6 +89,10 @@ impl Plan {
             clients,
         })
     }
+}
+
+fn no_port(source: std::io::Error) -> Error {
+    Error::Io { what: "ports for the control plane".to_owned(), source }
 }
 
 fn flag(name: &str, value: impl std::fmt::Display) -> String {

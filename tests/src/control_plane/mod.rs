@@ -12,7 +12,6 @@ mod error;
 mod flags;
 pub mod kubeconfig;
 mod options;
-mod ports;
 mod process;
 mod programs;
 mod start;
@@ -24,6 +23,7 @@ use std::time::{Duration, Instant};
 use kube::Client;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 pub use audit::{AuditEvent, Stage};
 pub use certificates::Certificate;
@@ -39,6 +39,9 @@ use process::{Nursery, Process};
 const END_BOUND: Duration = Duration::from_secs(10);
 /// How often a start is tried when another process took a port in between.
 const TRIES: usize = 3;
+/// Turns to start in this process: a start takes all of a core for some seconds, so more at once than there are cores,
+/// which are two at least, are all later, and not one of them earlier.
+static TURNS: Semaphore = Semaphore::const_new(2);
 
 /// A running control plane.
 pub struct ControlPlane {
@@ -65,6 +68,7 @@ impl ControlPlane {
         obstack::tls::install_provider();
         let programs = programs::find().await?;
         let setpriv = programs::setpriv()?;
+        let _turn = TURNS.acquire().await;
         let mut tries = 1;
         loop {
             match start::once(&options, &programs, &setpriv).await {

@@ -23,7 +23,8 @@ pub struct Options {
     pub api_server_args: Vec<String>,
     /// Further arguments of kube-controller-manager.
     pub controller_manager_args: Vec<String>,
-    /// How long the start may take.
+    /// How long the start may take, without the wait for its turn. Alone it takes some 10 seconds; beside whole stacks
+    /// that take all cores, it has taken more than 60.
     pub bound: Duration,
 }
 
@@ -37,7 +38,7 @@ impl Default for Options {
             hosts: Vec::new(),
             api_server_args: Vec::new(),
             controller_manager_args: Vec::new(),
-            bound: Duration::from_secs(60),
+            bound: Duration::from_secs(180),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::objects;
 use super::operator::Sample;
 use super::report::{mib, table, thousands};
 use super::stack::{Kept, Stack, source};
+use crate::ports;
 
 /// Namespaces that the monitors are spread over.
 const NAMESPACES: usize = 50;
@@ -242,7 +243,7 @@ impl Engine {
         )
         .map_err(text)?;
         std::fs::write(account.join("namespace"), "monitoring").map_err(text)?;
-        let port = free_port()?;
+        let port = ports::loopback().map_err(text)?;
         let log = std::fs::File::create(folder.join("log")).map_err(text)?;
         let bwrap = crate::parts::find("bwrap").ok_or("bwrap is missing: run `make parts`")?;
         let child = Command::new(bwrap)
@@ -344,11 +345,6 @@ fn version_of(program: &Path) -> Result<String, String> {
     let told = format!("{}{}", String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
     let version = told.split("version ").nth(1).and_then(|rest| rest.split([' ', ',']).next());
     version.map(str::to_owned).ok_or_else(|| "the engine names no version".to_owned())
-}
-
-fn free_port() -> Result<u16, String> {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(text)?;
-    listener.local_addr().map(|address| address.port()).map_err(text)
 }
 
 fn text(error: impl std::fmt::Display) -> String {

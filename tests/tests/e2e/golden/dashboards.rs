@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use obstack_tests::{ask, wait::until};
+use obstack_tests::{ask, ports, wait::until};
 use serde_json::Value;
 
 use super::check::tool;
@@ -26,7 +26,7 @@ impl Drop for Engine {
 impl Engine {
     async fn start(prometheus: &Path, dir: &Path) -> Self {
         std::fs::write(dir.join("prometheus.yaml"), "{}\n").unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = format!("127.0.0.1:{}", ports::loopback().unwrap());
         let child = Command::new(prometheus)
             .args(["--config.file=prometheus.yaml", "--storage.tsdb.path=data"])
             .arg(format!("--web.listen-address={free}"))

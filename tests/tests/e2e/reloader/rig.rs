@@ -1,6 +1,5 @@
 //! A slot that is synced as a kubelet does it, an engine as a process, and a reloader between them.
 
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +10,7 @@ use obstack::reloader::{LiveSettings, Settings, run, run_once};
 use obstack::running::{
     Engine, Fragment, Generation, POINTER_KEY, PROVEN_FILE, Pointer, Slot, generation_glob, part_file,
 };
-use obstack_tests::{ask, parts, wait::until};
+use obstack_tests::{ask, parts, ports, wait::until};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -78,7 +77,7 @@ impl Rig {
         };
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("slot")).unwrap();
-        let (port, listen) = (free_port(), free_port());
+        let (port, listen) = (ports::loopback().unwrap(), ports::loopback().unwrap());
         Self {
             engine,
             dir,
@@ -358,10 +357,6 @@ pub(crate) fn both(candidate: &Generation, proven: &Generation) -> [(&'static st
 
 fn fragment(key: &str, path: &str, text: &str) -> Fragment {
     Fragment::new(key, path, text.as_bytes())
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Writes a slot file by file, without a link: as a volume plugin that is not atomic would.

@@ -35,12 +35,16 @@ async fn growing_series_are_told_before_memory_is_at_its_limit_until_they_are_go
         "metrics": { "resources": { "requests": { "memory": "128Mi" }, "limits": { "memory": LIMIT } } },
     });
     let trial = Trial::start(&WIRES, INTERVAL, "6s", few, spec).await;
-    let seen = Seen::of(&trial, RECORD);
+    // On a machine that is short of CPU evaluations are missed and questions take long, which other wires rightly tell:
+    // the way is that of this wire, and the record is at least as bad.
+    let (seen, record) = (Seen::of_wire(&trial, RECORD, "series"), Seen::of(&trial, RECORD));
+    trial.stands(&record, Holding, BOUND).await;
     trial.stands(&seen, Holding, BOUND).await;
     let before = seen.steps().len() - 1;
 
     trial.load.set(Shape::Growing(500, 90.0));
     trial.stands(&seen, Tripped, BOUND).await;
+    trial.stands(&record, Tripped, BOUND).await;
     assert_eq!(seen.steps()[before..], [Holding, AtRisk, Tripped], "{:?}", seen.story());
     assert!(trial.load.series() < 8_000, "the trend is told before the requirement is reached");
     let used = trial.memory().await.unwrap() / LIMIT_BYTES;

@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated};
 use kube::{Api, ResourceExt};
 use obstack::units::PromDuration;
 use obstack_crds::DecisionRecord;
-use obstack_crds::record::TripwireState;
+use obstack_crds::record::{DecisionRecordStatus, TripwireState};
 use obstack_sandbox::manifests;
 use obstack_tests::ask;
 use obstack_tests::load::{Load, Shape};
@@ -151,9 +151,9 @@ impl Trial {
         samples.iter().map(|s| format!("{}/{}", text(s, "component"), text(s, "tripwire"))).collect()
     }
 
-    /// Waits until a record is in a state.
+    /// Waits until what is seen is in a state.
     async fn stands(&self, seen: &Seen, state: TripwireState, bound: Duration) -> Instant {
-        until(&format!("{} to be {state:?}", seen.record), bound, || async {
+        until(&format!("{} to be {state:?}", seen.what), bound, || async {
             let now = seen.now();
             if now.as_ref().is_some_and(|(_, now)| *now == state) {
                 Ok(now.unwrap().0)
@@ -221,22 +221,39 @@ fn flags(spec: &Value) -> Vec<String> {
     own["args"].as_array().unwrap().iter().map(|flag| flag.as_str().unwrap().to_owned()).collect()
 }
 
-/// What is seen of a record's state, from now on until it is dropped.
+/// What is seen of the state of a record, or of one of its tripwires, from now on until it is dropped.
 struct Seen {
     record: String,
+    /// What the state is of, for people.
+    what: String,
     log: Arc<Mutex<Vec<(Instant, TripwireState)>>>,
     task: JoinHandle<()>,
 }
 
 impl Seen {
     fn of(trial: &Trial, record: &str) -> Self {
+        Self::watch(trial, record, record.to_owned(), |status| status.tripwire_state)
+    }
+
+    fn of_wire(trial: &Trial, record: &str, wire: &'static str) -> Self {
+        Self::watch(trial, record, format!("{wire} of {record}"), move |status| {
+            Some(status.tripwires.iter().find(|found| found.id == wire)?.state)
+        })
+    }
+
+    fn watch(
+        trial: &Trial,
+        record: &str,
+        what: String,
+        state: impl Fn(DecisionRecordStatus) -> Option<TripwireState> + Send + 'static,
+    ) -> Self {
         let log = Arc::<Mutex<Vec<(Instant, TripwireState)>>>::default();
         let records: Api<DecisionRecord> = Api::namespaced(trial.world.client(), NAMESPACE);
         let (name, kept) = (record.to_owned(), log.clone());
         let task = tokio::spawn(async move {
             loop {
                 let found = records.get(&name).await.ok();
-                if let Some(state) = found.and_then(|record| record.status?.tripwire_state) {
+                if let Some(state) = found.and_then(|record| state(record.status?)) {
                     let mut log = kept.lock().unwrap();
                     if log.last().is_none_or(|(_, last)| *last != state) {
                         log.push((Instant::now(), state));
@@ -245,7 +262,7 @@ impl Seen {
                 tokio::time::sleep(LOOK).await;
             }
         });
-        Self { record: record.to_owned(), log, task }
+        Self { record: record.to_owned(), what, log, task }
     }
 
     /// Each state once, in the order in which it was seen.

@@ -342,6 +342,8 @@ async fn life(world: &World, searched: &[&[&str]]) {
         left.map_or(Ok(()), |_| Err("it is there".to_owned()))
     })
     .await;
+    // Rights go with the stack, before its pods: nobody is to be on his way to a part by then.
+    world.live("main", BOUND).await;
     evidence.read_rights().await;
     let stacks: Api<ObservabilityStack> = Api::namespaced(world.client(), NAMESPACE);
     stacks.delete("main", &DeleteParams::default()).await.unwrap();

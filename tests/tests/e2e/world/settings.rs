@@ -1,7 +1,6 @@
 //! What a stack's author says of objects, of limits, and of where samples go besides, on real engines: what a second
 //! Prometheus was sent is the proof.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use kube::api::DeleteParams;
 use obstack_crds::status::Rejected;
 use obstack_tests::wait::until;
 use obstack_tests::world::{NAMESPACE, World};
-use obstack_tests::{ask, coreos, parts};
+use obstack_tests::{ask, coreos, parts, ports};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -41,7 +40,7 @@ impl Store {
             path.display().to_string()
         };
         let (config, web) = (file("prometheus.yaml", "{}\n"), file("web.yaml", USERS));
-        let address = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().to_string();
+        let address = format!("127.0.0.1:{}", ports::loopback().unwrap());
         let process = Command::new(parts::find("prometheus").unwrap())
             .arg(format!("--config.file={config}"))
             .arg(format!("--web.config.file={web}"))
