@@ -2,6 +2,7 @@
 //!
 //! Validation comes before observation here: it needs no facts, and it says which Secrets are to be read.
 
+mod decided;
 mod delivery;
 mod handover;
 mod held;
@@ -20,7 +21,7 @@ use crate::check::judge_stack;
 use crate::decide::prompt::prompts;
 use crate::decide::records::Seen;
 use crate::decide::watch::Watch;
-use crate::decide::{DecideFacts, Previous, calibration, decide, records};
+use crate::decide::{DecideFacts, Previous, calibration, records};
 use crate::desired::{DesiredError, desired};
 use crate::error::Class;
 use crate::names::StackId;
@@ -29,6 +30,7 @@ use crate::scrape::{Given, configs};
 use crate::status::{End, Reached, wanted_engines};
 use crate::validate::{Fault, secret_refs};
 
+pub use decided::Decided;
 pub use objects::{Caches, settings as object_settings};
 pub use outcome::Outcome;
 pub use rejections::Rejections;
@@ -65,7 +67,7 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32, has
     let measured = calibration::in_force(existing, reading.map(|reading| &reading.measurements), now);
     turn.show_sizing(&previous, measured.as_ref(), reading);
     let known = DecideFacts { measured, ..DecideFacts::of(&facts) };
-    let plan = decide(&valid, &known, &previous, catalog);
+    let plan = world.decided.plan(&valid, &known, &previous, catalog);
     let handed = &world.observer.stores.handed;
     if handover::is_concerned(&plan, existing) {
         handed.want();

@@ -54,11 +54,19 @@ struct Refusal {
     refused: Refused,
 }
 
+/// That an object was found in place.
+struct Settled {
+    owner: String,
+    wanted: Hash,
+    version: String,
+}
+
 #[derive(Default)]
 struct Entry {
     written: Option<Written>,
     refusal: Option<Refusal>,
     deleted: Option<String>,
+    settled: Option<Settled>,
 }
 
 /// What is remembered, by object.
@@ -99,6 +107,27 @@ impl Memory {
                 Verdict::Drifted(differing(written.whole.as_ref().unwrap_or(wanted), seen, NAMED_PATHS))
             }
         }
+    }
+
+    /// Remembers that an object was in place as it is `seen`. `wanted` is of what is wanted of it before it is adopted
+    /// for the owner with this UID.
+    pub fn settle(&self, key: &ObjectKey, owner: &str, wanted: Hash, seen: &DynamicObject) {
+        let Some(version) = seen.metadata.resource_version.clone() else { return };
+        if let Some(entry) = self.entries().get_mut(key) {
+            entry.settled = Some(Settled { owner: owner.to_owned(), wanted, version });
+        }
+    }
+
+    /// Whether the same was wanted by the same owner when an object was in place at just this version: then there is
+    /// nothing to compare.
+    pub fn is_settled(&self, key: &ObjectKey, owner: &str, wanted: Hash, seen: &DynamicObject) -> bool {
+        let entries = self.entries();
+        let settled = entries.get(key).and_then(|entry| entry.settled.as_ref());
+        settled.is_some_and(|settled| {
+            settled.owner == owner
+                && settled.wanted == wanted
+                && seen.metadata.resource_version.as_ref() == Some(&settled.version)
+        })
     }
 
     /// Remembers a write and the server's answer to it.

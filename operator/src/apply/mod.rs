@@ -203,20 +203,30 @@ impl Applier {
         done: &mut Done,
     ) -> Result<(), ApplyError> {
         let (kind, key) = identify(owner, &object.body)?;
-        let body = owner.adopt(&key, &object.body);
         let failed = |error| ApplyError::Request(key.clone(), error);
         let present = self.present(kind, &key).await.map_err(failed)?;
+        let wanted = projection::hash(&object.body);
+        if let Some(present) = present.as_deref()
+            && self.memory.is_settled(&key, &owner.uid, wanted, present)
+        {
+            done.in_place += 1;
+            return Ok(());
+        }
         if let Some(present) = present.as_deref()
             && !owner.may_take(present)
         {
             return Err(ApplyError::NameTaken(key));
         }
+        let body = owner.adopt(&key, &object.body);
         if object.policy == Policy::CreateOnce {
             return self.create_once(owner, kind, &key, body, present.is_some(), done).await;
         }
         let seen = present.as_deref().map(|present| projection::project(&to_value(present), &body));
         let drifted = match self.memory.judge(&key, &body, seen.as_ref()) {
             Verdict::InPlace => {
+                if let Some(present) = present.as_deref() {
+                    self.memory.settle(&key, &owner.uid, wanted, present);
+                }
                 done.in_place += 1;
                 return Ok(());
             }

@@ -7,7 +7,7 @@ use obstack_crds::Component;
 use serde_json::{Value, json};
 
 use super::memory::{Memory, Refused, Verdict};
-use super::projection::project;
+use super::projection::{hash, project};
 use super::*;
 
 fn owner() -> Owner {
@@ -123,6 +123,22 @@ fn an_object_is_left_alone_until_it_or_what_is_wanted_changes() {
     assert_eq!(memory.judge(&key(), &other, Some(&seen(service("9", 9090)))), Verdict::Changed);
     memory.clear();
     assert_eq!(memory.judge(&key(), &wanted, Some(&seen(service("9", 9090)))), Verdict::Changed);
+}
+
+#[test]
+fn what_was_found_in_place_is_compared_again_only_where_anything_of_it_is_another() {
+    let (memory, seen) = (Memory::default(), object(service("9", 9090)));
+    let (one, other) = (hash(&wanted()), hash(&json!({ "spec": { "ports": [] } })));
+    memory.settle(&key(), "uid-1", one, &seen);
+    assert!(!memory.is_settled(&key(), "uid-1", one, &seen), "nothing is known of its last write");
+    memory.wrote(&key(), &wanted(), &object(service("7", 9090)));
+    memory.settle(&key(), "uid-1", one, &seen);
+    assert!(memory.is_settled(&key(), "uid-1", one, &seen));
+    assert!(!memory.is_settled(&key(), "uid-2", one, &seen), "a later stack of that name");
+    assert!(!memory.is_settled(&key(), "uid-1", other, &seen), "something else is wanted");
+    assert!(!memory.is_settled(&key(), "uid-1", one, &object(service("10", 9090))), "somebody wrote it");
+    memory.wrote(&key(), &wanted(), &object(service("11", 9090)));
+    assert!(!memory.is_settled(&key(), "uid-1", one, &seen), "we wrote it");
 }
 
 #[test]

@@ -171,6 +171,7 @@ pub async fn run_on(
         teller,
         metrics: metrics.clone(),
         settings: Settings { catalog, operator_image: options.image.clone(), operator_namespace: home },
+        decided: crate::reconcile::Decided::default(),
         caches: crate::reconcile::Caches::default(),
         rejections,
         statuses: std::sync::Mutex::default(),

@@ -199,6 +199,7 @@ impl Controller {
                 self.secrets.remove(&id);
                 self.shown.remove(&id);
                 self.world.metrics.forget_stack(&id);
+                self.world.decided.forget(&id);
                 self.world.caches.forget(&id);
                 self.world.rejections.forget(&id);
                 self.sweep_for_a_while(now);

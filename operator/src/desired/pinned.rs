@@ -1,8 +1,8 @@
 //! What a running workload has that cannot change, or must not change by itself.
 
-use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use serde_json::Value;
+use kube::api::DynamicObject;
+use serde::Deserialize;
 
 use super::INSTALL_CONTAINER;
 use crate::names::{LABEL_ROLE, Role};
@@ -20,28 +20,29 @@ pub struct Pinned {
 impl Pinned {
     /// What is pinned by an object that the stack owns, with its role; none for any object but a workload with
     /// volumes.
-    pub fn of(object: &Value) -> Option<(Role, Self)> {
-        let label = object["metadata"]["labels"][LABEL_ROLE].as_str()?;
+    pub fn of(object: &DynamicObject) -> Option<(Role, Self)> {
+        let label = object.metadata.labels.as_ref()?.get(LABEL_ROLE)?;
         let role = Role::ALL.into_iter().find(|role| role.as_str() == label)?;
-        match object["kind"].as_str()? {
+        let spec = &object.data["spec"];
+        match object.types.as_ref()?.kind.as_str() {
             "StatefulSet" => {}
             // A larger claim there would make all pods anew, and no volume larger.
             "Prometheus" | "Alertmanager" => {
-                let claim = object["spec"]["storage"]["volumeClaimTemplate"].clone();
-                let claim = serde_json::from_value(claim).ok();
+                let claim = PersistentVolumeClaim::deserialize(&spec["storage"]["volumeClaimTemplate"]).ok();
                 return Some((role, Self { operator_image: None, claim }));
             }
             _ => return None,
         }
-        let set: StatefulSet = serde_json::from_value(object.clone()).ok()?;
-        let pod = set.spec.template.spec.unwrap_or_default();
-        let install =
-            pod.init_containers.unwrap_or_default().into_iter().find(|c| c.name == INSTALL_CONTAINER);
-        let mut claim = set.spec.volume_claim_templates.unwrap_or_default().into_iter().next();
+        // Just these two are read, not a whole set with its hundred volumes: it is done in every reconcile.
+        let install = spec["template"]["spec"]["initContainers"].as_array();
+        let install = install.into_iter().flatten().find(|container| container["name"] == INSTALL_CONTAINER);
+        let operator_image = install.and_then(|container| container["image"].as_str()).map(str::to_owned);
+        let claim = spec["volumeClaimTemplates"].get(0).map(PersistentVolumeClaim::deserialize);
+        let mut claim = claim.transpose().ok()?;
         if let Some(claim) = &mut claim {
             claim.status = None;
         }
-        Some((role, Self { operator_image: install.and_then(|c| c.image), claim }))
+        Some((role, Self { operator_image, claim }))
     }
 
     /// Size of the volume that is claimed already.

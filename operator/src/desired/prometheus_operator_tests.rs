@@ -288,7 +288,7 @@ rules: { objects: { selector: { matchLabels: { app.kubernetes.io/managed-by: Hel
 fn claims_that_exist_stay_to_the_letter() {
     let first = build("{}");
     let before = get(&first, "Prometheus", "main-metrics");
-    let (role, pinned) = Pinned::of(before).unwrap();
+    let (role, pinned) = Pinned::of(&serde_json::from_value(before.clone()).unwrap()).unwrap();
     assert_eq!(role, Role::Metrics);
     let running = Context { pinned: BTreeMap::from([(role, pinned)]), ..context() };
     let mut plan = handed_over(&ROLES);

@@ -366,6 +366,11 @@ fn every_name_fits() {
     }
 }
 
+/// An object as the API server returns it.
+fn served(body: &Value) -> kube::api::DynamicObject {
+    serde_json::from_value(body.clone()).unwrap()
+}
+
 /// What is there already decides what cannot change: an upgrade of the operator restarts no engine, and a
 /// new size does not make the API server refuse everything else.
 #[test]
@@ -376,9 +381,9 @@ fn a_running_workload_keeps_its_claim_and_its_reloader() {
     running["spec"]["volumeClaimTemplates"][0]["spec"]["volumeMode"] = json!("Filesystem");
     running["spec"]["volumeClaimTemplates"][0]["status"] = json!({ "phase": "Pending" });
     running["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"] = json!("10Gi");
-    let pinned = first.objects.iter().filter_map(|o| Pinned::of(&o.body)).count();
+    let pinned = first.objects.iter().filter_map(|o| Pinned::of(&served(&o.body))).count();
     assert_eq!((pinned, first.rejected.len()), (1, 0));
-    let (role, pinned) = Pinned::of(&running).unwrap();
+    let (role, pinned) = Pinned::of(&served(&running)).unwrap();
     let newer = Context {
         operator_image: "ghcr.io/obstack/obstack:9.9.9".into(),
         pinned: BTreeMap::from([(role, pinned)]),

@@ -11,6 +11,7 @@ pub mod handed;
 pub mod kinds;
 pub mod measure;
 pub mod observer;
+mod records;
 mod replicas;
 pub mod secrets;
 mod slim;

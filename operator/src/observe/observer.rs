@@ -6,7 +6,6 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{DynamicObject, ResourceExt};
-use obstack_crds::DecisionRecord;
 use obstack_crds::workload::SecretKey;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -14,6 +13,7 @@ use super::answers::Haste;
 use super::contents::Contents;
 use super::engines::Engines;
 use super::measure::Readings;
+use super::records::Records;
 use super::replicas::Replicas;
 use super::stores::{Stores, Trigger};
 use super::{ClusterFacts, Fact, Facts, Refusal, ReloaderFact, secrets};
@@ -28,6 +28,7 @@ pub struct Observer {
     /// What was read of Secrets and ConfigMaps that objects of others refer to.
     pub contents: Contents,
     replicas: Replicas,
+    records: Records,
 }
 
 impl Observer {
@@ -40,7 +41,13 @@ impl Observer {
         late: &UnboundedSender<Trigger>,
     ) -> Self {
         let replicas = Replicas::new(engines, readings, late);
-        Self { contents: Contents::new(client.clone()), client, stores, replicas }
+        Self {
+            contents: Contents::new(client.clone()),
+            client,
+            stores,
+            replicas,
+            records: Records::default(),
+        }
     }
 
     /// Everything that one reconcile of a stack needs to know. What cannot be read is Unavailable. In haste, replicas
@@ -64,7 +71,11 @@ impl Observer {
             self.replicas.readings(id, asked, haste),
         );
         let cluster = self.with_handed(cluster);
-        let (owned, records) = (self.owned(uid), self.records(id));
+        let owned = self.owned(uid);
+        let records = match self.stores.records.read() {
+            Fact::Known(all) => self.records.of(id, &all),
+            Fact::Unavailable(reason) => Fact::Unavailable(reason),
+        };
         let refusals = refusals(&reloaders);
         Facts { cluster, owned, pods, secrets, records, engines, refusals, reloaders, wires, readings }
     }
@@ -110,30 +121,6 @@ impl Observer {
             pods.sort_by_key(ResourceExt::name_any);
         }
         Fact::Known(by_role)
-    }
-
-    /// Records in the order of their names. Where one cannot be read, none is known: the decision in force
-    /// could be the one that it holds.
-    fn records(&self, id: &StackId) -> Fact<Vec<DecisionRecord>> {
-        let all = match self.stores.records.read() {
-            Fact::Known(records) => records,
-            Fact::Unavailable(reason) => return Fact::Unavailable(reason),
-        };
-        let of_stack = |object: &&Arc<DynamicObject>| {
-            object.metadata.namespace.as_deref() == Some(&id.namespace)
-                && object.labels().get(LABEL_STACK) == Some(&id.name)
-        };
-        let read = |object: &Arc<DynamicObject>| {
-            let record = DynamicObject::clone(object).try_parse::<DecisionRecord>();
-            record.map_err(|error| format!("{} cannot be read: {error}", object.name_any()))
-        };
-        match all.iter().filter(of_stack).map(read).collect::<Result<Vec<DecisionRecord>, String>>() {
-            Ok(mut records) => {
-                records.sort_by_key(ResourceExt::name_any);
-                Fact::Known(records)
-            }
-            Err(reason) => Fact::Unavailable(reason),
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use obstack_crds::workload::SecretKey;
 use obstack_crds::{Component, ObservabilityStack, ObservabilityStackStatus};
 use serde_json::json;
 
-use super::{Caches, Outcome, Rejections, SecretNames};
+use super::{Caches, Decided, Outcome, Rejections, SecretNames};
 use crate::apply::alerts::Teller;
 use crate::apply::writer::RequestError;
 use crate::apply::{Applier, Done, Owner};
@@ -60,6 +60,8 @@ pub struct World {
     pub metrics: Arc<Metrics>,
     /// What the operator was started with.
     pub settings: Settings,
+    /// What was decided last.
+    pub decided: Decided,
     /// What objects of others became.
     pub caches: Caches,
     /// What is kept out of each stack, all of it.
@@ -130,8 +132,7 @@ impl World {
                 Some(Fact::Unavailable(reason)) => return Err(format!("{kind}s: {reason}")),
                 None => return Err(format!("{kind}s are not watched")),
             };
-            let bodies = workloads.iter().filter_map(|workload| serde_json::to_value(workload.as_ref()).ok());
-            pinned.extend(bodies.filter_map(|body| Pinned::of(&body)));
+            pinned.extend(workloads.iter().filter_map(|workload| Pinned::of(workload)));
         }
         let labels = self.observer.stores.namespace_labels();
         let labels = labels.known().and_then(|all| all.get(&owner.id.namespace)).cloned();
