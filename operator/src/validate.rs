@@ -4,7 +4,9 @@
 mod alerting;
 mod defaults;
 mod grammar;
+mod matchers;
 mod promql;
+pub(crate) mod re2;
 mod requirements;
 mod rules;
 mod template;

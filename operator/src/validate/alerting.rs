@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use obstack_crds::stack::{Alerting, Grouping, Receiver, Webhook};
 use obstack_crds::workload::SecretKey;
-use regex::Regex;
 
 use crate::units::PromDuration;
 
 use super::grammar::{is_dns_subdomain, is_label_name};
+use super::re2::judge_anchored;
 use super::{Faults, quoted};
 
 pub(super) fn check(alerting: &Alerting, faults: &mut Faults) {
@@ -144,7 +144,7 @@ fn read_matcher(text: &str) -> Result<(), &'static str> {
     if !rest.trim().is_empty() {
         return Err("more than one matcher, or a value that needs quotes");
     }
-    if operator.ends_with('~') && broken_regex(&value) {
+    if operator.ends_with('~') && judge_anchored(&value).is_err() {
         return Err("no regular expression after =~ or !~");
     }
     Ok(())
@@ -172,11 +172,4 @@ fn take_token(text: &str) -> Result<(String, &str), &'static str> {
     // A value without quotes may go on with characters that only end a label's name in front of it.
     let end = text.find(special).unwrap_or(text.len());
     Ok((text[..end].to_owned(), &text[end..]))
-}
-
-/// Whether a text is surely no regular expression in Go's dialect. Rust's differs from it in corners; those
-/// are left to Alertmanager's own check.
-fn broken_regex(text: &str) -> bool {
-    let corner = ["\\Q", "\\C", "{"].iter().any(|c| text.contains(c));
-    !corner && Regex::new(text).is_err()
 }

@@ -3,7 +3,10 @@
 
 use promql_parser::parser::{self, value::ValueType};
 
+use super::matchers::without_regexes;
 use super::quoted;
+
+const RE2: &str = "a regular expression as RE2 has them";
 
 /// Functions that people most often write, for a hint at the nearest where one is unknown.
 const FUNCTIONS: &[&str] = &[
@@ -72,6 +75,12 @@ pub(crate) fn fault(expr: &str) -> Option<(String, String)> {
     }
     // Engines take underscores between digits; the parser does not. In a name, one less changes nothing here.
     let plain = without_digit_separators(expr);
+    let plain = match without_regexes(&plain) {
+        Ok(plain) => plain,
+        Err((regex, why)) => {
+            return Some((format!("the regular expression {}: {why}", quoted(&regex)), RE2.to_owned()));
+        }
+    };
     let parsed = match parser::parse(&plain) {
         Ok(parsed) => parsed,
         Err(reason) => return from_parser(expr, &reason),

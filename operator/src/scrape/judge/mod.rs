@@ -6,7 +6,6 @@ pub(crate) mod discovery;
 pub(crate) mod http;
 pub(crate) mod names;
 pub(crate) mod object;
-pub(crate) mod regex;
 pub(crate) mod relabel;
 pub(crate) mod selector;
 

@@ -4,7 +4,6 @@ use super::http::{Auth, judge_auth, judge_proxy, judge_safe_tls, judge_tls};
 use super::names::{
     bounded, duration, host_and_port, interval_and_timeout, is_label_for, judge_byte_size, key, params, word,
 };
-use super::regex::judge_anchored;
 use super::relabel::judge_list;
 use super::{Rejection, Under, discovery, fault, selector};
 use crate::scrape::assets::Assets;
@@ -16,6 +15,7 @@ use crate::scrape::objects::{
 };
 use crate::scrape::references::Scope;
 use crate::scrape::settings::Settings;
+use crate::validate::re2::judge_anchored;
 
 /// Protocols of a scrape.
 pub(crate) const PROTOCOLS: [&str; 5] = [

@@ -1,10 +1,10 @@
 //! Whether steps of relabelling are sound.
 
 use super::names::{bounded, is_label_for};
-use super::regex::judge_anchored;
 use super::{Rejection, Under, fault};
 use crate::scrape::objects::Relabel;
 use crate::scrape::version::Version;
+use crate::validate::re2::judge_anchored;
 
 /// Most steps in one list: an engine runs each for every target or sample.
 const MAX_STEPS: usize = 1_000;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Settings;
 use super::place::{self, Place};
 use super::version::Version;
-use crate::scrape::judge::regex::judge_anchored;
+use crate::validate::re2::judge_anchored;
 use crate::validate::{Fault, quoted};
 
 /// Fields of a route below another one: the API server keeps whatever stands there, so a misspelt one is told
