@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, OnceLock, mpsc};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,6 +15,9 @@ use tokio::sync::oneshot;
 
 use super::launch::{Launch, build_arguments, is_guarded};
 use super::logs::LogWriter;
+
+/// How long bubblewrap may take to stop; it is a matter of the kernel's next look at it.
+const STOP_BOUND: Duration = Duration::from_millis(500);
 
 /// A container that was started.
 pub(crate) struct Process {
@@ -157,10 +161,28 @@ impl ProcessHandle {
 
     /// Ends the container and everything that it started.
     pub(crate) fn kill(self) {
+        // A process 1 that is being started at this moment does not end with bubblewrap yet, and would be left. Who is
+        // stopped starts nobody any more, and his children are listed reliably.
+        signal(self.bubblewrap, Signal::SIGSTOP);
+        self.await_stop();
         if let Some(pid) = self.inner() {
             signal(pid, Signal::SIGKILL);
         }
         signal(self.bubblewrap, Signal::SIGKILL);
+    }
+
+    /// Waits until bubblewrap has stopped, or is gone: a signal is seen a moment after it was sent.
+    fn await_stop(self) {
+        let begun = Instant::now();
+        while begun.elapsed() < STOP_BOUND {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.bubblewrap)).unwrap_or_default();
+            // The name in parentheses may hold anything.
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            if matches!(state, None | Some('T' | 't' | 'Z' | 'X')) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// The container's own view of processes: a folder for each of its processes and for no other. None before
