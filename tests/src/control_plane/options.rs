@@ -23,8 +23,7 @@ pub struct Options {
     pub api_server_args: Vec<String>,
     /// Further arguments of kube-controller-manager.
     pub controller_manager_args: Vec<String>,
-    /// How long the start may take, without the wait for its turn. Alone it takes some 10 seconds; beside whole stacks
-    /// that take all cores, it has taken more than 60.
+    /// How long the start may take, without the wait for its turn.
     pub bound: Duration,
 }
 
@@ -38,7 +37,7 @@ impl Default for Options {
             hosts: Vec::new(),
             api_server_args: Vec::new(),
             controller_manager_args: Vec::new(),
-            bound: Duration::from_secs(180),
+            bound: Duration::from_secs(60),
         }
     }
 }
