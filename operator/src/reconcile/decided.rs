@@ -2,7 +2,7 @@
 //! thing: the same inputs give the same plan.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::decide::{Catalog, DecideFacts, Plan, Previous, decide};
 use crate::names::StackId;
@@ -32,12 +32,12 @@ impl Decided {
         previous: &Previous,
         catalog: &Catalog,
     ) -> Arc<Plan> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = last.get(&valid.id)
+        if let Some(last) = self.last().get(&valid.id)
             && (&last.valid, &last.facts, &last.previous) == (valid, facts, previous)
         {
             return last.plan.clone();
         }
+        // Nothing is held meanwhile: stacks decide beside each other.
         let plan = Arc::new(decide(valid, facts, previous, catalog));
         let made = Last {
             valid: valid.clone(),
@@ -45,13 +45,17 @@ impl Decided {
             previous: previous.clone(),
             plan: plan.clone(),
         };
-        last.insert(valid.id.clone(), made);
+        self.last().insert(valid.id.clone(), made);
         plan
     }
 
     /// Lets go of a stack that is gone.
     pub fn forget(&self, id: &StackId) {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.last().remove(id);
+    }
+
+    fn last(&self) -> MutexGuard<'_, HashMap<StackId, Last>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -40,6 +40,9 @@ struct Block {
     place: Range<usize>,
 }
 
+/// Of levels 1 to 9; the first is quicker still, and makes larger parts.
+const LEVEL: Compression = Compression::new(2);
+
 /// A part, or a block of it, before compression.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,7 +181,7 @@ fn entry(fragment: &Fragment) -> Result<EntryText<'_>, PackError> {
 }
 
 fn gzip(bytes: &[u8]) -> Result<Vec<u8>, PackError> {
-    let mut encoder = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::fast());
+    let mut encoder = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), LEVEL);
     encoder.write_all(bytes).and_then(|()| encoder.finish()).map_err(|e| PackError::Encoding(e.to_string()))
 }
 

@@ -65,7 +65,7 @@ fn the_bytes_are_those_of_every_other_process() {
     assert_eq!(generation.digest, "b711f572ec6ac40f6d44ab2775e077a1a2f23aac415a39b97837772168a7dae5");
     assert_eq!(
         digest(&generation.parts[0].gzip),
-        "fe79e60323c2dd092fc99eeb12652e8e19d31ab3f81e33ac2f6eb516eb24a7f7"
+        "a58014138e604cd60d96b7597d762bd9f9fa06aaf1b0f3de64f8a2ad24d5451e"
     );
 }
 

@@ -198,25 +198,31 @@ pub(super) fn build_one(
     source: &Source,
     assets: &Lookup<'_>,
 ) -> Result<Became, Rejection> {
-    let object = source.to_value().map_err(|error| {
-        fault("spec", format!("a spec that cannot be read: {error}"), "one with fewer levels of nesting")
-    })?;
-    let monitor = match source.key.kind {
+    let object = || {
+        source.to_value().map_err(|error| {
+            fault("spec", format!("a spec that cannot be read: {error}"), "one with fewer levels of nesting")
+        })
+    };
+    let kind = match source.key.kind {
         SourceKind::ServiceMonitor => Kind::ServiceMonitor,
         SourceKind::PodMonitor => Kind::PodMonitor,
         SourceKind::Probe => Kind::Probe,
         SourceKind::ScrapeConfig => Kind::ScrapeConfig,
         SourceKind::PrometheusRule => {
             return Ok(Became::Files(
-                vec![build_rules(&settings.rules, &object)?.fragment],
+                vec![build_rules(&settings.rules, &object()?)?.fragment],
                 Reach::default(),
             ));
         }
         SourceKind::AlertmanagerConfig => {
-            return Ok(Became::Routing(Arc::new(build_routing(&settings.routing, &object, assets)?)));
+            return Ok(Became::Routing(Arc::new(build_routing(&settings.routing, &object()?, assets)?)));
         }
     };
-    let monitor = Monitor::read(monitor, &object)?;
+    let SourceKey { namespace, name, .. } = &source.key;
+    let monitor = match Monitor::from_spec(kind, namespace, name, source.spec()) {
+        Some(monitor) => monitor,
+        None => Monitor::read(kind, &object()?)?,
+    };
     let built = jobs::build(&settings.jobs, &monitor, assets)?;
     let mut files = Vec::with_capacity(1 + built.files.len());
     if built.count > 0 {
