@@ -8,7 +8,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use flate2::bufread::GzDecoder;
-use flate2::{Compression, GzBuilder};
+use flate2::write::DeflateEncoder;
+use flate2::{Compression, Crc};
 use serde::{Deserialize, Serialize};
 
 use super::files::{Files, SHARES, size_of};
@@ -83,6 +84,7 @@ pub(super) fn pack(
 ) -> Result<Vec<Part>, PackError> {
     let is_touched =
         |index: usize, count: usize| touched.iter().skip(index).step_by(count).any(|touched| *touched);
+    let mut press = None;
     (0..count)
         .map(|index| {
             let before = before.and_then(|before| before.get(index));
@@ -96,7 +98,8 @@ pub(super) fn pack(
                 let kept = before.filter(|_| !is_touched(place, places));
                 match kept.and_then(|part| Some((part, part.blocks.get(block)?))) {
                     Some((part, block)) => packing.keep(part, block),
-                    None => packing.write(&share_of(layers, place, places))?,
+                    None => packing
+                        .write(&share_of(layers, place, places), press.get_or_insert_with(Press::new))?,
                 }
             }
             packing.finish().map_err(|found| found.too_large(&share_of(layers, index, count)))
@@ -120,16 +123,12 @@ impl Packer {
     }
 
     /// Adds a block of these files.
-    fn write(&mut self, share: &[&Fragment]) -> Result<(), PackError> {
-        let file = BlockText { fragments: share.iter().map(|f| entry(f)).collect::<Result<_, _>>()? };
-        // A block can grow to some MiB: room for all of it at once costs no copies on the way, and a sixteenth more is
-        // for what JSON escapes.
-        let size: usize = share.iter().map(|fragment| size_of(fragment)).sum();
-        let mut json = Vec::with_capacity(size + size / 16);
-        serde_json::to_writer(&mut json, &file).map_err(|e| PackError::Encoding(e.to_string()))?;
+    fn write(&mut self, share: &[&Fragment], press: &mut Press) -> Result<(), PackError> {
+        let json = press.json(share)?;
+        let (digest, size) = (digest(json), json.len());
         // Nothing that is known to be too large is compressed only to be thrown away.
-        let gzip = if self.size + json.len() > MAX_PART_BYTES { Vec::new() } else { gzip(&json)? };
-        self.add(digest(&json), json.len(), &gzip);
+        let gzip = if self.size + size > MAX_PART_BYTES { Vec::new() } else { press.gzip()? };
+        self.add(digest, size, &gzip);
         Ok(())
     }
 
@@ -180,9 +179,46 @@ fn entry(fragment: &Fragment) -> Result<EntryText<'_>, PackError> {
     Ok(EntryText { key: &fragment.key, path: &fragment.path, content })
 }
 
-fn gzip(bytes: &[u8]) -> Result<Vec<u8>, PackError> {
-    let mut encoder = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), LEVEL);
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).map_err(|e| PackError::Encoding(e.to_string()))
+/// What blocks are written and compressed with, one after the other: to set up a compressor takes as long as a small
+/// block.
+struct Press {
+    /// The block as JSON.
+    json: Vec<u8>,
+    deflate: DeflateEncoder<Vec<u8>>,
+}
+
+impl Press {
+    /// What a gzip member begins with (RFC 1952): deflate, no name, no time, no system.
+    const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+    fn new() -> Self {
+        Self { json: Vec::new(), deflate: DeflateEncoder::new(Vec::new(), LEVEL) }
+    }
+
+    /// Writes a block of these files.
+    fn json(&mut self, share: &[&Fragment]) -> Result<&[u8], PackError> {
+        let file = BlockText { fragments: share.iter().map(|f| entry(f)).collect::<Result<_, _>>()? };
+        self.json.clear();
+        // A block can grow to some MiB: room for all of it at once costs no copies on the way, and a sixteenth more is
+        // for what JSON escapes.
+        let size: usize = share.iter().map(|fragment| size_of(fragment)).sum();
+        self.json.reserve(size + size / 16);
+        serde_json::to_writer(&mut self.json, &file).map_err(|e| PackError::Encoding(e.to_string()))?;
+        Ok(&self.json)
+    }
+
+    /// The block that was written last, as a gzip member.
+    fn gzip(&mut self) -> Result<Vec<u8>, PackError> {
+        let failed = |e: std::io::Error| PackError::Encoding(e.to_string());
+        self.deflate.reset(Self::HEADER.to_vec()).map_err(failed)?;
+        self.deflate.write_all(&self.json).map_err(failed)?;
+        let mut member = self.deflate.reset(Vec::new()).map_err(failed)?;
+        let mut crc = Crc::new();
+        crc.update(&self.json);
+        member.extend(crc.sum().to_le_bytes());
+        member.extend(crc.amount().to_le_bytes());
+        Ok(member)
+    }
 }
 
 /// Unpacks the blocks of a part, at most `most` bytes of them, and gives the digest of the part; none where it is
