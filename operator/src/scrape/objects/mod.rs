@@ -165,8 +165,8 @@ impl Monitor {
         }
     }
 
-    /// Reads an object by its spec as JSON, in one pass: half of what [`Monitor::read`] takes. None where it cannot be
-    /// read; why, that one says.
+    /// Reads an object by its spec as JSON, in one pass and without a tree of values between. None where it cannot be
+    /// read; why, [`Monitor::read`] says.
     pub(crate) fn from_spec(kind: Kind, namespace: &str, name: &str, spec: &[u8]) -> Option<Self> {
         fn of<T: DeserializeOwned + Default>(spec: &[u8]) -> Option<Box<T>> {
             let spec: Option<T> = serde_json::from_slice(spec).ok()?;
