@@ -501,8 +501,11 @@ mod tests {
     proptest! {
         #[test]
         fn both_ways_of_reading_come_to_the_same(spec in value(), kind in prop::sample::select(&Kind::ALL[..])) {
+            // Both read the same text: a fraction that is written and read again can differ in its last bit.
+            let spec = spec.to_string();
+            let quick = Monitor::from_spec(kind, "b", "a", spec.as_bytes());
+            let spec: Value = serde_json::from_str(&spec).unwrap();
             let object = serde_json::json!({ "metadata": { "namespace": "b", "name": "a" }, "spec": spec });
-            let quick = Monitor::from_spec(kind, "b", "a", spec.to_string().as_bytes());
             prop_assert_eq!(quick, Monitor::read(kind, &object).ok());
         }
     }
