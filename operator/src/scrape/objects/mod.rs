@@ -443,51 +443,12 @@ mod tests {
             (-2.0..2.0f64).prop_map(Value::from),
             prop_oneof![Just("http"), Just("5s"), Just("1e3"), Just("ä\"\\\n")].prop_map(Value::from),
         ];
-        let field = prop::sample::select(
-            &[
-                "endpoints",
-                "podMetricsEndpoints",
-                "port",
-                "targetPort",
-                "portNumber",
-                "interval",
-                "params",
-                "relabelings",
-                "sourceLabels",
-                "modulus",
-                "separator",
-                "action",
-                "basicAuth",
-                "username",
-                "name",
-                "key",
-                "tlsConfig",
-                "ca",
-                "secret",
-                "proxyUrl",
-                "noProxy",
-                "sampleLimit",
-                "nativeHistogramMinBucketFactor",
-                "selector",
-                "matchLabels",
-                "matchExpressions",
-                "namespaceSelector",
-                "any",
-                "matchNames",
-                "attachMetadata",
-                "node",
-                "prober",
-                "url",
-                "targets",
-                "staticConfig",
-                "static",
-                "labels",
-                "staticConfigs",
-                "kubernetesSDConfigs",
-                "role",
-                "unknown",
-            ][..],
-        );
+        let fields = "endpoints podMetricsEndpoints port targetPort portNumber interval params relabelings \
+             sourceLabels modulus separator action basicAuth username name key tlsConfig ca secret \
+             proxyUrl noProxy sampleLimit nativeHistogramMinBucketFactor selector matchLabels \
+             matchExpressions namespaceSelector any matchNames attachMetadata node prober url \
+             targets staticConfig static labels staticConfigs kubernetesSDConfigs role unknown";
+        let field = prop::sample::select(fields.split(' ').collect::<Vec<_>>());
         leaf.prop_recursive(5, 40, 5, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
