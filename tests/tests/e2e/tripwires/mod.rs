@@ -158,7 +158,12 @@ impl Trial {
             if now.as_ref().is_some_and(|(_, now)| *now == state) {
                 Ok(now.unwrap().0)
             } else {
-                Err(format!("{:?}; {}", seen.story(), self.wires(&seen.record).await))
+                Err(format!(
+                    "{:?}; {}; scraped: {}",
+                    seen.story(),
+                    self.wires(&seen.record).await,
+                    self.scraped().await
+                ))
             }
         })
         .await
@@ -188,6 +193,20 @@ impl Trial {
         let container = statuses.into_iter().find(|container| container.name == "prometheus")?;
         let ended = |state: Option<ContainerState>| state?.terminated;
         ended(container.state).or(ended(container.last_state))
+    }
+
+    /// How scrapes of each target went, for people: wires without values often lack them.
+    async fn scraped(&self) -> String {
+        let answer = ask::json(&format!("{}/api/v1/targets?state=active", self.prometheus)).await;
+        let Ok(answer) = answer else { return format!("{answer:?}") };
+        let targets = answer["data"]["activeTargets"].as_array().cloned().unwrap_or_default();
+        let told = |target: Value| {
+            format!(
+                "{} {} after {} s: {}",
+                target["scrapeUrl"], target["health"], target["lastScrapeDuration"], target["lastError"]
+            )
+        };
+        targets.into_iter().map(told).collect::<Vec<_>>().join(", ")
     }
 
     /// How the wires of a record stand, for people.
