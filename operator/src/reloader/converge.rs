@@ -364,7 +364,10 @@ impl Converger {
         // Where the engine is away, what it ran with stays for its return: a generation that keeps it from
         // starting must not take the place of one that does not. One that it never confirmed has no such claim.
         let before = self.layout.current().filter(|d| self.state.confirmed.as_ref() == Some(d));
-        let says = self.engine.running().await;
+        let says = match &before {
+            Some(_) => self.engine.generation().await.map(|_| None),
+            None => self.engine.running().await.map(Some),
+        };
         if let (Some(_), Err(EngineError::Away(why) | EngineError::Refused(why))) = (&before, &says) {
             return Step::Retry(format!("the engine does not answer: {why}"));
         }
@@ -378,7 +381,7 @@ impl Converger {
         }
         // After a restart of the reloader the engine itself knows best what it ran with.
         let before = before.or_else(|| {
-            let running = says.ok().filter(|r| r.whole)?.generation?;
+            let running = says.ok().flatten().filter(|r| r.whole)?.generation?;
             (running != digest && self.layout.has(&running)).then_some(running)
         });
 
@@ -466,13 +469,14 @@ impl Converger {
         let reloaded = self.engine.reload().await;
         self.metrics.reloaded_in(start.elapsed());
         reloaded.map_err(kind)?;
-        let running = self.engine.running().await.map_err(kind)?;
-        if running.generation.as_deref() == Some(digest) && running.whole {
+        // An engine that says yes to a reload has reloaded in all parts.
+        let generation = self.engine.generation().await.map_err(kind)?;
+        if generation.as_deref() == Some(digest) {
             self.confirmed(digest);
             tracing::info!(generation = digest, "the engine runs the generation");
             return Ok(());
         }
-        let says = running.generation.as_deref().unwrap_or("none").to_owned();
+        let says = generation.as_deref().unwrap_or("none");
         let why = format!("after the reload the engine says that it runs generation {says}");
         Err((ReloadResult::Unconfirmed, EngineError::Refused(why)))
     }

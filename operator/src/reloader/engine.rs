@@ -96,22 +96,26 @@ impl EngineClient {
         }
     }
 
-    /// Asks the engine what it runs.
+    /// Asks the engine which generation its configuration names.
+    pub(super) async fn generation(&self) -> Result<Option<String>, EngineError> {
+        Ok(match self.engine {
+            Engine::Prometheus => generation_of(&self.ask("/api/v1/status/config").await?["data"]["yaml"]),
+            Engine::Alertmanager => generation_of(&self.ask("/api/v2/status").await?["config"]["original"]),
+        })
+    }
+
+    /// Asks the engine what it runs, and whether all of it. For that Prometheus gathers all of its metrics, a dozen
+    /// for each job, so it is asked where there is no answer to a reload to go by.
     pub(super) async fn running(&self) -> Result<Running, EngineError> {
-        match self.engine {
+        let generation = self.generation().await?;
+        let whole = match self.engine {
             Engine::Prometheus => {
-                let config = self.ask("/api/v1/status/config").await?;
                 let runtime = self.ask("/api/v1/status/runtimeinfo").await?;
-                Ok(Running {
-                    generation: generation_of(&config["data"]["yaml"]),
-                    whole: runtime["data"]["reloadConfigSuccess"] != false,
-                })
+                runtime["data"]["reloadConfigSuccess"] != false
             }
-            Engine::Alertmanager => {
-                let status = self.ask("/api/v2/status").await?;
-                Ok(Running { generation: generation_of(&status["config"]["original"]), whole: true })
-            }
-        }
+            Engine::Alertmanager => true,
+        };
+        Ok(Running { generation, whole })
     }
 
     /// What Prometheus could not make, from its own metrics. They are read line by line: there can be many.

@@ -92,15 +92,22 @@ impl Partial {
         if !self.due().is_some_and(|at| is_due(&at)) {
             return Ok(None);
         }
-        let failures = engine.failures().await?;
-        let paths: Vec<String> = if self.all.as_ref().is_some_and(is_due) {
-            self.all = None;
-            self.files.clear();
+        let all = self.all.as_ref().is_some_and(is_due);
+        let paths: Vec<String> = if all {
             let files = layout.files(generation).unwrap_or_default();
             files.into_iter().filter(|path| path.starts_with(JOBS)).collect()
         } else {
             self.files.iter().filter(|(_, at)| is_due(at)).map(|(path, _)| path.clone()).collect()
         };
+        if !all && self.is_clear(engine, layout, generation, &paths).await? {
+            self.files.retain(|_, at| !is_due(at));
+            return Ok(None);
+        }
+        let failures = engine.failures().await?;
+        if all {
+            self.all = None;
+            self.files.clear();
+        }
         self.files.retain(|_, at| !is_due(at));
         let mut found = None;
         if failures.pools > 0.0 {
@@ -126,6 +133,22 @@ impl Partial {
         }
         Ok(found)
     }
+
+    /// Whether nothing can be missing of these files, by what is cheap to ask: each of their jobs has its scrape pool,
+    /// and none asks for a discovery whose making can fail. The metrics, which tell what failed, are long.
+    async fn is_clear(
+        &self,
+        engine: &EngineClient,
+        layout: &Layout,
+        generation: &str,
+        paths: &[String],
+    ) -> Result<bool, EngineError> {
+        if self.discoveries > 0.0 || paths.iter().any(|path| asks_for_discovery(layout, generation, path)) {
+            return Ok(false);
+        }
+        let pools = engine.pools().await?;
+        Ok(paths.iter().all(|path| without_pool(layout, generation, path, &pools).is_none()))
+    }
 }
 
 /// The text of a file of jobs.
@@ -147,16 +170,18 @@ fn without_pool(layout: &Layout, generation: &str, path: &str, pools: &BTreeSet<
     Some(Culprit { path: Some(path.to_owned()), reason })
 }
 
+/// Whether a job of a file asks for a discovery whose making can fail.
+fn asks_for_discovery(layout: &Layout, generation: &str, path: &str) -> bool {
+    let file = text(layout, generation, path).unwrap_or_default();
+    let jobs = file["scrape_configs"].as_array().cloned().unwrap_or_default();
+    let fields = jobs.iter().filter_map(Value::as_object).flat_map(|job| job.keys());
+    let mut discoveries = fields.filter(|field| field.ends_with("_sd_configs"));
+    discoveries.any(|field| !PLAIN.contains(&field.as_str()))
+}
+
 /// The file among these that asks for a discovery whose making can fail; no path where several do.
 fn without_discovery(layout: &Layout, generation: &str, paths: &[String]) -> Option<Culprit> {
-    let asks = |path: &&String| {
-        let file = text(layout, generation, path).unwrap_or_default();
-        let jobs = file["scrape_configs"].as_array().cloned().unwrap_or_default();
-        let fields = jobs.iter().filter_map(Value::as_object).flat_map(|job| job.keys());
-        let mut discoveries = fields.filter(|field| field.ends_with("_sd_configs"));
-        discoveries.any(|field| !PLAIN.contains(&field.as_str()))
-    };
-    let mut asking = paths.iter().filter(asks);
+    let mut asking = paths.iter().filter(|path| asks_for_discovery(layout, generation, path));
     let (path, other) = (asking.next()?, asking.next());
     Some(match other {
         None => {

@@ -119,8 +119,7 @@ impl Trials<'_> {
 
     async fn takes(&self, name: &str, discoveries: f64) -> Result<bool, EngineError> {
         self.client.reload().await?;
-        let running = self.client.running().await?;
-        let whole = running.whole && running.generation.as_deref() == Some(name);
+        let whole = self.client.generation().await?.as_deref() == Some(name);
         if !whole || self.engine != Engine::Prometheus {
             return Ok(whole);
         }

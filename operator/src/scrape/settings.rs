@@ -29,8 +29,8 @@ pub struct Places {
     pub logs: String,
     /// Stands for the pod's name.
     pub pod_name: String,
-    /// Stands for the number of the shard, from 0.
-    pub shard: String,
+    /// Stands for the number of the shard, from 0; none where one engine has all targets, and no step shares them.
+    pub shard: Option<String>,
     /// Stands for the node's name.
     pub node_name: String,
 }
@@ -43,7 +43,7 @@ impl Default for Places {
             rules: "/etc/prometheus/rules".to_owned(),
             logs: "/var/log/prometheus".to_owned(),
             pod_name: "$(POD_NAME)".to_owned(),
-            shard: "$(SHARD)".to_owned(),
+            shard: Some("$(SHARD)".to_owned()),
             node_name: "$(NODE_NAME)".to_owned(),
         }
     }

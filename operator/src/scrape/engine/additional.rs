@@ -69,6 +69,7 @@ impl Additional {
     /// The jobs, shared among shards unless one shares its targets by itself.
     pub(super) fn scrape_configs(&self, settings: &Settings) -> Result<Vec<Value>, Rejection> {
         let mut jobs = read_list("spec.additionalScrapeConfigs", self.scrape_configs.as_deref())?;
+        let Some(shard) = settings.places.shard.as_deref() else { return Ok(jobs) };
         if settings.shards() == 1 || settings.role == Role::NodeAgent {
             return Ok(jobs);
         }
@@ -83,7 +84,7 @@ impl Additional {
                     .at("spec.additionalScrapeConfigs", index);
             };
             if !steps.iter().any(|step| step["action"] == "hashmod") {
-                steps.extend(sharding(settings));
+                steps.extend(sharding(settings.shards(), shard));
             }
         }
         Ok(jobs)
@@ -102,7 +103,7 @@ fn read(
 }
 
 /// Steps that share targets among shards.
-fn sharding(settings: &Settings) -> [Value; 3] {
+fn sharding(shards: i64, shard: &str) -> [Value; 3] {
     [
         json!({
             "source_labels": ["__address__", "__tmp_hash"],
@@ -114,12 +115,12 @@ fn sharding(settings: &Settings) -> [Value; 3] {
         json!({
             "source_labels": ["__tmp_hash"],
             "target_label": "__tmp_hash",
-            "modulus": settings.shards(),
+            "modulus": shards,
             "action": "hashmod",
         }),
         json!({
             "source_labels": ["__tmp_hash", "__tmp_disable_sharding"],
-            "regex": format!("{};|.+;.+", settings.places.shard),
+            "regex": format!("{shard};|.+;.+"),
             "action": "keep",
         }),
     ]

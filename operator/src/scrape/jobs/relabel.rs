@@ -122,7 +122,7 @@ pub(crate) fn sanitized(key: &str) -> String {
 }
 
 /// Shares targets among engines by a label.
-pub(crate) fn sharded(y: &mut Yaml, label: &str, shards: i64, shard: &str) {
+fn sharded(y: &mut Yaml, label: &str, shards: i64, shard: &str) {
     let ok = || Ok::<(), ()>(());
     let _ = y.item(|y| {
         y.texts("source_labels", &[label, "__tmp_hash"]);
@@ -156,8 +156,11 @@ impl Job<'_> {
         }
     }
 
+    /// Shares targets among engines by a label, where there can be several.
     pub(crate) fn sharded(&self, y: &mut Yaml, label: &str) {
-        sharded(y, label, self.settings().shards(), &self.settings().places.shard);
+        if let Some(shard) = &self.settings().places.shard {
+            sharded(y, label, self.settings().shards(), shard);
+        }
     }
 
     pub(crate) fn metric_relabelings(&self, y: &mut Yaml, class: &[Relabel], own: &[Relabel]) {

@@ -56,8 +56,8 @@ impl ObjectSettings {
         // A timeout that an object writes is held against the interval that is its own or else this.
         engine.spec.scrape_interval = valid.requirements.scrape_interval.to_string();
         engine.places.certificates = format!("{CURRENT}/{ASSETS}");
-        // There is one shard, and nothing that would put its number in the place of a word.
-        engine.places.shard = "0".to_owned();
+        // Each replica has all targets: three steps of every job that would share them with nobody are left out.
+        engine.places.shard = None;
         let unsound = engine.leave_out_unsound_classes();
         let rules = RuleSettings {
             enforced_namespace_label: valid.spec.tenancy.enforced_namespace_label.clone(),
