@@ -44,8 +44,8 @@ async fn growing_series_are_told_before_memory_is_at_its_limit_until_they_are_go
     trial.stands(&seen, Holding, BOUND).await;
     let before = seen.steps().len() - 1;
 
-    // As slow as it may be: the trend alone is at risk, and trips together with what has grown by then, some twenty seconds
-    // later. A look that comes late on a busy machine still sees both.
+    // As slow as it may be: the trend alone is at risk, and trips together with what has grown by then, some twenty
+    // seconds later. A look that comes late on a busy machine still sees both.
     trial.load.set(Shape::Growing(500, 16.0));
     trial.stands(&seen, Tripped, BOUND).await;
     trial.stands(&record, Tripped, BOUND).await;
