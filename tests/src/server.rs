@@ -2,7 +2,7 @@
 //! node has joined. Everything that such a test asks beside the API goes through here.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::Client;
@@ -74,14 +74,14 @@ impl Server {
     }
 
     async fn start_with(node: bool) -> Self {
-        let binary = crate::process::binary("obstack");
-        let binaries = vec![binary.parent().map(Path::to_owned).unwrap_or_default()];
+        // Those beside the test are found last, so that OBSTACK_PARTS can name another build; without, they have to be there.
+        crate::process::binary("obstack");
         let kind = match std::env::var(CHOICE).as_deref() {
             Err(_) | Ok("" | "sandbox") => {
-                let options = cluster::Options { binaries, node, ..cluster::Options::default() };
+                let options = cluster::Options { node, ..cluster::Options::default() };
                 Kind::Sandbox(Box::new(Cluster::start(options).await.expect("the sandbox starts")))
             }
-            Ok("control-plane") => Kind::ControlPlane(Box::new(Real::start(binaries, node).await)),
+            Ok("control-plane") => Kind::ControlPlane(Box::new(Real::start(node).await)),
             Ok(other) => panic!("{CHOICE} is {other:?}: write sandbox or control-plane"),
         };
         let client = match &kind {
@@ -186,7 +186,7 @@ impl Server {
 
 impl Real {
     /// Every control plane has ranges of its own, so that several run side by side in one network.
-    async fn start(binaries: Vec<PathBuf>, node: bool) -> Self {
+    async fn start(node: bool) -> Self {
         let ranges = Ranges::take(Network::PRIVATE)
             .unwrap_or_else(|error| panic!("no private addresses: {error}; run it with scripts/in-network"));
         let address = ranges.pods.node();
@@ -216,7 +216,7 @@ impl Real {
             certificate: (served.pem, served.key_pem),
             ranges,
             state: folder.path().join("node"),
-            binaries,
+            binaries: Vec::new(),
             backoff: BACKOFF,
         };
         let node = Some(Joined::start(options).await.expect("the node joins"));

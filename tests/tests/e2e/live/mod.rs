@@ -18,6 +18,7 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use obstack::running::{POINTER_KEY, Pointer, generation_in};
 use obstack_tests::coreos;
+use obstack_tests::parts;
 use obstack_tests::wait::until;
 use obstack_tests::world::{NAMESPACE, World};
 use serde_json::{Value, json};
@@ -29,10 +30,15 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Requests of a trial that are on their way at the same time while it sets up.
 const AT_ONCE: usize = 8;
 
-/// Whether what is measured is a release build. The trial itself, and the API server in it, need not be one.
+/// Whether what is measured is a release build: by the programs that run, whatever was asked for. The trial itself, and
+/// the API server in it, need not be one.
 fn is_release() -> bool {
-    let operator = obstack_tests::parts::find("obstack");
-    operator.is_some_and(|path| path.components().any(|step| step.as_os_str() == "release"))
+    [("obstack", "operator"), ("obstack-reloader", "reloader")].iter().all(|(program, argument)| {
+        let release = parts::find(program).filter(|path| path.iter().any(|step| step == "release"));
+        let running = processes::find("obstack", &[argument]);
+        let is_it = |id: &i32| release.as_ref().is_some_and(|release| processes::runs(*id, release));
+        !running.is_empty() && running.iter().all(is_it)
+    })
 }
 
 /// What kind of build was measured, for the head of a table.

@@ -1,5 +1,8 @@
 //! The processes in the sandbox's pods, as the machine sees them.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -26,6 +29,13 @@ pub(super) fn find(program: &str, texts: &[&str]) -> Vec<i32> {
     };
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_it).collect()
+}
+
+/// Whether a process runs the program in this file, wherever that is in its own view.
+pub(super) fn runs(id: i32, program: &Path) -> bool {
+    let file = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let running = file(Path::new(&format!("/proc/{id}/exe")));
+    running.is_some() && running == file(program)
 }
 
 /// Ends processes at once, and says how many there were.

@@ -153,18 +153,15 @@ impl Trial {
 
     /// Waits until what is seen is in a state.
     async fn stands(&self, seen: &Seen, state: TripwireState, bound: Duration) -> Instant {
+        let begun = Instant::now();
         until(&format!("{} to be {state:?}", seen.what), bound, || async {
-            let now = seen.now();
-            if now.as_ref().is_some_and(|(_, now)| *now == state) {
-                Ok(now.unwrap().0)
-            } else {
-                Err(format!(
-                    "{:?}; {}; scraped: {}",
-                    seen.story(),
-                    self.wires(&seen.record).await,
-                    self.scraped().await
-                ))
+            if let Some((since, _)) = seen.now().filter(|(_, now)| *now == state) {
+                return Ok(since);
             }
+            // Near the end of the wait what stands in the way is of interest; to ask at each look is load.
+            let why =
+                if begun.elapsed() > bound / 10 * 9 { self.why(&seen.record).await } else { String::new() };
+            Err(format!("{:?}; {why}", seen.story()))
         })
         .await
     }
@@ -195,18 +192,33 @@ impl Trial {
         ended(container.state).or(ended(container.last_state))
     }
 
-    /// How scrapes of each target went, for people: wires without values often lack them.
-    async fn scraped(&self) -> String {
-        let answer = ask::json(&format!("{}/api/v1/targets?state=active", self.prometheus)).await;
-        let Ok(answer) = answer else { return format!("{answer:?}") };
-        let targets = answer["data"]["activeTargets"].as_array().cloned().unwrap_or_default();
-        let told = |target: Value| {
-            format!(
-                "{} {} after {} s: {}",
-                target["scrapeUrl"], target["health"], target["lastScrapeDuration"], target["lastError"]
-            )
-        };
-        targets.into_iter().map(told).collect::<Vec<_>>().join(", ")
+    /// Why wires may lack values, for people: how they stand, which share of the last minute's scrapes of each target
+    /// succeeded and how long the longest took, and how long groups of rules last took.
+    async fn why(&self, record: &str) -> String {
+        let mut told = self.wires(record).await;
+        let numbers = [
+            ("scraped", "avg by (job, instance) (avg_over_time(up[1m]))"),
+            ("longest", "max by (job, instance) (max_over_time(scrape_duration_seconds[1m]))"),
+            (
+                "groups",
+                "max by (rule_group) (max_over_time(prometheus_rule_group_last_duration_seconds[1m]))",
+            ),
+            (
+                "missed",
+                "sum by (rule_group) (increase(prometheus_rule_group_iterations_missed_total[1m]) > 0)",
+            ),
+        ];
+        for (name, expr) in numbers {
+            let samples = ask::query(&self.prometheus, expr).await;
+            told += &match samples {
+                Err(error) => format!("; {name}: {error}"),
+                Ok(samples) => {
+                    let each = samples.iter().map(|s| format!("{} {}", s["metric"], s["value"][1]));
+                    format!("; {name}: {}", each.collect::<Vec<_>>().join(", "))
+                }
+            };
+        }
+        told
     }
 
     /// How the wires of a record stand, for people.
