@@ -110,7 +110,7 @@ pub(super) async fn lay_down(source: &Source, layout: &Layout, pointer: &Pointer
             None => {
                 let fetched = source.part(part).await?;
                 let mut files = Vec::new();
-                for entry in fetched.fragments {
+                for entry in fetched {
                     draft.add(&entry.path, entry.content)?;
                     files.push(entry.path);
                 }
@@ -134,7 +134,7 @@ struct Draft<'a> {
     base: Option<String>,
     seen: BTreeSet<String>,
     changed: Vec<String>,
-    main: Option<String>,
+    main: Option<Vec<u8>>,
     bytes: u64,
 }
 
@@ -157,8 +157,8 @@ impl Draft<'_> {
     }
 
     /// The main file as it was packed, in the generation that is built on.
-    fn base_main(&self) -> Option<String> {
-        std::fs::read_to_string(self.layout.dir(self.base.as_ref()?).join(RAW_MAIN)).ok()
+    fn base_main(&self) -> Option<Vec<u8>> {
+        std::fs::read(self.layout.dir(self.base.as_ref()?).join(RAW_MAIN)).ok()
     }
 
     /// Takes over a file that did not change.
@@ -175,17 +175,17 @@ impl Draft<'_> {
     }
 
     /// Adds a file of a part that was fetched.
-    fn add(&mut self, path: &str, content: String) -> Result<(), LayError> {
+    fn add(&mut self, path: &str, content: Vec<u8>) -> Result<(), LayError> {
         self.note(path)?;
         if path == self.main_file() {
             self.main = Some(content);
             return Ok(());
         }
-        let same = self.base.as_deref().filter(|base| self.layout.holds(base, path, content.as_bytes()));
+        let same = self.base.as_deref().filter(|base| self.layout.holds(base, path, &content));
         match same {
             Some(base) => self.bytes += self.layout.link(base, self.generation(), path)?,
             None => {
-                self.layout.add(self.generation(), path, content.as_bytes())?;
+                self.layout.add(self.generation(), path, &content)?;
                 self.bytes += content.len() as u64;
                 self.changed.push(path.to_owned());
             }
@@ -204,9 +204,9 @@ impl Draft<'_> {
         // What was there and is gone is a change too, and one that no file shows.
         let changed = self.base_main().as_ref() != Some(&raw);
         let generation = self.generation();
-        self.layout.add(generation, RAW_MAIN, raw.as_bytes())?;
+        self.layout.add(generation, RAW_MAIN, &raw)?;
         let text = substitute(self.pointer.engine, main, raw, generation);
-        self.layout.add(generation, main, text.as_bytes())?;
+        self.layout.add(generation, main, &text)?;
         let manifest = serde_json::to_vec(manifest).map_err(io::Error::other)?;
         self.layout.add(generation, MANIFEST, &manifest)?;
         self.layout.complete(generation)?;

@@ -1,7 +1,7 @@
 //! Where pointers and parts come from: the API while it answers, else the mounts. Nothing that is read is used
 //! before it was held against the pointer.
 
-use crate::running::{Engine, PartFile, PartRef, Pointer, ReadError, Which};
+use crate::running::{Engine, Entry, PartRef, Pointer, ReadError, Which};
 
 use super::live::{Live, LiveSettings};
 use super::slots::{Slots, Stamp, Verified};
@@ -104,7 +104,7 @@ impl Source {
     ///
     /// # Errors
     /// Where neither has it, or not yet.
-    pub(super) async fn part(&self, part: &PartRef) -> Result<PartFile, ReadError> {
+    pub(super) async fn part(&self, part: &PartRef) -> Result<Vec<Entry>, ReadError> {
         let mounted = self.slots.part(part).map(|gzip| part.read(&gzip));
         if let Some(Ok(file)) = mounted {
             return Ok(file);

@@ -37,9 +37,6 @@ pub enum PackError {
     /// A path would leave its folder.
     #[error("{0:?} is no path of a configuration; use letters, digits, `.`, `_`, `-` and `/`")]
     Path(String),
-    /// A content is not UTF-8.
-    #[error("the content of {0:?} is not UTF-8; store text there")]
-    NotText(String),
     /// The configuration is too large, whichever way it is shared out.
     #[error(
         "the configuration is too large: of {MAX_PARTS} parts, number {index} has {compressed} bytes compressed \
@@ -144,8 +141,7 @@ impl Generation {
     /// A file of the generation as it reaches the engine: text, with the generation's digest in its place.
     pub fn file(&self, path: &str) -> Option<String> {
         let fragment = self.fragments().find(|f| f.path == path)?;
-        let text = String::from_utf8(fragment.bytes.to_vec()).ok()?;
-        Some(substitute(self.engine, path, text, &self.digest))
+        String::from_utf8(substitute(self.engine, path, fragment.bytes.to_vec(), &self.digest)).ok()
     }
 
     /// Paths of all files, sorted.
@@ -209,8 +205,15 @@ fn part_count(total: usize, before: Option<usize>) -> usize {
 
 /// Writes the digest where the main file leaves room for it. In other files the placeholder means nothing:
 /// what a person wrote stays as it is.
-pub(crate) fn substitute(engine: Engine, path: &str, text: String, generation: &str) -> String {
-    if path == engine.main_file() { text.replace(GENERATION_PLACEHOLDER, generation) } else { text }
+pub(crate) fn substitute(engine: Engine, path: &str, content: Vec<u8>, generation: &str) -> Vec<u8> {
+    if path != engine.main_file() {
+        return content;
+    }
+    match String::from_utf8(content) {
+        Ok(text) => text.replace(GENERATION_PLACEHOLDER, generation).into_bytes(),
+        // What is no text leaves no room, and the engine says what it thinks of it.
+        Err(other) => other.into_bytes(),
+    }
 }
 
 /// The digest of what has digests itself: of a part by its blocks, of a generation by its parts.

@@ -22,7 +22,7 @@ pub use objects::{
     PART_KEY, POINTER_KEY, PROVEN_FILE, carrier_names, part_file, part_object, part_secret, pointer_object,
     pointer_secret_name,
 };
-pub use part::{Entry, Part, PartFile, part_digest};
+pub use part::{Entry, Part, part_digest};
 pub use pointer::{KeptOut, MAX_KEPT_OUT, PartRef, Pointer, ReadError, Slot, Which};
 
 use std::collections::BTreeMap;

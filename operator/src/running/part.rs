@@ -1,7 +1,8 @@
 //! Files become the blocks of parts, and are read back from them.
 //!
-//! A part is what one Secret carries: blocks one after the other, each the JSON of its files and a gzip member of its
-//! own. So a change costs its own block to write, hash and compress, and the others are copied as they are.
+//! A part is what one Secret carries: blocks one after the other, each a gzip member of its own. So a change costs its
+//! own block to write, hash and compress, and the others are copied as they are. A block is a line of JSON that lists
+//! its files, and then their contents as they are: nothing is escaped, and nothing has to be text.
 
 use std::io::{Read, Write};
 use std::ops::Range;
@@ -44,24 +45,25 @@ struct Block {
 /// Of levels 1 to 9; the first is quicker still, and makes larger parts.
 const LEVEL: Compression = Compression::new(2);
 
-/// A part, or a block of it, before compression.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PartFile {
-    /// Its fragments; those of a block by key.
-    pub fragments: Vec<Entry>,
-}
-
-/// A fragment in a part.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// A file of a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Stable key of the source.
-    pub key: String,
     /// Path below `current/`.
     pub path: String,
     /// The content.
-    pub content: String,
+    pub content: Vec<u8>,
+}
+
+/// A file in the list of a block.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed<T> {
+    /// Stable key of the source.
+    key: T,
+    /// Path below `current/`.
+    path: T,
+    /// Bytes of the content.
+    size: usize,
 }
 
 /// The fragments of one of `count` equal shares, in the order of their keys.
@@ -124,8 +126,8 @@ impl Packer {
 
     /// Adds a block of these files.
     fn write(&mut self, share: &[&Fragment], press: &mut Press) -> Result<(), PackError> {
-        let json = press.json(share)?;
-        let (digest, size) = (digest(json), json.len());
+        let block = press.write(share)?;
+        let (digest, size) = (digest(block), block.len());
         // Nothing that is known to be too large is compressed only to be thrown away.
         let gzip = if self.size + size > MAX_PART_BYTES { Vec::new() } else { press.gzip()? };
         self.add(digest, size, &gzip);
@@ -160,30 +162,11 @@ impl Packer {
     }
 }
 
-/// The form of [`PartFile`], borrowed.
-#[derive(Serialize)]
-struct BlockText<'a> {
-    fragments: Vec<EntryText<'a>>,
-}
-
-#[derive(Serialize)]
-struct EntryText<'a> {
-    key: &'a str,
-    path: &'a str,
-    content: &'a str,
-}
-
-fn entry(fragment: &Fragment) -> Result<EntryText<'_>, PackError> {
-    let content =
-        std::str::from_utf8(&fragment.bytes).map_err(|_| PackError::NotText(fragment.path.clone()))?;
-    Ok(EntryText { key: &fragment.key, path: &fragment.path, content })
-}
-
 /// What blocks are written and compressed with, one after the other: to set up a compressor takes as long as a small
 /// block.
 struct Press {
-    /// The block as JSON.
-    json: Vec<u8>,
+    /// The block before compression.
+    block: Vec<u8>,
     deflate: DeflateEncoder<Vec<u8>>,
 }
 
@@ -192,29 +175,32 @@ impl Press {
     const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
     fn new() -> Self {
-        Self { json: Vec::new(), deflate: DeflateEncoder::new(Vec::new(), LEVEL) }
+        Self { block: Vec::new(), deflate: DeflateEncoder::new(Vec::new(), LEVEL) }
     }
 
     /// Writes a block of these files.
-    fn json(&mut self, share: &[&Fragment]) -> Result<&[u8], PackError> {
-        let file = BlockText { fragments: share.iter().map(|f| entry(f)).collect::<Result<_, _>>()? };
-        self.json.clear();
-        // A block can grow to some MiB: room for all of it at once costs no copies on the way, and a sixteenth more is
-        // for what JSON escapes.
-        let size: usize = share.iter().map(|fragment| size_of(fragment)).sum();
-        self.json.reserve(size + size / 16);
-        serde_json::to_writer(&mut self.json, &file).map_err(|e| PackError::Encoding(e.to_string()))?;
-        Ok(&self.json)
+    fn write(&mut self, share: &[&Fragment]) -> Result<&[u8], PackError> {
+        let list: Vec<Listed<&str>> = share
+            .iter()
+            .map(|file| Listed { key: file.key.as_str(), path: file.path.as_str(), size: file.bytes.len() })
+            .collect();
+        self.block.clear();
+        // A block can grow to some MiB: room for all of it at once costs no copies on the way.
+        self.block.reserve(share.iter().map(|file| size_of(file)).sum());
+        serde_json::to_writer(&mut self.block, &list).map_err(|e| PackError::Encoding(e.to_string()))?;
+        self.block.push(b'\n');
+        share.iter().for_each(|file| self.block.extend_from_slice(&file.bytes));
+        Ok(&self.block)
     }
 
     /// The block that was written last, as a gzip member.
     fn gzip(&mut self) -> Result<Vec<u8>, PackError> {
         let failed = |e: std::io::Error| PackError::Encoding(e.to_string());
         self.deflate.reset(Self::HEADER.to_vec()).map_err(failed)?;
-        self.deflate.write_all(&self.json).map_err(failed)?;
+        self.deflate.write_all(&self.block).map_err(failed)?;
         let mut member = self.deflate.reset(Vec::new()).map_err(failed)?;
         let mut crc = Crc::new();
-        crc.update(&self.json);
+        crc.update(&self.block);
         member.extend(crc.sum().to_le_bytes());
         member.extend(crc.amount().to_le_bytes());
         Ok(member)
@@ -226,16 +212,30 @@ impl Press {
 pub(super) fn unpack(mut gzip: &[u8], most: usize, mut each: impl FnMut(Vec<u8>)) -> Option<String> {
     let (mut left, mut digests) = (most, Vec::new());
     while !gzip.is_empty() {
-        let mut json = Vec::new();
+        let mut text = Vec::new();
         let mut block = GzDecoder::new(gzip);
         // One byte more than there may be is enough to know.
-        block.by_ref().take(left as u64 + 1).read_to_end(&mut json).ok()?;
-        left = left.checked_sub(json.len())?;
+        block.by_ref().take(left as u64 + 1).read_to_end(&mut text).ok()?;
+        left = left.checked_sub(text.len())?;
         gzip = block.into_inner();
-        digests.push(digest(&json));
-        each(json);
+        digests.push(digest(&text));
+        each(text);
     }
     Some(joined_digest(digests.iter().map(String::as_str)))
+}
+
+/// The files of a block that was unpacked; none where it is no block.
+pub(super) fn files_of(block: &[u8]) -> Option<Vec<Entry>> {
+    let end = block.iter().position(|byte| *byte == b'\n')?;
+    let (list, mut left) = (block.get(..end)?, block.get(end + 1..)?);
+    let list: Vec<Listed<String>> = serde_json::from_slice(list).ok()?;
+    let mut files = Vec::with_capacity(list.len());
+    for Listed { path, size, .. } in list {
+        let (content, rest) = left.split_at_checked(size)?;
+        files.push(Entry { path, content: content.to_vec() });
+        left = rest;
+    }
+    left.is_empty().then_some(files)
 }
 
 /// The digest of a part that is in a Secret, compressed; none where it is none.
@@ -294,6 +294,32 @@ mod tests {
         let after = packed(&new, Some((&old, &before)), 1);
         let kept = after[0].blocks.iter().filter(|block| block.digest == "kept").count();
         assert_eq!(kept, blocks_of(1) - 1);
+    }
+
+    #[test]
+    fn a_block_is_read_as_it_was_written_and_as_nothing_else() {
+        let contents: [&[u8]; 4] = [b"", b"\n", b"{\"a\": \"\\u00e4\"}\n[]\n", &[0xff, 0, b'\n', 0xfe]];
+        let file = |(number, content): (usize, &&[u8])| {
+            Fragment::new(format!("k\n{number}"), format!("rules/\"{number}.yaml"), *content)
+        };
+        let files: Vec<Fragment> = contents.iter().enumerate().map(file).collect();
+        let mut press = Press::new();
+        let block = press.write(&files.iter().collect::<Vec<_>>()).unwrap().to_vec();
+        let entry = |file: &Fragment| Entry { path: file.path.clone(), content: file.bytes.to_vec() };
+        assert_eq!(files_of(&block), Some(files.iter().map(entry).collect()));
+        assert_eq!(files_of(b"[]\n"), Some(Vec::new()));
+        for end in 0..block.len() {
+            assert_eq!(files_of(&block[..end]), None, "cut after {end} bytes");
+        }
+        assert_eq!(files_of(&[&block, b"x".as_slice()].concat()), None, "more than it lists");
+        for (list, what) in [
+            (r#"[{"key":"a","path":"b","size":-1}]"#, "no size"),
+            (r#"[{"key":"a","path":"b","size":18446744073709551615}]"#, "more than there is"),
+            (r#"[{"key":"a","path":"b","size":0,"more":1}]"#, "another form"),
+            (r#"{"fragments":[]}"#, "another form"),
+        ] {
+            assert_eq!(files_of(format!("{list}\n").as_bytes()), None, "{what}");
+        }
     }
 
     #[test]

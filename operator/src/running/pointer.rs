@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::generation::{joined_digest, substitute};
-use super::part::{PartFile, unpack};
+use super::part::{Entry, files_of, unpack};
 use super::{Engine, MAX_PART_BYTES, MAX_PARTS, MAX_POINTER_BYTES, is_digest, is_safe_path};
 
 /// Version of the pointer's form.
@@ -249,7 +249,7 @@ impl Pointer {
         self.parts.get(index)
     }
 
-    /// The files of the generation, by path below `current/`, with the digest written into the main file.
+    /// The files of the generation, all of them text, by path below `current/`, with the digest written into the main file.
     /// `part` gives the compressed bytes of a part, where they are there. Every part is held against the
     /// pointer before anything of it is used.
     pub fn files(
@@ -259,12 +259,13 @@ impl Pointer {
         let mut files = BTreeMap::new();
         for wanted in &self.parts {
             let gzip = part(wanted).ok_or(ReadError::Missing(wanted.index))?;
-            for entry in wanted.read(&gzip)?.fragments {
+            for entry in wanted.read(&gzip)? {
                 let what = || format!("part {}", wanted.index);
                 if !is_safe_path(&entry.path) {
                     return Err(malformed(what(), "a path leaves its folder"));
                 }
                 let text = substitute(self.engine, &entry.path, entry.content, &self.generation);
+                let text = String::from_utf8(text).map_err(|_| malformed(what(), "a file is no text"))?;
                 if files.insert(entry.path, text).is_some() {
                     return Err(malformed(what(), "two fragments share a path"));
                 }
@@ -278,22 +279,23 @@ impl Pointer {
 }
 
 impl PartRef {
-    /// Unpacks a part and verifies that it is the one that the pointer names.
-    pub fn read(&self, gzip: &[u8]) -> Result<PartFile, ReadError> {
+    /// Unpacks a part, verifies that it is the one that the pointer names, and gives its files.
+    pub fn read(&self, gzip: &[u8]) -> Result<Vec<Entry>, ReadError> {
         let mut blocks = Vec::new();
-        let found = unpack(gzip, self.size.min(MAX_PART_BYTES), |json| blocks.push(json))
+        let found = unpack(gzip, self.size.min(MAX_PART_BYTES), |block| blocks.push(block))
             .unwrap_or_else(|| "unreadable".to_owned());
         if found != self.digest {
             return Err(ReadError::Digest { index: self.index, wanted: self.digest.clone(), found });
         }
-        let mut file = PartFile::default();
-        for json in blocks {
-            // The message of serde_json can repeat content, and content can be secret.
-            let block: PartFile = serde_json::from_slice(&json)
-                .map_err(|_| malformed(format!("part {}", self.index), "it is not the JSON of a part"))?;
-            file.fragments.extend(block.fragments);
+        let mut files = Vec::new();
+        for block in blocks {
+            let of_block = files_of(&block);
+            files.extend(
+                of_block
+                    .ok_or_else(|| malformed(format!("part {}", self.index), "it is not made of blocks"))?,
+            );
         }
-        Ok(file)
+        Ok(files)
     }
 }
 

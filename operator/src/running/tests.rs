@@ -62,10 +62,10 @@ fn what_is_packed_is_read_back_with_the_digest_in_the_main_file_only() {
 #[test]
 fn the_bytes_are_those_of_every_other_process() {
     let generation = build(vec![main_file("global: {}\n"), fragment("a", "groups: []\n")]);
-    assert_eq!(generation.digest, "b711f572ec6ac40f6d44ab2775e077a1a2f23aac415a39b97837772168a7dae5");
+    assert_eq!(generation.digest, "0a3e2405b2708282165fbe1d0b0420ca7f2d22c83a44edb7afeb7cf70403cfa8");
     assert_eq!(
         digest(&generation.parts[0].gzip),
-        "a58014138e604cd60d96b7597d762bd9f9fa06aaf1b0f3de64f8a2ad24d5451e"
+        "18849ca463fc59654ee14c6f001702c214d8cac0232006aef01c4918d41ab227"
     );
 }
 
@@ -110,8 +110,14 @@ fn sources_that_collide_or_escape_are_refused() {
         let escape = Fragment { path: path.into(), ..fragment("a", "") };
         assert_eq!(refuse(vec![escape]), PackError::Path(path.into()));
     }
-    let binary = Fragment { bytes: vec![0xff].into(), ..fragment("a", "") };
-    assert_eq!(refuse(vec![binary]), PackError::NotText("rules/a.yaml".into()));
+}
+
+#[test]
+fn a_content_need_not_be_text() {
+    let binary = Fragment { bytes: vec![0xff, b'\n', 0].into(), ..fragment("a", "") };
+    let generation = build(vec![main_file(""), binary.clone()]);
+    let read = first(&generation).parts[0].read(&generation.parts[0].gzip).unwrap();
+    assert_eq!(read.iter().find(|file| file.path == binary.path).unwrap().content, &*binary.bytes);
 }
 
 #[test]

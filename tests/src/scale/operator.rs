@@ -209,10 +209,10 @@ pub async fn carried(client: &Client) -> Result<Carried, String> {
         let gzip = secret.data.unwrap_or_default().remove(PART_KEY).ok_or("a Secret without its part")?;
         carried.compressed += gzip.0.len();
         carried.largest = carried.largest.max(gzip.0.len());
-        for entry in part.read(&gzip.0).map_err(|error| error.to_string())?.fragments {
+        for entry in part.read(&gzip.0).map_err(|error| error.to_string())? {
             carried.bytes += entry.content.len();
             if entry.path.starts_with("scrape/object.") {
-                carried.jobs += entry.content.matches("job_name:").count();
+                carried.jobs += String::from_utf8_lossy(&entry.content).matches("job_name:").count();
             }
             carried.rules += usize::from(entry.path.starts_with("rules/object."));
         }

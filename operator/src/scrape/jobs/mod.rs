@@ -18,7 +18,7 @@ pub(crate) use yaml::Yaml;
 
 use super::assets::Assets;
 use super::judge::{Rejection, fault, object};
-use super::objects::monitors::EndpointCommon;
+use super::objects::monitors::EndpointOf;
 use super::objects::{AttachMetadata, Monitor, NamespaceSelector, ScrapeClass, Spec, typed};
 use super::references::{AssetFile, Scope};
 use super::settings::Settings;
@@ -69,7 +69,8 @@ fn unjudged(settings: &Settings, monitor: &Monitor, assets: &dyn Assets) -> Resu
         engine: engine_scope(settings, &monitor.namespace, assets),
         monitor,
     };
-    let mut y = Yaml::with_capacity(2048);
+    // Two endpoints with three steps each take 3,700 bytes.
+    let mut y = Yaml::with_capacity(4096);
     let count = match &monitor.spec {
         Spec::Service(spec) => service_monitor::write(&mut y, &job, spec)?,
         Spec::Pod(spec) => pod_monitor::write(&mut y, &job, spec)?,
@@ -148,36 +149,36 @@ impl<'a> Job<'a> {
     }
 
     /// What a target is asked for, and how often.
-    pub(crate) fn request(&self, y: &mut Yaml, common: &EndpointCommon) {
-        y.text_if("scrape_interval", there(&common.interval));
-        y.text_if("scrape_timeout", there(&common.scrape_timeout));
-        y.text_if("metrics_path", there(&common.path));
-        if let Some(params) = &common.params {
+    pub(crate) fn request<O>(&self, y: &mut Yaml, endpoint: &EndpointOf<O>) {
+        y.text_if("scrape_interval", there(&endpoint.interval));
+        y.text_if("scrape_timeout", there(&endpoint.scrape_timeout));
+        y.text_if("metrics_path", there(&endpoint.path));
+        if let Some(params) = &endpoint.params {
             y.lists("params", params);
         }
-        y.text_if("scheme", common.scheme.as_deref().map(str::to_ascii_lowercase).as_deref());
+        y.text_if("scheme", endpoint.scheme.as_deref().map(str::to_ascii_lowercase).as_deref());
     }
 
     /// How a target is asked. Credentials of the class are left out where the endpoint has its own: an engine
     /// takes one way of authenticating only, and refuses everything otherwise.
-    pub(crate) fn authenticate(
+    pub(crate) fn authenticate<O>(
         &self,
         y: &mut Yaml,
-        common: &EndpointCommon,
+        endpoint: &EndpointOf<O>,
         tls: Option<http::TlsView<'_>>,
         class: Option<&ScrapeClass>,
         bearer_file: bool,
     ) -> Result<(), Rejection> {
         let client = &self.client;
-        client.proxy(y, &common.proxy)?;
-        client.oauth2(y, common.oauth2.as_ref())?;
+        client.proxy(y, &endpoint.proxy)?;
+        client.oauth2(y, endpoint.oauth2.as_ref())?;
         client.tls(y, tls)?;
-        client.bearer(y, common.bearer_token_secret.as_ref())?;
-        client.basic(y, common.basic_auth.as_ref())?;
-        let bearer = common.bearer_token_secret.as_ref().is_some_and(|key| !key.name.is_empty());
-        let taken = bearer || bearer_file || common.basic_auth.is_some() || common.oauth2.is_some();
+        client.bearer(y, endpoint.bearer_token_secret.as_ref())?;
+        client.basic(y, endpoint.basic_auth.as_ref())?;
+        let bearer = endpoint.bearer_token_secret.as_ref().is_some_and(|key| !key.name.is_empty());
+        let taken = bearer || bearer_file || endpoint.basic_auth.is_some() || endpoint.oauth2.is_some();
         let of_class = class.filter(|_| !taken).and_then(|class| class.authorization.as_ref());
-        client.authorization_of_class(y, common.authorization.as_ref(), of_class, self.engine)
+        client.authorization_of_class(y, endpoint.authorization.as_ref(), of_class, self.engine)
     }
 
     pub(crate) fn protocols(&self, y: &mut Yaml, all: &[String], fallback: Option<&str>) {

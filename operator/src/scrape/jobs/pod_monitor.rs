@@ -3,11 +3,11 @@
 use super::http::TlsView;
 use super::kubernetes::{Discovery, by_role};
 use super::relabel::{self, Of};
-use super::service_monitor::keep_target_port;
+use super::service_monitor::{keep_target_port, port_name};
 use super::{Job, Yaml, there};
 use crate::scrape::judge::Rejection;
 use crate::scrape::objects::http::SafeTls;
-use crate::scrape::objects::{IntOrString, PodEndpoint, PodMonitorSpec};
+use crate::scrape::objects::{PodEndpoint, PodMonitorSpec};
 use crate::scrape::settings::Role;
 
 /// Writes a job for each endpoint and gives their number.
@@ -27,12 +27,11 @@ fn write_endpoint(
     index: usize,
 ) -> Result<(), Rejection> {
     let settings = job.settings();
-    let common = &endpoint.common;
     let class = settings.class(spec.scrape_class.as_deref());
     y.text("job_name", &job.name(Some(index)));
-    job.honor_labels(y, common.honor_labels);
-    job.honor_timestamps(y, common.honor_timestamps);
-    job.track_staleness(y, common.track_timestamps_staleness);
+    job.honor_labels(y, endpoint.honor_labels);
+    job.honor_timestamps(y, endpoint.honor_timestamps);
+    job.track_staleness(y, endpoint.track_timestamps_staleness);
     let attach = spec.attach_metadata.as_ref().or(class.and_then(|class| class.attach_metadata.as_ref()));
     let by_role = by_role(spec.selector_mechanism.as_deref());
     let discovery = Discovery {
@@ -41,15 +40,15 @@ fn write_endpoint(
         selector: by_role.then_some((&spec.selector, &["pod"][..])),
     };
     job.discover(y, &spec.namespace_selector, discovery)?;
-    job.request(y, common);
-    job.redirects_and_http2(y, common.follow_redirects, common.enable_http2);
-    let own = endpoint.tls_config.as_ref().filter(|tls| **tls != SafeTls::default()).map(TlsView::safe);
+    job.request(y, endpoint);
+    job.redirects_and_http2(y, endpoint.follow_redirects, endpoint.enable_http2);
+    let own = endpoint.own.tls_config.as_ref().filter(|tls| **tls != SafeTls::default()).map(TlsView::safe);
     let tls = TlsView::of_class(own, class.and_then(|class| class.tls_config.as_ref()), job.engine);
-    job.authenticate(y, common, tls, class, false)?;
+    job.authenticate(y, endpoint, tls, class, false)?;
 
     y.list("relabel_configs", |y| {
         relabel::first(y);
-        if common.filter_running != Some(false) {
+        if endpoint.filter_running != Some(false) {
             relabel::running(y);
         }
         if !by_role {
@@ -68,7 +67,7 @@ fn write_endpoint(
             relabel::set(y, "endpoint", &port);
         }
         class.into_iter().flat_map(|class| &class.relabelings).for_each(|step| relabel::written(y, step));
-        job.own_steps(y, &common.relabelings);
+        job.own_steps(y, &endpoint.relabelings);
         // An engine on each node shares nothing.
         if settings.role != Role::NodeAgent {
             job.sharded(y, "__address__");
@@ -87,24 +86,18 @@ fn write_endpoint(
     );
     job.body_size(y, spec.body_size_limit.as_deref());
     let of_class = class.map_or(&[][..], |class| &class.metric_relabelings);
-    job.metric_relabelings(y, of_class, &common.metric_relabelings);
+    job.metric_relabelings(y, of_class, &endpoint.metric_relabelings);
     Ok(())
 }
 
 fn keep_port(y: &mut Yaml, endpoint: &PodEndpoint) {
-    match (endpoint.port.as_deref().and_then(there), endpoint.port_number.filter(|number| *number != 0)) {
+    let number = endpoint.own.port_number.filter(|number| *number != 0);
+    match (endpoint.port.as_deref().and_then(there), number) {
         (Some(name), _) => relabel::filter(y, "keep", &["__meta_kubernetes_pod_container_port_name"], name),
         (None, Some(number)) => {
             relabel::keep_number(y, "__meta_kubernetes_pod_container_port_number", number);
         }
         (None, None) => keep_target_port(y, endpoint.target_port.as_ref()),
-    }
-}
-
-fn port_name(endpoint: &PodEndpoint) -> Option<String> {
-    match endpoint.port.as_deref().and_then(there) {
-        Some(port) => Some(port.to_owned()),
-        None => endpoint.target_port.as_ref().map(IntOrString::text).filter(|port| !port.is_empty()),
     }
 }
 

@@ -5,6 +5,7 @@ use super::kubernetes::{Discovery, by_role};
 use super::relabel::{self, Of};
 use super::{Job, Yaml, there};
 use crate::scrape::judge::Rejection;
+use crate::scrape::objects::monitors::EndpointOf;
 use crate::scrape::objects::{Endpoint, IntOrString, ServiceMonitorSpec};
 
 /// Writes a job for each endpoint and gives their number.
@@ -24,13 +25,12 @@ fn write_endpoint(
     index: usize,
 ) -> Result<(), Rejection> {
     let settings = job.settings();
-    let common = &endpoint.common;
     let class = settings.class(spec.scrape_class.as_deref());
     let role = settings.endpoints_role(spec.service_discovery_role.as_deref());
     y.text("job_name", &job.name(Some(index)));
-    job.honor_labels(y, common.honor_labels);
-    job.honor_timestamps(y, common.honor_timestamps);
-    job.track_staleness(y, common.track_timestamps_staleness);
+    job.honor_labels(y, endpoint.honor_labels);
+    job.honor_timestamps(y, endpoint.honor_timestamps);
+    job.track_staleness(y, endpoint.track_timestamps_staleness);
     let attach = spec.attach_metadata.as_ref().or(class.and_then(|class| class.attach_metadata.as_ref()));
     let roles = [role, "service"];
     let discovery = Discovery {
@@ -39,15 +39,15 @@ fn write_endpoint(
         selector: by_role(spec.selector_mechanism.as_deref()).then_some((&spec.selector, &roles[..])),
     };
     job.discover(y, &spec.namespace_selector, discovery)?;
-    job.request(y, common);
-    job.redirects_and_http2(y, common.follow_redirects, common.enable_http2);
+    job.request(y, endpoint);
+    job.redirects_and_http2(y, endpoint.follow_redirects, endpoint.enable_http2);
     let tls = TlsView::of_class(
-        endpoint.tls_config.as_ref().map(TlsView::full),
+        endpoint.own.tls_config.as_ref().map(TlsView::full),
         class.and_then(|class| class.tls_config.as_ref()),
         job.engine,
     );
-    y.text_if("bearer_token_file", there(&endpoint.bearer_token_file));
-    job.authenticate(y, common, tls, class, !endpoint.bearer_token_file.is_empty())?;
+    y.text_if("bearer_token_file", there(&endpoint.own.bearer_token_file));
+    job.authenticate(y, endpoint, tls, class, !endpoint.own.bearer_token_file.is_empty())?;
 
     y.list("relabel_configs", |y| {
         relabel::first(y);
@@ -58,7 +58,7 @@ fn write_endpoint(
         keep_port(y, endpoint, slices);
         y.items_as_written(if slices { TARGET_OF_SLICE } else { TARGET_OF_ENDPOINTS });
         y.items_as_written(NAMES);
-        if common.filter_running != Some(false) {
+        if endpoint.filter_running != Some(false) {
             relabel::running(y);
         }
         for label in &spec.target_labels {
@@ -75,7 +75,7 @@ fn write_endpoint(
             relabel::set(y, "endpoint", &port);
         }
         class.into_iter().flat_map(|class| &class.relabelings).for_each(|step| relabel::written(y, step));
-        job.own_steps(y, &common.relabelings);
+        job.own_steps(y, &endpoint.relabelings);
         job.sharded(y, "__address__");
         Ok::<(), Rejection>(())
     })?;
@@ -91,18 +91,18 @@ fn write_endpoint(
     );
     job.body_size(y, spec.body_size_limit.as_deref());
     let of_class = class.map_or(&[][..], |class| &class.metric_relabelings);
-    job.metric_relabelings(y, of_class, &common.metric_relabelings);
+    job.metric_relabelings(y, of_class, &endpoint.metric_relabelings);
     Ok(())
 }
 
 /// Keeps the endpoint's port; a name of the Service's port goes before one of the pod's.
 fn keep_port(y: &mut Yaml, endpoint: &Endpoint, slices: bool) {
-    if !endpoint.port.is_empty() {
+    if let Some(port) = endpoint.port.as_deref().and_then(there) {
         let label = match slices {
             true => "__meta_kubernetes_endpointslice_port_name",
             false => "__meta_kubernetes_endpoint_port_name",
         };
-        return relabel::filter(y, "keep", &[label], &endpoint.port);
+        return relabel::filter(y, "keep", &[label], port);
     }
     keep_target_port(y, endpoint.target_port.as_ref());
 }
@@ -121,8 +121,8 @@ pub(super) fn keep_target_port(y: &mut Yaml, port: Option<&IntOrString>) {
 }
 
 /// What the label `endpoint` says.
-fn port_name(endpoint: &Endpoint) -> Option<String> {
-    match there(&endpoint.port) {
+pub(super) fn port_name<O>(endpoint: &EndpointOf<O>) -> Option<String> {
+    match endpoint.port.as_deref().and_then(there) {
         Some(port) => Some(port.to_owned()),
         None => endpoint.target_port.as_ref().map(IntOrString::text).filter(|port| !port.is_empty()),
     }

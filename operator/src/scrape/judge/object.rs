@@ -8,7 +8,7 @@ use super::relabel::judge_list;
 use super::{Rejection, Under, discovery, fault, selector};
 use crate::scrape::assets::Assets;
 use crate::scrape::jobs::relabel::sanitized;
-use crate::scrape::objects::monitors::EndpointCommon;
+use crate::scrape::objects::monitors::EndpointOf;
 use crate::scrape::objects::{
     Endpoint, Histograms, IntOrString, Monitor, NamespaceSelector, PodMonitorSpec, ProbeSpec,
     ScrapeConfigSpec, ServiceMonitorSpec, Spec,
@@ -97,33 +97,32 @@ impl Judge<'_> {
         if self.settings.denies_files(self.scope.namespace) {
             self.no_files(endpoint)?;
         }
-        bounded("bearerTokenFile", &endpoint.bearer_token_file)?;
-        let common = &endpoint.common;
-        if !endpoint.bearer_token_file.is_empty() {
-            let others = common.authorization.is_some()
-                || common.basic_auth.is_some()
-                || common.oauth2.is_some()
-                || common.bearer_token_secret.as_ref().is_some_and(|key| !key.name.is_empty());
+        bounded("bearerTokenFile", &endpoint.own.bearer_token_file)?;
+        if !endpoint.own.bearer_token_file.is_empty() {
+            let others = endpoint.authorization.is_some()
+                || endpoint.basic_auth.is_some()
+                || endpoint.oauth2.is_some()
+                || endpoint.bearer_token_secret.as_ref().is_some_and(|key| !key.name.is_empty());
             if others {
                 let found = "a file beside another way of authenticating";
                 return Err(fault("bearerTokenFile", found, "one way of authenticating only"));
             }
         }
-        port("port", &endpoint.port)?;
+        port("port", endpoint.port.as_deref().unwrap_or_default())?;
         target_port(endpoint.target_port.as_ref())?;
-        if let Some(tls) = &endpoint.tls_config {
+        if let Some(tls) = &endpoint.own.tls_config {
             judge_tls(&self.scope, tls).under("tlsConfig")?;
         }
-        self.endpoint_common(common)
+        self.endpoint_common(endpoint)
     }
 
     /// Files of the engine's pod may belong to whoever runs the engine.
     fn no_files(&self, endpoint: &Endpoint) -> Result<(), Rejection> {
         let write = "a reference to a Secret: this stack denies files of the engine's pod to this namespace";
-        if !endpoint.bearer_token_file.is_empty() {
+        if !endpoint.own.bearer_token_file.is_empty() {
             return Err(fault("bearerTokenFile", "a file", write));
         }
-        let Some(tls) = &endpoint.tls_config else { return Ok(()) };
+        let Some(tls) = &endpoint.own.tls_config else { return Ok(()) };
         for (path, file) in
             [("caFile", &tls.ca_file), ("certFile", &tls.cert_file), ("keyFile", &tls.key_file)]
         {
@@ -134,25 +133,25 @@ impl Judge<'_> {
         Ok(())
     }
 
-    fn endpoint_common(&self, common: &EndpointCommon) -> Result<(), Rejection> {
+    fn endpoint_common<O>(&self, endpoint: &EndpointOf<O>) -> Result<(), Rejection> {
         let auth = Auth {
-            basic: common.basic_auth.as_ref(),
-            authorization: common.authorization.as_ref(),
-            oauth2: common.oauth2.as_ref(),
-            bearer: common.bearer_token_secret.as_ref(),
+            basic: endpoint.basic_auth.as_ref(),
+            authorization: endpoint.authorization.as_ref(),
+            oauth2: endpoint.oauth2.as_ref(),
+            bearer: endpoint.bearer_token_secret.as_ref(),
         };
         judge_auth(&self.scope, auth)?;
-        judge_proxy(&self.scope, &common.proxy)?;
+        judge_proxy(&self.scope, &endpoint.proxy)?;
         interval_and_timeout(
-            ("interval", &common.interval),
-            ("scrapeTimeout", &common.scrape_timeout),
+            ("interval", &endpoint.interval),
+            ("scrapeTimeout", &endpoint.scrape_timeout),
             &self.settings.spec.scrape_interval,
         )?;
-        word("scheme", common.scheme.as_deref(), &["http", "https"], true)?;
-        bounded("path", &common.path)?;
-        params("params", common.params.iter().flatten())?;
-        judge_list("relabelings", self.settings.rules(), &common.relabelings)?;
-        judge_list("metricRelabelings", self.settings.rules(), &common.metric_relabelings)
+        word("scheme", endpoint.scheme.as_deref(), &["http", "https"], true)?;
+        bounded("path", &endpoint.path)?;
+        params("params", endpoint.params.iter().flatten())?;
+        judge_list("relabelings", self.settings.rules(), &endpoint.relabelings)?;
+        judge_list("metricRelabelings", self.settings.rules(), &endpoint.metric_relabelings)
     }
 
     fn pod_monitor(&self, spec: &PodMonitorSpec) -> Result<(), Rejection> {
@@ -165,12 +164,12 @@ impl Judge<'_> {
         for (index, endpoint) in spec.pod_metrics_endpoints.iter().enumerate() {
             let judge = || -> Result<(), Rejection> {
                 port("port", endpoint.port.as_deref().unwrap_or_default())?;
-                number("portNumber", endpoint.port_number)?;
+                number("portNumber", endpoint.own.port_number)?;
                 target_port(endpoint.target_port.as_ref())?;
-                if let Some(tls) = &endpoint.tls_config {
+                if let Some(tls) = &endpoint.own.tls_config {
                     judge_safe_tls(&self.scope, tls).under("tlsConfig")?;
                 }
-                self.endpoint_common(&endpoint.common)
+                self.endpoint_common(endpoint)
             };
             judge().at("podMetricsEndpoints", index)?;
         }

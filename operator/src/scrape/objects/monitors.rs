@@ -40,23 +40,20 @@ pub(crate) struct ServiceMonitorSpec {
     pub(crate) body_size_limit: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct Endpoint {
-    #[serde(deserialize_with = "lenient")]
-    pub(crate) port: String,
-    pub(crate) target_port: Option<IntOrString>,
-    #[serde(flatten)]
-    pub(crate) common: EndpointCommon,
-    pub(crate) tls_config: Option<Tls>,
-    #[serde(deserialize_with = "lenient")]
-    pub(crate) bearer_token_file: String,
-}
+/// An endpoint of a Service.
+pub(crate) type Endpoint = EndpointOf<OfService>;
+/// An endpoint of a Pod.
+pub(crate) type PodEndpoint = EndpointOf<OfPod>;
 
-/// What endpoints of Services and of Pods have in common.
+/// What endpoints of Services and of Pods have in common, and what only one of them has. The few fields of the latter
+/// are flattened, and not the many of the former: serde copies what it flattens.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(crate) struct EndpointCommon {
+pub(crate) struct EndpointOf<O> {
+    #[serde(flatten)]
+    pub(crate) own: O,
+    pub(crate) port: Option<String>,
+    pub(crate) target_port: Option<IntOrString>,
     #[serde(deserialize_with = "lenient")]
     pub(crate) path: String,
     pub(crate) scheme: Option<String>,
@@ -85,6 +82,23 @@ pub(crate) struct EndpointCommon {
     pub(crate) proxy: Proxy,
 }
 
+/// What only endpoints of Services have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct OfService {
+    pub(crate) tls_config: Option<Tls>,
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) bearer_token_file: String,
+}
+
+/// What only endpoints of Pods have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct OfPod {
+    pub(crate) port_number: Option<i64>,
+    pub(crate) tls_config: Option<SafeTls>,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct PodMonitorSpec {
@@ -110,17 +124,6 @@ pub(crate) struct PodMonitorSpec {
     #[serde(rename = "scrapeClass")]
     pub(crate) scrape_class: Option<String>,
     pub(crate) body_size_limit: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct PodEndpoint {
-    pub(crate) port: Option<String>,
-    pub(crate) port_number: Option<i64>,
-    pub(crate) target_port: Option<IntOrString>,
-    #[serde(flatten)]
-    pub(crate) common: EndpointCommon,
-    pub(crate) tls_config: Option<SafeTls>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

@@ -228,7 +228,9 @@ pub(super) fn build_one(
     if built.count > 0 {
         let id = source.file_id();
         let (key, path) = (format!("scrape/object.{id}"), format!("scrape/object.{id}.yaml"));
-        files.push(Fragment::new(key, path, format!("scrape_configs:\n{}", built.jobs).into_bytes()));
+        let mut jobs = built.jobs;
+        jobs.insert_str(0, "scrape_configs:\n");
+        files.push(Fragment::new(key, path, jobs.into_bytes()));
     }
     for file in built.files {
         files.push(asset(&file, assets)?);

@@ -199,8 +199,8 @@ impl Source {
     /// What the object's files are named by: its UID, so that they keep their names while it lives; objects of
     /// files have none yet, and go by their name.
     pub fn file_id(&self) -> String {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        if !self.uid.is_empty() && self.uid.len() <= 64 && self.uid.chars().all(plain) {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        if !self.uid.is_empty() && self.uid.len() <= 64 && self.uid.bytes().all(plain) {
             return self.uid.clone();
         }
         let mut id = crate::running::digest(self.key.to_string().as_bytes());

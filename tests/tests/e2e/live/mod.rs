@@ -33,7 +33,7 @@ const AT_ONCE: usize = 8;
 /// Whether what is measured is a release build: by the programs that run, whatever was asked for. The trial itself, and
 /// the API server in it, need not be one.
 fn is_release() -> bool {
-    [("obstack", "operator"), ("obstack-reloader", "reloader")].iter().all(|(program, argument)| {
+    [("obstack", "\0operator\0"), ("obstack-reloader", "\0reloader\0")].iter().all(|(program, argument)| {
         let release = parts::find(program).filter(|path| path.iter().any(|step| step == "release"));
         let running = processes::find("obstack", &[argument]);
         let is_it = |id: &i32| release.as_ref().is_some_and(|release| processes::runs(*id, release));

@@ -1,6 +1,5 @@
 //! The processes in the sandbox's pods, as the machine sees them.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
@@ -31,11 +30,10 @@ pub(super) fn find(program: &str, texts: &[&str]) -> Vec<i32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(is_it).collect()
 }
 
-/// Whether a process runs the program in this file, wherever that is in its own view.
+/// Whether a process runs the program in this file, or a copy of it: a pod's reloader is one.
 pub(super) fn runs(id: i32, program: &Path) -> bool {
-    let file = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
-    let running = file(Path::new(&format!("/proc/{id}/exe")));
-    running.is_some() && running == file(program)
+    let running = std::fs::read(format!("/proc/{id}/exe"));
+    running.is_ok_and(|running| std::fs::read(program).is_ok_and(|program| program == running))
 }
 
 /// Ends processes at once, and says how many there were.
