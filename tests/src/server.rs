@@ -74,7 +74,8 @@ impl Server {
     }
 
     async fn start_with(node: bool) -> Self {
-        // Those beside the test are found last, so that OBSTACK_PARTS can name another build; without, they have to be there.
+        // Programs beside the test are found last, so that OBSTACK_PARTS can name another build; without, they have to be
+        // there.
         crate::process::binary("obstack");
         let kind = match std::env::var(CHOICE).as_deref() {
             Err(_) | Ok("" | "sandbox") => {

@@ -249,7 +249,8 @@ impl Pointer {
         self.parts.get(index)
     }
 
-    /// The files of the generation, all of them text, by path below `current/`, with the digest written into the main file.
+    /// The files of the generation, all of them text, by path below `current/`, with the digest written into the main
+    /// file.
     /// `part` gives the compressed bytes of a part, where they are there. Every part is held against the
     /// pointer before anything of it is used.
     pub fn files(
