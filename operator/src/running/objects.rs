@@ -10,15 +10,15 @@ use super::{MAX_PARTS, PackError, Part, Pointer, Slot, Which};
 use crate::names::{Role, StackId};
 
 /// Key of a part in its Secret.
-pub const PART_KEY: &str = "part.json.gz";
+pub const PART_KEY: &str = "part.gz";
 /// Key of a pointer in its Secret, and file of the candidate's pointer in a mounted slot.
 pub const POINTER_KEY: &str = "pointer.json";
 /// File of the proven pointer in a mounted slot.
 pub const PROVEN_FILE: &str = "proven.json";
 
-/// File of a part in a mounted slot: `part-3.json.gz`.
+/// File of a part in a mounted slot: `part-3.gz`.
 pub fn part_file(index: usize) -> String {
-    format!("part-{index}.json.gz")
+    format!("part-{index}.gz")
 }
 
 /// Name of the Secret of a part: `main-metrics-a-3`.

@@ -173,7 +173,7 @@ mod tests {
 
     impl Lookup for Objects {
         fn secret(&self, name: &str) -> Option<Arc<Secret>> {
-            let secret = json!({ "data": { "part.json.gz": "AAE=", "other": "AAE=" } });
+            let secret = json!({ "data": { "part.gz": "AAE=", "other": "AAE=" } });
             (name == "part-0").then(|| Arc::new(serde_json::from_value(secret).unwrap()))
         }
 
@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn a_projected_volume_joins_its_sources_and_leaves_out_what_is_optional() {
         let files = files(json!({ "name": "v", "projected": { "defaultMode": 0o440, "sources": [
-            { "secret": { "name": "part-0", "items": [{ "key": "part.json.gz", "path": "part-0.json.gz" }] } },
-            { "secret": { "name": "part-1", "optional": true, "items": [{ "key": "part.json.gz", "path": "x" }] } },
+            { "secret": { "name": "part-0", "items": [{ "key": "part.gz", "path": "part-0.gz" }] } },
+            { "secret": { "name": "part-1", "optional": true, "items": [{ "key": "part.gz", "path": "x" }] } },
             { "configMap": { "name": "ca" } },
             { "downwardAPI": { "items": [{ "path": "namespace", "fieldRef": { "fieldPath": "metadata.namespace" } }] } },
             { "serviceAccountToken": { "path": "token" } },
@@ -204,8 +204,8 @@ mod tests {
         .unwrap()
         .unwrap();
         let paths: Vec<_> = files.keys().map(String::as_str).collect();
-        assert_eq!(paths, ["ca.crt", "namespace", "part-0.json.gz", "token"]);
-        assert_eq!(files["part-0.json.gz"], File { content: vec![0, 1], mode: 0o440 });
+        assert_eq!(paths, ["ca.crt", "namespace", "part-0.gz", "token"]);
+        assert_eq!(files["part-0.gz"], File { content: vec![0, 1], mode: 0o440 });
         assert_eq!(files["namespace"].content, b"ns");
     }
 
