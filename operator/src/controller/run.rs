@@ -198,10 +198,7 @@ impl Controller {
                 self.queue.remove(&id);
                 self.secrets.remove(&id);
                 self.shown.remove(&id);
-                self.world.metrics.forget_stack(&id);
-                self.world.decided.forget(&id);
-                self.world.caches.forget(&id);
-                self.world.rejections.forget(&id);
+                self.world.forget_stack(&id);
                 self.sweep_for_a_while(now);
             }
             Trigger::Content(place) => {
@@ -260,7 +257,7 @@ impl Controller {
                 tracing::debug!(stack = %id, result = outcome.result, millis, "reconciled");
                 if self.world.observer.stores.stacks.get(Some(&id.namespace), &id.name).is_none() {
                     // It went while it was looked at, and what was noted since goes too.
-                    self.world.metrics.forget_stack(&id);
+                    self.world.forget_stack(&id);
                     self.sweep_for_a_while(now);
                 } else if outcome.next != Next::Forget {
                     self.secrets.insert(id.clone(), outcome.secrets);

@@ -13,7 +13,7 @@ use crate::apply::writer::RequestError;
 use crate::apply::{Done, ObjectKey, Owner};
 use crate::names::Role;
 use crate::observe::observer::{address, is_ready};
-use crate::observe::{Fact, Facts, Refusal, ReloaderFact};
+use crate::observe::{Facts, Refusal, ReloaderFact};
 use crate::running::delivery::{self, Held, Replica, Write};
 use crate::running::{
     Engine, Generation, KeptOut, MAX_KEPT_OUT, Packing, Which, carrier_names, digest, object_in, part_secret,
@@ -56,11 +56,6 @@ impl World {
     pub(super) fn remember(&self, owner: &Owner, built: &Generations) {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.insert(owner.uid.clone(), built.clone());
-        // Those of stacks that are gone are let go with the next one that is built.
-        if let Fact::Known(stacks) = self.observer.stores.stacks.read() {
-            let living: BTreeSet<String> = stacks.iter().filter_map(|stack| stack.uid()).collect();
-            generations.retain(|uid, _| *uid == owner.uid || living.contains(uid));
-        }
     }
 
     /// Writes what is to be written now, and says what is waited for.
@@ -189,7 +184,7 @@ mod tests {
 
     use super::*;
     use crate::decide::testing::observed;
-    use crate::observe::EngineFact;
+    use crate::observe::{EngineFact, Fact};
     use crate::running::Fragment;
 
     fn generation(rule: &str, packing: &Packing) -> Arc<Generation> {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
-use kube::CustomResourceExt;
 use kube::api::DynamicObject;
+use kube::{CustomResourceExt, ResourceExt};
 use obstack_crds::record::{ChosenBy, Phase};
 use obstack_crds::status::CONFIGURATION_LIVE;
 use obstack_crds::workload::SecretKey;
@@ -173,6 +173,25 @@ impl World {
         self.applier.forget();
         self.statuses.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+
+    /// Forgets a stack that is gone: its figures, and what its next reconcile would have gone by.
+    pub fn forget_stack(&self, id: &StackId) {
+        self.metrics.forget_stack(id);
+        self.decided.forget(id);
+        self.caches.forget(id);
+        self.rejections.forget(id);
+        if let Fact::Known(stacks) = self.observer.stores.stacks.read() {
+            let living: BTreeSet<String> = stacks.iter().filter_map(|stack| stack.uid()).collect();
+            keep(&self.statuses, &living);
+            keep(&self.generations, &living);
+            keep(&self.delivered, &living);
+        }
+    }
+}
+
+/// Keeps what is of these UIDs.
+fn keep<T>(of: &Mutex<HashMap<String, T>>, uids: &BTreeSet<String>) {
+    of.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| uids.contains(uid));
 }
 
 fn version(object: &DynamicObject) -> Option<u64> {
