@@ -2,10 +2,10 @@
 //!
 //! Validation comes before observation here: it needs no facts, and it says which Secrets are to be read.
 
-mod decided;
 mod delivery;
 mod handover;
 mod held;
+mod last;
 mod objects;
 mod outcome;
 mod rejections;
@@ -22,7 +22,7 @@ use crate::decide::prompt::prompts;
 use crate::decide::records::Seen;
 use crate::decide::watch::Watch;
 use crate::decide::{DecideFacts, Previous, calibration, records};
-use crate::desired::{DesiredError, desired};
+use crate::desired::DesiredError;
 use crate::error::Class;
 use crate::names::StackId;
 use crate::observe::{Fact, Haste};
@@ -30,7 +30,7 @@ use crate::scrape::{Given, configs};
 use crate::status::{End, Reached, wanted_engines};
 use crate::validate::{Fault, secret_refs};
 
-pub use decided::Decided;
+pub use last::{Built, Decided};
 pub use objects::{Caches, settings as object_settings};
 pub use outcome::Outcome;
 pub use rejections::Rejections;
@@ -117,7 +117,7 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32, has
         Ok(context) => context,
         Err(reason) => return turn.wait(&valid, Class::Transient, &reason).await,
     };
-    let built = match desired(&valid, &plan, &context, &configs) {
+    let built = match world.built.objects(&valid, &plan, &context, &configs) {
         Ok(built) => built,
         Err(DesiredError::PodTemplate { path, found, write }) => {
             let fault = Fault { path, found, write };
@@ -126,9 +126,9 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32, has
         Err(error) => return turn.wait(&valid, error.class(), &error.to_string()).await,
     };
     let held = held::held_back(&facts);
-    let wanted = built.objects;
+    let wanted = &built.objects;
     let generations = held::delivered(&configs.generations, &held);
-    let engines = wanted_engines(&owner.id, &wanted, &generations);
+    let engines = wanted_engines(&owner.id, wanted, &generations);
     let limits: Vec<String> = configs.generations.values().filter_map(|g| g.near_limit()).collect();
 
     let mut done = None;
@@ -136,7 +136,7 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32, has
     if !stack.spec.paused {
         let mut doing = Done::default();
         world.applier.record(&owner, &actions, &mut doing).await;
-        let writable = handover::writable(&plan, &wanted, has_types, &held);
+        let writable = handover::writable(&plan, wanted, has_types, &held);
         // What an engine may read comes before the configuration that makes it read, and that before the engine.
         let (workloads, first): (Vec<_>, Vec<_>) =
             writable.into_iter().partition(|object| is_workload(object));
@@ -153,7 +153,7 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32, has
         if doing.is_clean() {
             let mut keep = held::kept(&plan, &held);
             keep.extend(handover::still_running(&owner, &plan, &facts));
-            let mut kept = keys(&owner, &wanted);
+            let mut kept = keys(&owner, wanted);
             kept.extend(delivery::carriers(&owner, &configs.generations));
             world.applier.prune(&facts.owned, &kept, &keep, &mut doing).await;
         }
@@ -169,8 +169,12 @@ pub async fn reconcile(world: &World, object: &DynamicObject, failures: u32, has
         watch: &watch,
         engines: &engines,
         held: &held,
-        rejected: &[configs.rejected, built.rejected, delivery::rejected(&configs.generations, &objects)]
-            .concat(),
+        rejected: &[
+            configs.rejected,
+            built.rejected.clone(),
+            delivery::rejected(&configs.generations, &objects),
+        ]
+        .concat(),
         objects: &objects,
         limits: &limits,
         done: done.as_ref(),

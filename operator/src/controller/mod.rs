@@ -172,6 +172,7 @@ pub async fn run_on(
         metrics: metrics.clone(),
         settings: Settings { catalog, operator_image: options.image.clone(), operator_namespace: home },
         decided: crate::reconcile::Decided::default(),
+        built: crate::reconcile::Built::default(),
         caches: crate::reconcile::Caches::default(),
         rejections,
         statuses: std::sync::Mutex::default(),

@@ -13,7 +13,7 @@ use obstack_crds::workload::SecretKey;
 use obstack_crds::{Component, ObservabilityStack, ObservabilityStackStatus};
 use serde_json::json;
 
-use super::{Caches, Decided, Outcome, Rejections, SecretNames};
+use super::{Built, Caches, Decided, Outcome, Rejections, SecretNames};
 use crate::apply::alerts::Teller;
 use crate::apply::writer::RequestError;
 use crate::apply::{Applier, Done, Owner};
@@ -62,6 +62,8 @@ pub struct World {
     pub settings: Settings,
     /// What was decided last.
     pub decided: Decided,
+    /// The objects that were built last.
+    pub built: Built,
     /// What objects of others became.
     pub caches: Caches,
     /// What is kept out of each stack, all of it.
@@ -178,6 +180,7 @@ impl World {
     pub fn forget_stack(&self, id: &StackId) {
         self.metrics.forget_stack(id);
         self.decided.forget(id);
+        self.built.forget(id);
         self.caches.forget(id);
         self.rejections.forget(id);
         if let Fact::Known(stacks) = self.observer.stores.stacks.read() {
