@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
 use kube::api::Api;
-use kube::runtime::watcher::{self, Event};
-use kube::{Client, runtime::watcher as watch};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher as watch};
 use obstack::running::{PART_KEY, POINTER_KEY, Pointer};
 use tokio::sync::watch as channel;
 use tokio_util::task::AbortOnDropHandle;
@@ -142,7 +143,8 @@ impl Candidate {
         let api: Api<Secret> = Api::namespaced(client, NAMESPACE);
         let config = watcher::Config::default().fields(&format!("metadata.name={CANDIDATE}"));
         let follower = tokio::spawn(async move {
-            let mut stream = std::pin::pin!(watch(api, config));
+            // Without waits it would try again for ever, and never yield, where requests fail at once.
+            let mut stream = std::pin::pin!(watch(api, config).default_backoff());
             while let Some(event) = stream.next().await {
                 if let Ok(Event::Apply(secret) | Event::InitApply(secret)) = event
                     && let Some(pointer) = pointer(&secret)
