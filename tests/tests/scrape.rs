@@ -229,9 +229,9 @@ fn spoilt_objects_leave_the_good_ones_as_they_are_byte_for_byte() {
             assert!(rejection.to_string().len() < 4_000, "{rejection}");
         }
         for ((kind, namespace, name), built) in &together.built {
-            assert!(built.jobs.len() <= MAX_OBJECT_BYTES);
+            assert!(built.jobs().len() <= MAX_OBJECT_BYTES);
             let jobs: Vec<Value> =
-                serde_saphyr::from_str(&built.jobs).unwrap_or_else(|e| panic!("{name}: {e}"));
+                serde_saphyr::from_str(built.jobs()).unwrap_or_else(|e| panic!("{name}: {e}"));
             assert_eq!(jobs.len(), built.count, "{kind:?} {namespace}/{name}: nothing was smuggled in");
         }
     }
@@ -249,7 +249,7 @@ fn what_is_left_among_spoilt_objects_is_accepted_by_promtool() {
         if let Some(told) = told(promtool, &settings, &collected.jobs()) {
             let culprit = culprit(promtool, &settings, &collected);
             let tool = promtool.display();
-            panic!("{tool}: seed {seed}: {culprit:?}: {told}\n{}", collected.built[&culprit].jobs);
+            panic!("{tool}: seed {seed}: {culprit:?}: {told}\n{}", collected.built[&culprit].jobs());
         }
     }
 }

@@ -175,7 +175,7 @@ impl Press {
     const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
     fn new() -> Self {
-        Self { block: Vec::new(), deflate: DeflateEncoder::new(Vec::new(), LEVEL) }
+        Self { block: Vec::new(), deflate: DeflateEncoder::new(Self::HEADER.to_vec(), LEVEL) }
     }
 
     /// Writes a block of these files.
@@ -196,9 +196,9 @@ impl Press {
     /// The block that was written last, as a gzip member.
     fn gzip(&mut self) -> Result<Vec<u8>, PackError> {
         let failed = |e: std::io::Error| PackError::Encoding(e.to_string());
-        self.deflate.reset(Self::HEADER.to_vec()).map_err(failed)?;
         self.deflate.write_all(&self.block).map_err(failed)?;
-        let mut member = self.deflate.reset(Vec::new()).map_err(failed)?;
+        // Ends this member and begins the next one: to set the compressor back takes as long as some KiB.
+        let mut member = self.deflate.reset(Self::HEADER.to_vec()).map_err(failed)?;
         let mut crc = Crc::new();
         crc.update(&self.block);
         member.extend(crc.sum().to_le_bytes());

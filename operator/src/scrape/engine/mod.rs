@@ -69,7 +69,7 @@ fn write(
     let spec = &settings.spec;
     judge_timeout(settings)?;
     let client = Client { settings, scope: engine_scope(settings, "default", assets) };
-    let bytes: usize = jobs.iter().map(|(_, built)| built.jobs.len()).sum();
+    let bytes: usize = jobs.iter().map(|(_, built)| built.jobs().len()).sum();
     let mut y = Yaml::with_capacity(bytes + 4096);
     global::write(&mut y, settings)?;
     if settings.role == Role::Server && spec.rule_selector.is_some() {
@@ -116,11 +116,11 @@ fn write_jobs(
     };
     y.list("scrape_configs", |y| {
         for kind in before {
-            jobs.iter().filter(|(k, _)| k == kind).for_each(|(_, built)| y.items_as_written(&built.jobs));
+            jobs.iter().filter(|(k, _)| k == kind).for_each(|(_, built)| y.items_as_written(built.jobs()));
         }
         y.items_as_written(&yaml::items(&more));
         for kind in after {
-            jobs.iter().filter(|(k, _)| k == kind).for_each(|(_, built)| y.items_as_written(&built.jobs));
+            jobs.iter().filter(|(k, _)| k == kind).for_each(|(_, built)| y.items_as_written(built.jobs()));
         }
         Ok(())
     })

@@ -16,6 +16,9 @@ pub(crate) mod yaml;
 
 pub(crate) use yaml::Yaml;
 
+use std::cell::Cell;
+use std::sync::Arc;
+
 use super::assets::Assets;
 use super::judge::{Rejection, fault, object};
 use super::objects::monitors::EndpointOf;
@@ -30,12 +33,27 @@ pub const MAX_OBJECT_BYTES: usize = 4 << 20;
 /// What an object became.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Built {
-    /// Its jobs, as items of the list `scrape_configs`: YAML, each line indented as below that key.
-    pub jobs: String,
+    /// Its jobs as a file of their own.
+    text: Arc<str>,
     /// How many jobs there are.
     pub count: usize,
     /// The files that they read, sorted, each once.
     pub files: Vec<AssetFile>,
+}
+
+/// What a file of jobs begins with.
+const HEAD: &str = "scrape_configs:\n";
+
+impl Built {
+    /// Its jobs, as items of the list `scrape_configs`: YAML, each line indented as below that key.
+    pub fn jobs(&self) -> &str {
+        self.text.strip_prefix(HEAD).unwrap_or_default()
+    }
+
+    /// Its jobs as a file of their own: YAML, the list `scrape_configs`. It costs no copy.
+    pub fn file(&self) -> Arc<[u8]> {
+        self.text.clone().into()
+    }
 }
 
 /// Judges an object and writes its jobs.
@@ -63,14 +81,22 @@ pub fn build_unjudged(
         .map_err(|rejection| rejection.of(kind, &monitor.namespace, &monitor.name))
 }
 
+thread_local! {
+    /// Room that jobs are written in, kept from one object to the next: a text that grows until nobody knows how long it
+    /// will be costs more than its only copy.
+    static SCRATCH: Cell<String> = const { Cell::new(String::new()) };
+}
+/// Most bytes of room that are kept. Two endpoints with three steps each take 3,700.
+const MAX_SCRATCH: usize = 64 << 10;
+
 fn unjudged(settings: &Settings, monitor: &Monitor, assets: &dyn Assets) -> Result<Built, Rejection> {
     let job = Job {
         client: http::Client { settings, scope: Scope { assets, namespace: &monitor.namespace } },
         engine: engine_scope(settings, &monitor.namespace, assets),
         monitor,
     };
-    // Two endpoints with three steps each take 3,700 bytes.
-    let mut y = Yaml::with_capacity(4096);
+    let mut y = Yaml::after(SCRATCH.take());
+    y.items_as_written(HEAD);
     let count = match &monitor.spec {
         Spec::Service(spec) => service_monitor::write(&mut y, &job, spec)?,
         Spec::Pod(spec) => pod_monitor::write(&mut y, &job, spec)?,
@@ -80,7 +106,12 @@ fn unjudged(settings: &Settings, monitor: &Monitor, assets: &dyn Assets) -> Resu
     let mut files = std::mem::take(&mut y.files);
     files.sort();
     files.dedup();
-    Ok(Built { jobs: y.into_text(), count, files })
+    let text = y.into_text();
+    let built = Built { text: text.as_str().into(), count, files };
+    if text.capacity() <= MAX_SCRATCH {
+        SCRATCH.set(text);
+    }
+    Ok(built)
 }
 
 /// The engine's own namespace, which its settings refer to. Settings without one belong to the object's.

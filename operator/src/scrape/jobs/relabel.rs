@@ -87,7 +87,7 @@ pub(crate) fn set(y: &mut Yaml, label: &str, value: &str) {
 /// Takes a label of a Kubernetes object over, where it has one.
 pub(crate) fn take_over(y: &mut Yaml, of: Of, from: &str, to: &str) {
     let _ = y.item(|y| {
-        y.texts("source_labels", &[format!("__meta_kubernetes_{}_label_{}", of.as_str(), sanitized(from))]);
+        y.texts("source_labels", &[meta_label(of, "_label_", from)]);
         y.text("target_label", to);
         y.text("regex", "(.+)");
         y.text("replacement", "${1}");
@@ -97,11 +97,10 @@ pub(crate) fn take_over(y: &mut Yaml, of: Of, from: &str, to: &str) {
 
 /// Keeps what a selector selects.
 pub(crate) fn selected(y: &mut Yaml, of: Of, selector: &LabelSelector) {
-    let of = of.as_str();
-    let value = |key: &str| format!("__meta_kubernetes_{of}_label_{}", sanitized(key));
-    let present = |key: &str| format!("__meta_kubernetes_{of}_labelpresent_{}", sanitized(key));
+    let value = |key: &str| meta_label(of, "_label_", key);
+    let present = |key: &str| meta_label(of, "_labelpresent_", key);
     for (key, wanted) in &selector.match_labels {
-        filter(y, "keep", &[&value(key), &present(key)], &format!("({wanted});true"));
+        filter(y, "keep", &[&value(key), &present(key)], &["(", wanted, ");true"].concat());
     }
     for expression in &selector.match_expressions {
         let key = &expression.key;
@@ -118,7 +117,22 @@ pub(crate) fn selected(y: &mut Yaml, of: Of, selector: &LabelSelector) {
 
 /// A key of a label as the engine's meta labels have it.
 pub(crate) fn sanitized(key: &str) -> String {
-    key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect()
+    let mut out = String::with_capacity(key.len());
+    push_sanitized(&mut out, key);
+    out
+}
+
+fn push_sanitized(out: &mut String, key: &str) {
+    out.extend(key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
+}
+
+/// The meta label that a label of a Kubernetes object becomes.
+fn meta_label(of: Of, part: &str, key: &str) -> String {
+    const PREFIX: &str = "__meta_kubernetes_";
+    let mut out = String::with_capacity(PREFIX.len() + of.as_str().len() + part.len() + key.len());
+    out.extend([PREFIX, of.as_str(), part]);
+    push_sanitized(&mut out, key);
+    out
 }
 
 /// Shares targets among engines by a label.

@@ -29,7 +29,7 @@ fn secret(namespace: &str, name: &str, data: Value) -> HeldAssets {
 }
 
 fn jobs(built: &Built) -> Vec<Value> {
-    serde_saphyr::from_str(&built.jobs).unwrap()
+    serde_saphyr::from_str(built.jobs()).unwrap()
 }
 
 const CA: &str = "-----BEGIN CERTIFICATE-----\nTUlJQw==\n-----END CERTIFICATE-----\n";

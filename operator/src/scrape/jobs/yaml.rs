@@ -21,6 +21,12 @@ impl Yaml {
         Self { out: String::with_capacity(bytes), ..Self::default() }
     }
 
+    /// An empty text in the room of another one.
+    pub(crate) fn after(mut text: String) -> Self {
+        text.clear();
+        Self { out: text, ..Self::default() }
+    }
+
     pub(crate) fn into_text(self) -> String {
         self.out
     }

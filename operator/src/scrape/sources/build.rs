@@ -227,10 +227,9 @@ pub(super) fn build_one(
     let mut files = Vec::with_capacity(1 + built.files.len());
     if built.count > 0 {
         let id = source.file_id();
-        let (key, path) = (format!("scrape/object.{id}"), format!("scrape/object.{id}.yaml"));
-        let mut jobs = built.jobs;
-        jobs.insert_str(0, "scrape_configs:\n");
-        files.push(Fragment::new(key, path, jobs.into_bytes()));
+        let key = ["scrape/object.", &id].concat();
+        let path = [&key, ".yaml"].concat();
+        files.push(Fragment::new(key, path, built.file()));
     }
     for file in built.files {
         files.push(asset(&file, assets)?);
