@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Mutex;
+
+use tokio::net::TcpSocket;
 
 /// Below what the system takes for outgoing connections and for who asks for any port (32768 and more by default):
 /// such a one could come before the process that the port is meant for, and a client that asks a stopped server again
@@ -29,8 +31,7 @@ pub fn free(address: IpAddr) -> io::Result<u16> {
             continue;
         }
         let Ok(held) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)) else { continue };
-        let is_free = |address: IpAddr| TcpListener::bind((address, port)).is_ok();
-        if is_free(address) && is_free(Ipv4Addr::LOCALHOST.into()) {
+        if is_free(address, port) && is_free(Ipv4Addr::LOCALHOST.into(), port) {
             given.insert(port, held);
             return Ok(port);
         }
@@ -47,8 +48,23 @@ pub fn loopback() -> io::Result<u16> {
     free(Ipv4Addr::LOCALHOST.into())
 }
 
+/// Whether nobody listens there. The port is taken for a moment, and not listened on: a child that another thread starts
+/// in this moment has a copy of the socket until it runs its program, and nobody else could listen for as long.
+fn is_free(address: IpAddr, port: u16) -> bool {
+    probe(address, port).is_ok()
+}
+
+fn probe(address: IpAddr, port: u16) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((address, port).into())?;
+    Ok(socket)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -60,5 +76,16 @@ mod tests {
             UdpSocket::bind((Ipv4Addr::LOCALHOST, first)).is_err(),
             "another process would be given it too"
         );
+    }
+
+    #[test]
+    fn a_port_is_free_where_nobody_listens_and_stays_so_while_it_is_looked_at() {
+        let (here, port) = (IpAddr::V4(Ipv4Addr::LOCALHOST), loopback().unwrap());
+        let looking = probe(here, port).unwrap();
+        let listener = TcpListener::bind((here, port)).unwrap();
+        drop(looking);
+        assert!(!is_free(here, port));
+        drop(listener);
+        assert!(is_free(here, port));
     }
 }
