@@ -82,8 +82,8 @@ pub fn build_unjudged(
 }
 
 thread_local! {
-    /// Room that jobs are written in, kept from one object to the next: a text that grows until nobody knows how long it
-    /// will be costs more than its only copy.
+    /// Room that jobs are written in, kept from one object to the next: how long a text becomes is known only once it is
+    /// written, and then it is copied once, into memory of just its size.
     static SCRATCH: Cell<String> = const { Cell::new(String::new()) };
 }
 /// Most bytes of room that are kept. Two endpoints with three steps each take 3,700.
