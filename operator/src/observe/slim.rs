@@ -19,7 +19,7 @@ pub(super) struct Specified {
     pub(super) metadata: ObjectMeta,
     /// Its spec as it came, JSON: `null` where it has none. It is not looked into: one that is nested too deep to be
     /// read must not keep others of its list from being read.
-    pub(super) spec: Box<[u8]>,
+    pub(super) spec: Box<str>,
 }
 
 /// An object of which the API is asked for the metadata alone.
@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for Specified {
         }
         let wire = Wire::deserialize(deserializer)?;
         let spec = wire.spec.map_or_else(|| "null".into(), Box::<str>::from);
-        Ok(Self { metadata: wire.metadata.into(), spec: spec.into_boxed_bytes() })
+        Ok(Self { metadata: wire.metadata.into(), spec })
     }
 }
 
@@ -147,10 +147,10 @@ mod tests {
     fn the_spec_is_as_it_was_written_and_the_rest_is_passed_over() {
         let wanted = object();
         let read: Specified = serde_json::from_str(&wanted.to_string()).unwrap();
-        assert_eq!(serde_json::from_slice::<Value>(&read.spec).unwrap(), wanted["spec"]);
+        assert_eq!(serde_json::from_str::<Value>(&read.spec).unwrap(), wanted["spec"]);
         assert_eq!(
             read.spec,
-            wanted["spec"].to_string().into_bytes().into_boxed_slice(),
+            wanted["spec"].to_string().into_boxed_str(),
             "byte for byte, where keys come sorted"
         );
         let named: Named = serde_json::from_str(&wanted.to_string()).unwrap();
@@ -167,7 +167,7 @@ mod tests {
             assert_eq!(*metadata, expected);
         }
         let without: Specified = serde_json::from_str(r#"{ "metadata": { "name": "x" } }"#).unwrap();
-        assert_eq!(*without.spec, *b"null");
+        assert_eq!(&*without.spec, "null");
     }
 
     #[test]

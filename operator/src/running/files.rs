@@ -55,9 +55,7 @@ impl Files {
         match share.find(file) {
             Ok(place) => share.held[place].times += 1,
             Err(place) => {
-                let before = share.size_of(&file.key);
-                share.held.insert(place, Held { file: file.clone(), times: 1 });
-                share.size = share.size + share.size_of(&file.key) - before;
+                share.insert(place, file);
                 self.note_path(&file.path);
             }
         }
@@ -190,6 +188,17 @@ impl Share {
         let end = self.held.partition_point(|held| held.file.key.as_str() <= key);
         let last = &self.held.get(end.checked_sub(1)?)?.file;
         (last.key == key).then_some(last)
+    }
+
+    /// Puts a new file in at its place.
+    fn insert(&mut self, place: usize, file: &Fragment) {
+        let of_key = |held: &&Held| held.file.key == file.key;
+        // Of those with its key the last one counts.
+        if self.held.get(place).filter(of_key).is_none() {
+            let before = place.checked_sub(1).and_then(|place| self.held.get(place)).filter(of_key);
+            self.size = self.size + size_of(file) - before.map_or(0, |held| size_of(&held.file));
+        }
+        self.held.insert(place, Held { file: file.clone(), times: 1 });
     }
 
     fn size_of(&self, key: &str) -> usize {

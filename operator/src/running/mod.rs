@@ -41,9 +41,10 @@ pub const TARGET_PART_BYTES: usize = 256 << 10;
 
 /// The number of blocks in each of `parts` parts, a power of two. A block is written, hashed and compressed by
 /// itself, so that a change costs its own block: about 64 KiB where parts are of [`TARGET_PART_BYTES`], which is
-/// enough for gzip with its window of 32 KiB, and a 1,024th of the whole where there can be no more parts.
+/// enough for gzip with its window of 32 KiB, and a 512th of the whole where there can be no more parts: to begin one
+/// takes as long as to compress some KiB.
 pub(crate) const fn blocks_of(parts: usize) -> usize {
-    if parts < MAX_PARTS { 4 } else { 16 }
+    if parts < MAX_PARTS { 4 } else { 8 }
 }
 /// Most bytes of a part, compressed. A Secret holds 1 MiB, base64 and its own fields included.
 pub const MAX_PART_COMPRESSED: usize = 700_000;
@@ -194,12 +195,13 @@ impl Engine {
 
 /// SHA-256 in hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// Bytes as digits, two of each.
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Whether a text is a SHA-256 in lower-case hexadecimal.

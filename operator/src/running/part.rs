@@ -12,10 +12,11 @@ use flate2::bufread::GzDecoder;
 use flate2::write::DeflateEncoder;
 use flate2::{Compression, Crc};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::files::{Files, SHARES, size_of};
 use super::generation::{PackError, joined_digest};
-use super::{Fragment, MAX_PART_BYTES, MAX_PART_COMPRESSED, blocks_of, digest};
+use super::{Fragment, MAX_PART_BYTES, MAX_PART_COMPRESSED, blocks_of, digest, hexadecimal};
 
 /// A share of a generation's fragments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,10 +127,10 @@ impl Packer {
 
     /// Adds a block of these files.
     fn write(&mut self, share: &[&Fragment], press: &mut Press) -> Result<(), PackError> {
-        let block = press.write(share)?;
-        let (digest, size) = (digest(block), block.len());
+        let Written { list, digest, size } = Written::of(share)?;
         // Nothing that is known to be too large is compressed only to be thrown away.
-        let gzip = if self.size + size > MAX_PART_BYTES { Vec::new() } else { press.gzip()? };
+        let gzip =
+            if self.size + size > MAX_PART_BYTES { Vec::new() } else { press.gzip(pieces(&list, share))? };
         self.add(digest, size, &gzip);
         Ok(())
     }
@@ -162,11 +163,42 @@ impl Packer {
     }
 }
 
-/// What blocks are written and compressed with, one after the other: to set up a compressor takes as long as a small
-/// block.
+/// A block before compression. It is never in one piece, as the contents are in memory already.
+struct Written {
+    /// The list of its files, with the end of the line.
+    list: Vec<u8>,
+    /// SHA-256 of the whole, in hexadecimal.
+    digest: String,
+    /// Bytes of the whole.
+    size: usize,
+}
+
+impl Written {
+    /// A block of these files.
+    fn of(share: &[&Fragment]) -> Result<Self, PackError> {
+        let files: Vec<Listed<&str>> = share
+            .iter()
+            .map(|file| Listed { key: file.key.as_str(), path: file.path.as_str(), size: file.bytes.len() })
+            .collect();
+        let mut list = Vec::with_capacity(share.iter().map(|file| size_of(file) - file.bytes.len()).sum());
+        serde_json::to_writer(&mut list, &files).map_err(|e| PackError::Encoding(e.to_string()))?;
+        list.push(b'\n');
+        let (mut sha, mut size) = (Sha256::new(), 0);
+        for piece in pieces(&list, share) {
+            sha.update(piece);
+            size += piece.len();
+        }
+        Ok(Self { digest: hexadecimal(&sha.finalize()), list, size })
+    }
+}
+
+/// What a block is, one after the other: its list and its contents.
+fn pieces<'a>(list: &'a [u8], share: &'a [&Fragment]) -> impl Iterator<Item = &'a [u8]> {
+    std::iter::once(list).chain(share.iter().map(|file| &*file.bytes))
+}
+
+/// What blocks are compressed with, one after the other: to set up a compressor takes as long as a small block.
 struct Press {
-    /// The block before compression.
-    block: Vec<u8>,
     deflate: DeflateEncoder<Vec<u8>>,
 }
 
@@ -175,32 +207,19 @@ impl Press {
     const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
     fn new() -> Self {
-        Self { block: Vec::new(), deflate: DeflateEncoder::new(Self::HEADER.to_vec(), LEVEL) }
+        Self { deflate: DeflateEncoder::new(Self::HEADER.to_vec(), LEVEL) }
     }
 
-    /// Writes a block of these files.
-    fn write(&mut self, share: &[&Fragment]) -> Result<&[u8], PackError> {
-        let list: Vec<Listed<&str>> = share
-            .iter()
-            .map(|file| Listed { key: file.key.as_str(), path: file.path.as_str(), size: file.bytes.len() })
-            .collect();
-        self.block.clear();
-        // A block can grow to some MiB: room for all of it at once costs no copies on the way.
-        self.block.reserve(share.iter().map(|file| size_of(file)).sum());
-        serde_json::to_writer(&mut self.block, &list).map_err(|e| PackError::Encoding(e.to_string()))?;
-        self.block.push(b'\n');
-        share.iter().for_each(|file| self.block.extend_from_slice(&file.bytes));
-        Ok(&self.block)
-    }
-
-    /// The block that was written last, as a gzip member.
-    fn gzip(&mut self) -> Result<Vec<u8>, PackError> {
+    /// A block in its pieces, as a gzip member.
+    fn gzip<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) -> Result<Vec<u8>, PackError> {
         let failed = |e: std::io::Error| PackError::Encoding(e.to_string());
-        self.deflate.write_all(&self.block).map_err(failed)?;
+        let mut crc = Crc::new();
+        for piece in pieces {
+            self.deflate.write_all(piece).map_err(failed)?;
+            crc.update(piece);
+        }
         // Ends this member and begins the next one: to set the compressor back takes as long as some KiB.
         let mut member = self.deflate.reset(Self::HEADER.to_vec()).map_err(failed)?;
-        let mut crc = Crc::new();
-        crc.update(&self.block);
         member.extend(crc.sum().to_le_bytes());
         member.extend(crc.amount().to_le_bytes());
         Ok(member)
@@ -303,8 +322,10 @@ mod tests {
             Fragment::new(format!("k\n{number}"), format!("rules/\"{number}.yaml"), *content)
         };
         let files: Vec<Fragment> = contents.iter().enumerate().map(file).collect();
-        let mut press = Press::new();
-        let block = press.write(&files.iter().collect::<Vec<_>>()).unwrap().to_vec();
+        let share: Vec<&Fragment> = files.iter().collect();
+        let written = Written::of(&share).unwrap();
+        let block = pieces(&written.list, &share).collect::<Vec<_>>().concat();
+        assert_eq!((written.digest, written.size), (digest(&block), block.len()));
         let entry = |file: &Fragment| Entry { path: file.path.clone(), content: file.bytes.to_vec() };
         assert_eq!(files_of(&block), Some(files.iter().map(entry).collect()));
         assert_eq!(files_of(b"[]\n"), Some(Vec::new()));

@@ -43,11 +43,17 @@ impl Group {
 /// # Errors
 /// What is wrong, in a few words.
 pub(crate) fn judge_anchored(text: &str) -> Result<(), &'static str> {
-    // Most are one word or take anything.
-    if text.is_empty() || matches!(text, "(.*)" | "(.+)" | ".*" | ".+") || text.bytes().all(is_word) {
+    // Most are.
+    if is_choice(text) || matches!(text, "(.*)" | "(.+)" | ".*" | ".+") {
         return Ok(());
     }
     judge(&["^(?s:", text, ")$"].concat())
+}
+
+/// Whether an expression is a word or words to choose from: `a`, `a|b`, `(a|b)`.
+fn is_choice(text: &str) -> bool {
+    let inside = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')).unwrap_or(text);
+    inside.bytes().all(|b| is_word(b) || b == b'|')
 }
 
 fn is_word(b: u8) -> bool {

@@ -71,7 +71,7 @@ fn fields(
         && client.at_least(since.0, since.1)
     {
         y.map("attach_metadata", |y| {
-            y.plain("node", attach.node == Some(true));
+            y.truth("node", attach.node == Some(true));
             Ok::<(), Rejection>(())
         })?;
     }

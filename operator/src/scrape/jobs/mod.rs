@@ -138,13 +138,13 @@ impl<'a> Job<'a> {
         self.client.settings
     }
 
-    /// The name of a job of an object with several.
-    pub(crate) fn name(&self, index: Option<usize>) -> String {
+    /// The name of the object's only job, or of one of several.
+    pub(crate) fn name(&self, y: &mut Yaml, index: Option<usize>) {
         let Monitor { namespace, name, .. } = self.monitor;
         let kind = self.monitor.kind().job();
         match index {
-            Some(index) => format!("{kind}/{namespace}/{name}/{index}"),
-            None => format!("{kind}/{namespace}/{name}"),
+            Some(index) => y.joined("job_name", &[kind, "/", namespace, "/", name, "/", &index.to_string()]),
+            None => y.joined("job_name", &[kind, "/", namespace, "/", name]),
         }
     }
 
@@ -154,13 +154,13 @@ impl<'a> Job<'a> {
     }
 
     pub(crate) fn honor_labels(&self, y: &mut Yaml, honor: bool) {
-        y.plain("honor_labels", honor && !self.settings().spec.override_honor_labels);
+        y.truth("honor_labels", honor && !self.settings().spec.override_honor_labels);
     }
 
     pub(crate) fn honor_timestamps(&self, y: &mut Yaml, honor: Option<bool>) {
         let overridden = self.settings().spec.override_honor_timestamps;
         if (honor.is_some() || overridden) && self.client.at_least(2, 9) {
-            y.plain("honor_timestamps", honor == Some(true) && !overridden);
+            y.truth("honor_timestamps", honor == Some(true) && !overridden);
         }
     }
 
@@ -187,7 +187,7 @@ impl<'a> Job<'a> {
         if let Some(params) = &endpoint.params {
             y.lists("params", params);
         }
-        y.text_if("scheme", endpoint.scheme.as_deref().map(str::to_ascii_lowercase).as_deref());
+        y.text_if("scheme", endpoint.scheme.as_deref().map(relabel::lowercase).as_deref());
     }
 
     /// How a target is asked. Credentials of the class are left out where the endpoint has its own: an engine
@@ -202,14 +202,14 @@ impl<'a> Job<'a> {
     ) -> Result<(), Rejection> {
         let client = &self.client;
         client.proxy(y, &endpoint.proxy)?;
-        client.oauth2(y, endpoint.oauth2.as_ref())?;
+        client.oauth2(y, endpoint.oauth2.as_deref())?;
         client.tls(y, tls)?;
         client.bearer(y, endpoint.bearer_token_secret.as_ref())?;
-        client.basic(y, endpoint.basic_auth.as_ref())?;
+        client.basic(y, endpoint.basic_auth.as_deref())?;
         let bearer = endpoint.bearer_token_secret.as_ref().is_some_and(|key| !key.name.is_empty());
         let taken = bearer || bearer_file || endpoint.basic_auth.is_some() || endpoint.oauth2.is_some();
         let of_class = class.filter(|_| !taken).and_then(|class| class.authorization.as_ref());
-        client.authorization_of_class(y, endpoint.authorization.as_ref(), of_class, self.engine)
+        client.authorization_of_class(y, endpoint.authorization.as_deref(), of_class, self.engine)
     }
 
     pub(crate) fn protocols(&self, y: &mut Yaml, all: &[String], fallback: Option<&str>) {

@@ -28,7 +28,7 @@ fn write_endpoint(
 ) -> Result<(), Rejection> {
     let settings = job.settings();
     let class = settings.class(spec.scrape_class.as_deref());
-    y.text("job_name", &job.name(Some(index)));
+    job.name(y, Some(index));
     job.honor_labels(y, endpoint.honor_labels);
     job.honor_timestamps(y, endpoint.honor_timestamps);
     job.track_staleness(y, endpoint.track_timestamps_staleness);
@@ -42,7 +42,7 @@ fn write_endpoint(
     job.discover(y, &spec.namespace_selector, discovery)?;
     job.request(y, endpoint);
     job.redirects_and_http2(y, endpoint.follow_redirects, endpoint.enable_http2);
-    let own = endpoint.own.tls_config.as_ref().filter(|tls| **tls != SafeTls::default()).map(TlsView::safe);
+    let own = endpoint.own.tls_config.as_deref().filter(|tls| **tls != SafeTls::default()).map(TlsView::safe);
     let tls = TlsView::of_class(own, class.and_then(|class| class.tls_config.as_ref()), job.engine);
     job.authenticate(y, endpoint, tls, class, false)?;
 

@@ -1,5 +1,7 @@
 //! Steps of relabelling, in the order in which they act.
 
+use std::borrow::Cow;
+
 use super::{Job, Yaml};
 use crate::scrape::objects::{LabelSelector, Relabel};
 
@@ -49,10 +51,18 @@ pub(crate) fn written(y: &mut Yaml, step: &Relabel) {
         }
         y.text_if("replacement", step.replacement.as_deref());
         if !step.action.is_empty() {
-            y.text("action", &step.action.to_ascii_lowercase());
+            y.text("action", &lowercase(&step.action));
         }
         Ok::<(), ()>(())
     });
+}
+
+/// A text in small letters, without a copy where it is.
+pub(crate) fn lowercase(text: &str) -> Cow<'_, str> {
+    match text.bytes().any(|b| b.is_ascii_uppercase()) {
+        true => text.to_ascii_lowercase().into(),
+        false => text.into(),
+    }
 }
 
 /// Keeps or drops by labels.
@@ -87,7 +97,7 @@ pub(crate) fn set(y: &mut Yaml, label: &str, value: &str) {
 /// Takes a label of a Kubernetes object over, where it has one.
 pub(crate) fn take_over(y: &mut Yaml, of: Of, from: &str, to: &str) {
     let _ = y.item(|y| {
-        y.texts("source_labels", &[meta_label(of, "_label_", from)]);
+        y.all_joined("source_labels", &[&[META, of.as_str(), "_label_", &sanitized(from)]]);
         y.text("target_label", to);
         y.text("regex", "(.+)");
         y.text("replacement", "${1}");
@@ -97,42 +107,45 @@ pub(crate) fn take_over(y: &mut Yaml, of: Of, from: &str, to: &str) {
 
 /// Keeps what a selector selects.
 pub(crate) fn selected(y: &mut Yaml, of: Of, selector: &LabelSelector) {
-    let value = |key: &str| meta_label(of, "_label_", key);
-    let present = |key: &str| meta_label(of, "_labelpresent_", key);
     for (key, wanted) in &selector.match_labels {
-        filter(y, "keep", &[&value(key), &present(key)], &["(", wanted, ");true"].concat());
+        by_label(y, "keep", of, (key, true), &["(", wanted, ");true"]);
     }
     for expression in &selector.match_expressions {
-        let key = &expression.key;
-        let one_of = || format!("({});true", expression.values.join("|"));
+        let key = expression.key.as_str();
+        let values = || expression.values.join("|");
         match expression.operator.as_str() {
-            "In" => filter(y, "keep", &[&value(key), &present(key)], &one_of()),
-            "NotIn" => filter(y, "drop", &[&value(key), &present(key)], &one_of()),
-            "Exists" => filter(y, "keep", &[&present(key)], "true"),
-            "DoesNotExist" => filter(y, "drop", &[&present(key)], "true"),
+            "In" => by_label(y, "keep", of, (key, true), &["(", &values(), ");true"]),
+            "NotIn" => by_label(y, "drop", of, (key, true), &["(", &values(), ");true"]),
+            "Exists" => by_label(y, "keep", of, (key, false), &["true"]),
+            "DoesNotExist" => by_label(y, "drop", of, (key, false), &["true"]),
             _ => {}
         }
     }
 }
 
+/// Keeps or drops by whether a Kubernetes object has a label, and where that counts by its value before.
+fn by_label(y: &mut Yaml, action: &str, of: Of, (key, has_value): (&str, bool), regex: &[&str]) {
+    let key = sanitized(key);
+    let labels: [&[&str]; 2] =
+        [&[META, of.as_str(), "_label_", &key], &[META, of.as_str(), "_labelpresent_", &key]];
+    let _ = y.item(|y| {
+        y.text("action", action);
+        y.all_joined("source_labels", if has_value { &labels } else { &labels[1..] });
+        y.joined("regex", regex);
+        Ok::<(), ()>(())
+    });
+}
+
+/// What the labels begin with that the engine has from Kubernetes.
+const META: &str = "__meta_kubernetes_";
+
 /// A key of a label as the engine's meta labels have it.
-pub(crate) fn sanitized(key: &str) -> String {
-    let mut out = String::with_capacity(key.len());
-    push_sanitized(&mut out, key);
-    out
-}
-
-fn push_sanitized(out: &mut String, key: &str) {
-    out.extend(key.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }));
-}
-
-/// The meta label that a label of a Kubernetes object becomes.
-fn meta_label(of: Of, part: &str, key: &str) -> String {
-    const PREFIX: &str = "__meta_kubernetes_";
-    let mut out = String::with_capacity(PREFIX.len() + of.as_str().len() + part.len() + key.len());
-    out.extend([PREFIX, of.as_str(), part]);
-    push_sanitized(&mut out, key);
-    out
+pub(crate) fn sanitized(key: &str) -> Cow<'_, str> {
+    let is_taken = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    match key.chars().all(is_taken) {
+        true => key.into(),
+        false => key.chars().map(|c| if is_taken(c) { c } else { '_' }).collect(),
+    }
 }
 
 /// Shares targets among engines by a label.

@@ -1,5 +1,7 @@
 //! ServiceMonitor.
 
+use std::borrow::Cow;
+
 use super::http::TlsView;
 use super::kubernetes::{Discovery, by_role};
 use super::relabel::{self, Of};
@@ -27,7 +29,7 @@ fn write_endpoint(
     let settings = job.settings();
     let class = settings.class(spec.scrape_class.as_deref());
     let role = settings.endpoints_role(spec.service_discovery_role.as_deref());
-    y.text("job_name", &job.name(Some(index)));
+    job.name(y, Some(index));
     job.honor_labels(y, endpoint.honor_labels);
     job.honor_timestamps(y, endpoint.honor_timestamps);
     job.track_staleness(y, endpoint.track_timestamps_staleness);
@@ -42,7 +44,7 @@ fn write_endpoint(
     job.request(y, endpoint);
     job.redirects_and_http2(y, endpoint.follow_redirects, endpoint.enable_http2);
     let tls = TlsView::of_class(
-        endpoint.own.tls_config.as_ref().map(TlsView::full),
+        endpoint.own.tls_config.as_deref().map(TlsView::full),
         class.and_then(|class| class.tls_config.as_ref()),
         job.engine,
     );
@@ -121,9 +123,9 @@ pub(super) fn keep_target_port(y: &mut Yaml, port: Option<&IntOrString>) {
 }
 
 /// What the label `endpoint` says.
-pub(super) fn port_name<O>(endpoint: &EndpointOf<O>) -> Option<String> {
+pub(super) fn port_name<O>(endpoint: &EndpointOf<O>) -> Option<Cow<'_, str>> {
     match endpoint.port.as_deref().and_then(there) {
-        Some(port) => Some(port.to_owned()),
+        Some(port) => Some(port.into()),
         None => endpoint.target_port.as_ref().map(IntOrString::text).filter(|port| !port.is_empty()),
     }
 }

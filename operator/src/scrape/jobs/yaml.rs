@@ -59,16 +59,39 @@ impl Yaml {
     }
 
     pub(crate) fn text(&mut self, key: &str, value: &str) {
-        self.key(key);
-        self.out.push(' ');
-        scalar(&mut self.out, value);
-        self.out.push('\n');
+        self.joined(key, &[value]);
     }
 
     pub(crate) fn text_if(&mut self, key: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(key, value);
         }
+    }
+
+    /// A text of several pieces.
+    pub(crate) fn joined(&mut self, key: &str, pieces: &[&str]) {
+        self.key(key);
+        self.out.push(' ');
+        scalar(&mut self.out, pieces);
+        self.out.push('\n');
+    }
+
+    /// A list of texts of several pieces each.
+    pub(crate) fn all_joined(&mut self, key: &str, values: &[&[&str]]) {
+        self.key(key);
+        self.out.push('\n');
+        for pieces in values {
+            self.spaces(self.indent);
+            self.out.push_str("- ");
+            scalar(&mut self.out, pieces);
+            self.out.push('\n');
+        }
+    }
+
+    /// A truth value.
+    pub(crate) fn truth(&mut self, key: &str, value: bool) {
+        self.key(key);
+        self.out.push_str(if value { " true\n" } else { " false\n" });
     }
 
     /// A number or a truth value.
@@ -94,7 +117,7 @@ impl Yaml {
         for value in values {
             self.spaces(self.indent);
             self.out.push_str("- ");
-            scalar(&mut self.out, value.as_ref());
+            scalar(&mut self.out, &[value.as_ref()]);
             self.out.push('\n');
         }
     }
@@ -203,7 +226,7 @@ fn json(value: &serde_json::Value) -> String {
     use serde_json::Value;
     let mut out = String::new();
     match value {
-        Value::String(text) => quote(&mut out, text),
+        Value::String(text) => quote(&mut out, &[text]),
         Value::Array(items) => {
             out.push('[');
             for (i, item) in items.iter().enumerate() {
@@ -216,7 +239,7 @@ fn json(value: &serde_json::Value) -> String {
             out.push('{');
             for (i, (key, item)) in fields.iter().enumerate() {
                 out.push_str(if i > 0 { ", " } else { "" });
-                quote(&mut out, key);
+                quote(&mut out, &[key]);
                 out.push_str(": ");
                 out.push_str(&json(item));
             }
@@ -230,7 +253,7 @@ fn json(value: &serde_json::Value) -> String {
 /// A text as a key.
 fn quoted(text: &str) -> String {
     let mut out = String::new();
-    scalar(&mut out, text);
+    scalar(&mut out, &[text]);
     out
 }
 
@@ -249,19 +272,33 @@ const PLAIN: [bool; 256] = {
     table
 };
 
-fn scalar(out: &mut String, text: &str) {
-    let plain = text.as_bytes().first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_' || *b == b'/')
-        && text.bytes().all(|b| PLAIN[b as usize])
-        && !(text.len() <= 5 && WORDS.iter().any(|word| word.eq_ignore_ascii_case(text)));
-    if plain {
-        out.push_str(text);
+/// Whether every reader takes a text of these pieces for a text as it stands.
+fn is_plain(pieces: &[&str]) -> bool {
+    let is_word = |word: &str| {
+        let bytes = pieces.iter().flat_map(|piece| piece.bytes());
+        bytes.map(|b| b.to_ascii_lowercase()).eq(word.bytes())
+    };
+    let first = pieces.iter().find_map(|piece| piece.bytes().next());
+    first.is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b == b'/')
+        && pieces.iter().all(|piece| piece.bytes().all(|b| PLAIN[b as usize]))
+        && !(pieces.iter().map(|piece| piece.len()).sum::<usize>() <= 5 && WORDS.into_iter().any(is_word))
+}
+
+fn scalar(out: &mut String, pieces: &[&str]) {
+    if is_plain(pieces) {
+        pieces.iter().for_each(|piece| out.push_str(piece));
     } else {
-        quote(out, text);
+        quote(out, pieces);
     }
 }
 
-fn quote(out: &mut String, text: &str) {
+fn quote(out: &mut String, pieces: &[&str]) {
     out.push('"');
+    pieces.iter().for_each(|piece| escape(out, piece));
+    out.push('"');
+}
+
+fn escape(out: &mut String, text: &str) {
     let mut clean = 0;
     for (at, c) in text.char_indices() {
         let escape = match c {
@@ -289,7 +326,6 @@ fn quote(out: &mut String, text: &str) {
         }
     }
     out.push_str(&text[clean..]);
-    out.push('"');
 }
 
 #[cfg(test)]
@@ -351,10 +387,17 @@ mod tests {
         let mut yaml = Yaml::default();
         yaml.texts("list", &texts);
         yaml.pairs("pairs", texts.iter().map(|text| (*text, *text)));
+        for (i, text) in texts.iter().enumerate() {
+            let (begin, end) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+            yaml.joined(&format!("joined{i}"), &[begin, end]);
+            yaml.all_joined(&format!("all{i}"), &[&["a", text], &["", text]]);
+        }
         let back = read(&yaml.into_text());
         for (i, text) in texts.iter().enumerate() {
             assert_eq!(back["list"][i], *text, "{text:?}");
             assert_eq!(back["pairs"][*text], *text, "{text:?}");
+            assert_eq!(back[format!("joined{i}")], *text, "{text:?}");
+            assert_eq!(back[format!("all{i}")], serde_json::json!([format!("a{text}"), text]), "{text:?}");
         }
         let value = serde_json::json!([{ "a": texts.to_vec(), "b": [1, -2.5, true, null, {}] }]);
         assert_eq!(read(&items(value.as_array().unwrap())), value);

@@ -135,9 +135,9 @@ impl Judge<'_> {
 
     fn endpoint_common<O>(&self, endpoint: &EndpointOf<O>) -> Result<(), Rejection> {
         let auth = Auth {
-            basic: endpoint.basic_auth.as_ref(),
-            authorization: endpoint.authorization.as_ref(),
-            oauth2: endpoint.oauth2.as_ref(),
+            basic: endpoint.basic_auth.as_deref(),
+            authorization: endpoint.authorization.as_deref(),
+            oauth2: endpoint.oauth2.as_deref(),
             bearer: endpoint.bearer_token_secret.as_ref(),
         };
         judge_auth(&self.scope, auth)?;

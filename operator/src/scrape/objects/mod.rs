@@ -7,6 +7,7 @@ pub(crate) mod prometheus;
 pub(crate) mod remote;
 pub(crate) mod scrape_config;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -167,9 +168,9 @@ impl Monitor {
 
     /// Reads an object by its spec as JSON, in one pass and without a tree of values between. None where it cannot be
     /// read; why, [`Monitor::read`] says.
-    pub(crate) fn from_spec(kind: Kind, namespace: &str, name: &str, spec: &[u8]) -> Option<Self> {
-        fn of<T: DeserializeOwned + Default>(spec: &[u8]) -> Option<Box<T>> {
-            let spec: Option<T> = serde_json::from_slice(spec).ok()?;
+    pub(crate) fn from_spec(kind: Kind, namespace: &str, name: &str, spec: &str) -> Option<Self> {
+        fn of<T: DeserializeOwned + Default>(spec: &str) -> Option<Box<T>> {
+            let spec: Option<T> = serde_json::from_str(spec).ok()?;
             Some(Box::new(spec.unwrap_or_default()))
         }
         let spec = match kind {
@@ -291,10 +292,10 @@ pub(crate) enum IntOrString {
 }
 
 impl IntOrString {
-    pub(crate) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> Cow<'_, str> {
         match self {
-            Self::Int(number) => number.to_string(),
-            Self::Text(text) => text.clone(),
+            Self::Int(number) => number.to_string().into(),
+            Self::Text(text) => text.into(),
         }
     }
 }
@@ -464,7 +465,7 @@ mod tests {
         fn both_ways_of_reading_come_to_the_same(spec in value(), kind in prop::sample::select(&Kind::ALL[..])) {
             // Both read the same text: a fraction that is written and read again can differ in its last bit.
             let spec = spec.to_string();
-            let quick = Monitor::from_spec(kind, "b", "a", spec.as_bytes());
+            let quick = Monitor::from_spec(kind, "b", "a", &spec);
             let spec: Value = serde_json::from_str(&spec).unwrap();
             let object = serde_json::json!({ "metadata": { "namespace": "b", "name": "a" }, "spec": spec });
             prop_assert_eq!(quick, Monitor::read(kind, &object).ok());

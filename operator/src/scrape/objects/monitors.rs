@@ -46,7 +46,8 @@ pub(crate) type Endpoint = EndpointOf<OfService>;
 pub(crate) type PodEndpoint = EndpointOf<OfPod>;
 
 /// What endpoints of Services and of Pods have in common, and what only one of them has. The few fields of the latter
-/// are flattened, and not the many of the former: serde copies what it flattens.
+/// are flattened, and not the many of the former: serde copies what it flattens. What is large and rare is boxed: reading
+/// an endpoint moves it several times.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct EndpointOf<O> {
@@ -71,9 +72,9 @@ pub(crate) struct EndpointOf<O> {
     #[serde(deserialize_with = "lenient")]
     pub(crate) relabelings: Vec<Relabel>,
     pub(crate) filter_running: Option<bool>,
-    pub(crate) authorization: Option<SafeAuthorization>,
-    pub(crate) basic_auth: Option<BasicAuth>,
-    pub(crate) oauth2: Option<OAuth2>,
+    pub(crate) authorization: Option<Box<SafeAuthorization>>,
+    pub(crate) basic_auth: Option<Box<BasicAuth>>,
+    pub(crate) oauth2: Option<Box<OAuth2>>,
     pub(crate) bearer_token_secret: Option<KeyRef>,
     pub(crate) follow_redirects: Option<bool>,
     #[serde(rename = "enableHttp2")]
@@ -86,7 +87,7 @@ pub(crate) struct EndpointOf<O> {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct OfService {
-    pub(crate) tls_config: Option<Tls>,
+    pub(crate) tls_config: Option<Box<Tls>>,
     #[serde(deserialize_with = "lenient")]
     pub(crate) bearer_token_file: String,
 }
@@ -96,7 +97,7 @@ pub(crate) struct OfService {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct OfPod {
     pub(crate) port_number: Option<i64>,
-    pub(crate) tls_config: Option<SafeTls>,
+    pub(crate) tls_config: Option<Box<SafeTls>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

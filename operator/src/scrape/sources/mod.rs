@@ -8,6 +8,7 @@ mod pick;
 mod shelf;
 mod sum;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -159,7 +160,7 @@ pub struct Source {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// Its spec, as JSON.
-    spec: Box<[u8]>,
+    spec: Box<str>,
 }
 
 impl Source {
@@ -169,7 +170,7 @@ impl Source {
         version: &'static str,
         (uid, revision): (String, String),
         labels: BTreeMap<String, String>,
-        spec: Box<[u8]>,
+        spec: Box<str>,
     ) -> Self {
         Self { key, uid, version, revision, labels, spec }
     }
@@ -187,25 +188,25 @@ impl Source {
             version,
             revision: text("resourceVersion").unwrap_or_default(),
             labels: labels.collect(),
-            spec: serde_json::to_vec(spec).ok()?.into_boxed_slice(),
+            spec: serde_json::to_string(spec).ok()?.into_boxed_str(),
         })
     }
 
     /// Its spec, as JSON.
-    pub fn spec(&self) -> &[u8] {
+    pub fn spec(&self) -> &str {
         &self.spec
     }
 
     /// What the object's files are named by: its UID, so that they keep their names while it lives; objects of
     /// files have none yet, and go by their name.
-    pub fn file_id(&self) -> String {
+    pub fn file_id(&self) -> Cow<'_, str> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         if !self.uid.is_empty() && self.uid.len() <= 64 && self.uid.bytes().all(plain) {
-            return self.uid.clone();
+            return self.uid.as_str().into();
         }
         let mut id = crate::running::digest(self.key.to_string().as_bytes());
         id.truncate(16);
-        id
+        id.into()
     }
 
     /// The object as it would be written in a file, without what only the API server knows.
@@ -213,7 +214,7 @@ impl Source {
     /// # Errors
     /// When its spec is nested deeper than any reader follows.
     pub fn to_value(&self) -> Result<Value, serde_json::Error> {
-        let spec: Value = serde_json::from_slice(&self.spec)?;
+        let spec: Value = serde_json::from_str(&self.spec)?;
         let mut object = serde_json::json!({
             "apiVersion": format!("{GROUP}/{}", self.version),
             "kind": self.key.kind.as_str(),
