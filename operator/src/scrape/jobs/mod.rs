@@ -16,6 +16,7 @@ pub(crate) mod yaml;
 
 pub(crate) use yaml::Yaml;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -138,8 +139,8 @@ impl<'a> Job<'a> {
         self.client.settings
     }
 
-    /// The name of the object's only job, or of one of several.
-    pub(crate) fn name(&self, y: &mut Yaml, index: Option<usize>) {
+    /// What the object's only job is called, or one of several.
+    pub(crate) fn job_name(&self, y: &mut Yaml, index: Option<usize>) {
         let Monitor { namespace, name, .. } = self.monitor;
         let kind = self.monitor.kind().job();
         match index {
@@ -187,7 +188,7 @@ impl<'a> Job<'a> {
         if let Some(params) = &endpoint.params {
             y.lists("params", params);
         }
-        y.text_if("scheme", endpoint.scheme.as_deref().map(relabel::lowercase).as_deref());
+        y.text_if("scheme", endpoint.scheme.as_deref().map(lowercase).as_deref());
     }
 
     /// How a target is asked. Credentials of the class are left out where the endpoint has its own: an engine
@@ -243,6 +244,14 @@ pub(crate) fn judge_size(y: &Yaml) -> Result<(), Rejection> {
 /// A text without what is empty, which counts as absent.
 pub(crate) fn there(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
+}
+
+/// A text in small letters, without a copy where it is.
+pub(crate) fn lowercase(text: &str) -> Cow<'_, str> {
+    match text.bytes().any(|b| b.is_ascii_uppercase()) {
+        true => text.to_ascii_lowercase().into(),
+        false => text.into(),
+    }
 }
 
 /// One block of discovery in Kubernetes as jobs have it: a text of YAML with the one key `kubernetes_sd_configs`.

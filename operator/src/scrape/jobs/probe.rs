@@ -19,7 +19,7 @@ pub(super) fn write(y: &mut Yaml, job: &Job<'_>, spec: &ProbeSpec) -> Result<usi
 fn write_job(y: &mut Yaml, job: &Job<'_>, spec: &ProbeSpec) -> Result<(), Rejection> {
     let settings = job.settings();
     let class = settings.class(spec.scrape_class.as_deref());
-    job.name(y, None);
+    job.job_name(y, None);
     job.honor_timestamps(y, Some(true));
     y.text("metrics_path", &spec.prober.path);
     y.text_if("scrape_interval", there(&spec.interval));

@@ -51,18 +51,10 @@ pub(crate) fn written(y: &mut Yaml, step: &Relabel) {
         }
         y.text_if("replacement", step.replacement.as_deref());
         if !step.action.is_empty() {
-            y.text("action", &lowercase(&step.action));
+            y.text("action", &super::lowercase(&step.action));
         }
         Ok::<(), ()>(())
     });
-}
-
-/// A text in small letters, without a copy where it is.
-pub(crate) fn lowercase(text: &str) -> Cow<'_, str> {
-    match text.bytes().any(|b| b.is_ascii_uppercase()) {
-        true => text.to_ascii_lowercase().into(),
-        false => text.into(),
-    }
 }
 
 /// Keeps or drops by labels.

@@ -17,7 +17,7 @@ fn write_job(y: &mut Yaml, job: &Job<'_>, spec: &ScrapeConfigSpec) -> Result<(),
     let settings = job.settings();
     let client = &job.client;
     let class = settings.class(spec.scrape_class.as_deref());
-    job.name(y, None);
+    job.job_name(y, None);
     if spec.honor_timestamps.is_some() {
         job.honor_timestamps(y, spec.honor_timestamps);
     }

@@ -29,7 +29,7 @@ fn write_endpoint(
     let settings = job.settings();
     let class = settings.class(spec.scrape_class.as_deref());
     let role = settings.endpoints_role(spec.service_discovery_role.as_deref());
-    job.name(y, Some(index));
+    job.job_name(y, Some(index));
     job.honor_labels(y, endpoint.honor_labels);
     job.honor_timestamps(y, endpoint.honor_timestamps);
     job.track_staleness(y, endpoint.track_timestamps_staleness);
