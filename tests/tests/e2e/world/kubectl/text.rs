@@ -34,6 +34,10 @@ const VARIES: &[(&str, &str)] = &[
     (r"-[bcdfghjklmnpqrstvwxz2456789]{7,10}(-[bcdfghjklmnpqrstvwxz2456789]{5})?\b", "-<random>"),
     (r"\b(once-|web-|kubernetes-|example-app-)[bcdfghjklmnpqrstvwxz2456789]{5}\b", "$1<random>"),
     (r"(Server Version: |gitVersion: |\bVersion:\s+|KubeletVersion: )v\d\S*", "$1<release>"),
+    // What the machine has that the node stands for, and what a pod's share of it is.
+    (r"(?m)^(  (?:cpu|memory):\s+)\d+(?:Ki)?$", "$1<size>"),
+    (r"\(\d+%\)", "(<share>)"),
+    (r"(Kernel Version:\s+)\S+", "$1<release>"),
     (r#"(onfig ?(?:Running|Wanted)"?:\s*"?)[0-9a-f]{12}\b"#, "$1<digest>"),
     (r"(?m)(\s)(?:\d+[dhms])+( ago|$|\s)", "$1<age>$2"),
     (r"(\()(?:\d+[dhms])+( ago)", "$1<age>$2"),
