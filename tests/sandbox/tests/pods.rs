@@ -357,6 +357,21 @@ async fn a_log_is_followed_until_its_container_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_is_told_to_end_before_it_listens_still_ends_by_itself() {
+    let cluster = TestCluster::start().await;
+    let client = cluster.client();
+    let mut pod = shell_pod("late", "echo deaf; sleep 1; trap 'exit 0' TERM; while true; do sleep 0.1; done");
+    // Longer than any wait of this test.
+    pod["spec"]["terminationGracePeriodSeconds"] = 600.into();
+    apply(&client, pod).await;
+    let pods: Api<Pod> = Api::namespaced(client, "default");
+    log_with(&pods, "late", "deaf").await;
+    pods.delete("late", &DeleteParams::default()).await.unwrap();
+    gone(&pods, "late").await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pod_waits_for_a_secret_that_is_missing_and_says_so() {
     let cluster = TestCluster::start().await;
     let client = cluster.client();

@@ -319,7 +319,11 @@ impl PodRun {
                 let message = format!("PreStop hook failed: {error}");
                 self.context.warn(&self.current(), "FailedPreStopHook", message);
             }
-            process.handle().terminate();
+            let handle = process.handle();
+            tokio::select! {
+                code = process.wait() => return code,
+                () = handle.terminate() => (),
+            }
             process.wait().await
         };
         let late = async {

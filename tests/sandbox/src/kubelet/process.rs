@@ -19,6 +19,9 @@ use super::logs::LogWriter;
 /// How long bubblewrap may take to stop; it is a matter of the kernel's next look at it.
 const STOP_BOUND: Duration = Duration::from_millis(500);
 
+/// Time between two looks whether a container listens for the signal to end.
+const LISTEN_POLL: Duration = Duration::from_millis(20);
+
 /// A container that was started.
 pub(crate) struct Process {
     child: Child,
@@ -151,11 +154,14 @@ impl ProcessHandle {
         listed.ok().and_then(first).or_else(|| child_of(pid))
     }
 
-    /// Asks the container to end.
-    pub(crate) fn terminate(self) {
-        match self.inner() {
-            Some(pid) => signal(pid, Signal::SIGTERM),
-            None => self.kill(),
+    /// Asks the container to end, as soon as it listens. A process 1 that does not is not even ended by the signal: it
+    /// would be lost where bubblewrap has not come to the program yet, and the container would stay until its deadline.
+    pub(crate) async fn terminate(self) {
+        loop {
+            match self.inner().filter(|pid| listens(*pid, Signal::SIGTERM)) {
+                Some(pid) => return signal(pid, Signal::SIGTERM),
+                None => tokio::time::sleep(LISTEN_POLL).await,
+            }
         }
     }
 
@@ -207,6 +213,17 @@ impl ProcessHandle {
         inside.kill_on_drop(true);
         Some(inside)
     }
+}
+
+/// Whether a process catches a signal, or blocks it to take it up itself.
+fn listens(pid: u32, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let masks = status.lines().filter_map(|line| {
+        let mask = line.strip_prefix("SigCgt:").or_else(|| line.strip_prefix("SigBlk:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    });
+    // Signals count from one.
+    masks.fold(0, |all, mask| all | mask) >> (signal as i32 - 1) & 1 == 1
 }
 
 fn signal(pid: u32, signal: Signal) {
