@@ -326,6 +326,13 @@ async fn life(world: &World, searched: &[&[&str]]) {
     world.secret("hook", &[("url", "http://127.0.0.1:9/hook")]).await;
     world.create_stack("main", spec()).await;
     world.live("main", BOUND).await;
+    // A pod whose start the API did not answer in time has started with what is mounted. A change comes over the API.
+    let changed = json!({
+        "rules": { "groups": [{ "name": "own", "rules": [{ "record": "one", "expr": "vector(2)" }] }] },
+        "alerting": { "route": { "groupWait": "29s" } }
+    });
+    world.patch_stack("main", json!({ "spec": changed })).await;
+    world.live("main", BOUND).await;
     evidence.stack_uses_its_rights().await;
     the_page_is_read(world).await;
     for namespaces in searched {
