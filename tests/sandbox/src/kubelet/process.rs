@@ -154,8 +154,8 @@ impl ProcessHandle {
         listed.ok().and_then(first).or_else(|| child_of(pid))
     }
 
-    /// Asks the container to end, as soon as it listens. A process 1 that does not is not even ended by the signal: it
-    /// would be lost where bubblewrap has not come to the program yet, and the container would stay until its deadline.
+    /// Asks the container to end, as soon as it listens: process 1 does not end of a signal that it does not catch, so
+    /// one that comes while bubblewrap is still starting the program would be lost. Never returns where nobody listens.
     pub(crate) async fn terminate(self) {
         loop {
             match self.inner().filter(|pid| listens(*pid, Signal::SIGTERM)) {
